@@ -1,0 +1,1 @@
+//! Zips in and out, safely.

@@ -1,0 +1,1 @@
+//! Listeners, limits, request ids, drain, errors into responses.

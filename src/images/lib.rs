@@ -1,0 +1,1 @@
+//! Runtime images: which identifiers are served, by what tree, started how.

@@ -1,0 +1,2 @@
+//! `hearth`: functions as a service on your own Linux server.
+fn main() {}

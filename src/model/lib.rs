@@ -1,0 +1,1 @@
+//! The words of the domain, parsed once and valid ever after.

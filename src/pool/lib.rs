@@ -1,0 +1,1 @@
+//! Performs what dispatch decides.

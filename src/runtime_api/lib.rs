@@ -1,0 +1,1 @@
+//! What a function sees from inside: the Runtime API.

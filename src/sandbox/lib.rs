@@ -1,0 +1,1 @@
+//! A description becomes a jailed process: a printable plan and its one interpreter.

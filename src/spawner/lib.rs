@@ -1,0 +1,1 @@
+//! The privileged program: receive, check, act, reply.

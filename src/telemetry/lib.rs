@@ -1,0 +1,1 @@
+//! What operators see: function logs, metrics, traces.

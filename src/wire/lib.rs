@@ -1,0 +1,1 @@
+//! The bytes between Hearth's own processes.
