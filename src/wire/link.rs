@@ -1,0 +1,193 @@
+//! Control plane ↔ the function's process: events down; results up.
+//!
+//! A frame is an 8-byte header and a body:
+//!
+//! ```text
+//!   0        4      5      8
+//!   ├ length ┼ kind ┼ zero ┼ body, `length` bytes …
+//!     u32 LE   u8    3 × u8
+//! ```
+//!
+//! The bootstraps in `runner/` read and write the same bytes in Python and JavaScript, which is why
+//! the layout is plain enough for one `struct.unpack_from`.
+//!
+//! ```text
+//!   control plane                        bootstrap
+//!        │ ◄──────────── Hello ────────────│   the interpreter is up, nothing of the user's has run
+//!        │ ◄──────── Ready | InitFailed ───│   the handler is imported, or could not be
+//!        │── Invoke ─────────────────────► │   one at a time
+//!        │ ◄ Response | Failed | Oversize ─│
+//! ```
+//!
+//! The peer runs a stranger's code and may write anything at any time: [`Header::parse`] decides from
+//! eight bytes whether a frame may be read at all, before anything is allocated for it.
+
+use crate::codec::{DecodeError, Reader, Writer};
+
+/// Bytes of a header.
+pub const HEADER: usize = 8;
+/// Largest answer: AWS's 6 MiB and the 100 bytes it grants on top.
+pub const MAX_RESPONSE: usize = 6 * 1024 * 1024 + 100;
+/// Largest event, the same.
+pub const MAX_EVENT: usize = MAX_RESPONSE;
+/// Largest error document; stack traces are cut by the bootstraps well before.
+pub const MAX_ERROR: usize = 256 * 1024;
+
+/// Where a frame goes and what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// Up: the interpreter runs; body: `u16` protocol version.
+    Hello = 1,
+    /// Up: the handler can be called; no body.
+    Ready = 2,
+    /// Up: the handler could not be loaded; body: AWS's error JSON.
+    InitFailed = 3,
+    /// Up: what the handler returned, as JSON.
+    Response = 4,
+    /// Up: the handler failed; body: AWS's error JSON.
+    Failed = 5,
+    /// Up: the handler's answer is above [`MAX_RESPONSE`]; body: `u64`, its size.
+    Oversize = 6,
+    /// Down: call the handler; body: [`Invoke`].
+    Invoke = 64,
+}
+
+/// A checked header: the frame is of a known kind and its body may be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// What follows.
+    pub kind: Kind,
+    /// Bytes of body.
+    pub length: usize,
+}
+
+/// One event on its way to a handler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Invoke<'a> {
+    /// When the caller gives up, milliseconds since the epoch.
+    pub deadline_ms: u64,
+    /// The request id the caller sees, 36 bytes of text.
+    pub request_id: &'a str,
+    /// The ARN as invoked: qualified if and only if the caller qualified it.
+    pub invoked_arn: &'a str,
+    /// X-Ray trace header; empty if there is none.
+    pub trace_id: &'a str,
+    /// Client context as JSON; empty if there is none.
+    pub client_context: &'a str,
+    /// Cognito identity as JSON; empty if there is none.
+    pub cognito_identity: &'a str,
+    /// The event as JSON.
+    pub payload: &'a [u8],
+}
+
+// === impl Kind ===
+
+impl Kind {
+    /// The kind a byte stands for.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn parse(byte: u8) -> Result<Self, DecodeError> {
+        Ok(match byte {
+            1 => Self::Hello,
+            2 => Self::Ready,
+            3 => Self::InitFailed,
+            4 => Self::Response,
+            5 => Self::Failed,
+            6 => Self::Oversize,
+            64 => Self::Invoke,
+            tag => return Err(DecodeError::UnknownTag { what: "frame", tag }),
+        })
+    }
+
+    /// Largest body of a frame of this kind.
+    pub fn limit(self) -> usize {
+        match self {
+            Self::Hello => 2,
+            Self::Ready => 0,
+            Self::InitFailed | Self::Failed => MAX_ERROR,
+            Self::Response => MAX_RESPONSE,
+            Self::Oversize => 8,
+            // The event plus its metadata: 8 fixed bytes, five length fields, strings that AWS
+            // bounds at a few KiB (client context: 3,583 bytes before base64).
+            Self::Invoke => MAX_EVENT + 16 * 1024,
+        }
+    }
+}
+
+// === impl Header ===
+
+impl Header {
+    /// Checks the eight bytes before anything is allocated for what they announce.
+    ///
+    /// # Errors
+    /// Unknown kind, reserved bytes that are not zero, a length above the kind's limit.
+    pub fn parse(bytes: [u8; HEADER]) -> Result<Self, DecodeError> {
+        let [a, b, c, d, kind, zeros @ ..] = bytes;
+        let kind = Kind::parse(kind)?;
+        if zeros != [0; 3] {
+            return Err(DecodeError::NotText { field: "reserved" });
+        }
+        let length = u32::from_le_bytes([a, b, c, d]) as usize;
+        if length > kind.limit() {
+            return Err(DecodeError::TooLong {
+                field: "body",
+                length: length as u64,
+                limit: kind.limit() as u64,
+            });
+        }
+        Ok(Self { kind, length })
+    }
+
+    /// The eight bytes.
+    pub fn encode(self) -> [u8; HEADER] {
+        let [a, b, c, d] = (self.length as u32).to_le_bytes();
+        [a, b, c, d, self.kind as u8, 0, 0, 0]
+    }
+}
+
+// === impl Invoke ===
+
+impl<'a> Invoke<'a> {
+    /// Header and metadata, to be followed on the link by [`Invoke::payload`] itself, so that a
+    /// large event is never copied.
+    pub fn encode_head(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        out.raw(&[0; HEADER]).u64(self.deadline_ms);
+        for text in [
+            self.request_id,
+            self.invoked_arn,
+            self.trace_id,
+            self.client_context,
+            self.cognito_identity,
+        ] {
+            out.bytes(text.as_bytes());
+        }
+        let mut out = out.done();
+        let length = out.len() - HEADER + self.payload.len();
+        out[..HEADER].copy_from_slice(&Header { kind: Kind::Invoke, length }.encode());
+        out
+    }
+
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// Truncated fields, or text that is not UTF-8.
+    pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
+        let limit = body.len();
+        let mut from = Reader::new(body);
+        Ok(Self {
+            deadline_ms: from.u64("deadline_ms")?,
+            request_id: from.text("request_id", limit)?,
+            invoked_arn: from.text("invoked_arn", limit)?,
+            trace_id: from.text("trace_id", limit)?,
+            client_context: from.text("client_context", limit)?,
+            cognito_identity: from.text("cognito_identity", limit)?,
+            payload: from.rest(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

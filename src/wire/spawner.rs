@@ -1,0 +1,260 @@
+//! Control plane ↔ spawner: make a cell, assign it, end it.
+//!
+//! No path, no argument vector and no environment crosses this boundary. Code and images are named
+//! by digest and looked up by the spawner beneath directories it was given at start; cells are named
+//! by number. A control plane that is taken over can therefore ask for more sandboxes of the
+//! permitted kinds, and for nothing else.
+//!
+//! ```text
+//!   control plane                      spawner
+//!        │ ◄──────────── Hello ──────────│   once, before anything else
+//!        │── Make{ticket,image} ───────► │
+//!        │ ◄─ Made{ticket,cell} + 4 fds ─│   or Failed{ticket}
+//!        │── Assign{cell,code,limits} ─► │
+//!        │ ◄──────── Assigned{cell} ─────│   or Failed{cell}; the cell is then as it was
+//!        │── End{cell} ────────────────► │
+//!        │ ◄──────────── Ended{cell} ────│   always the last word about a cell, asked for or not
+//! ```
+
+use crate::codec::{DecodeError, Reader, Writer};
+
+/// Longest message in either direction, in bytes.
+pub const MAX_MESSAGE: usize = 512;
+/// Longest explanation in [`Reply::Failed`], in bytes.
+pub const MAX_DETAIL: usize = 256;
+/// Descriptors beside [`Reply::Made`], in this order: the runner's socket, the Runtime-API listener,
+/// a pidfd of the cell's PID 1, the memory statistics of its cgroup (read only).
+pub const MADE_DESCRIPTORS: usize = 4;
+
+/// SHA-256 of a tree, by which code and images are named.
+pub type Digest = [u8; 32];
+
+/// Names one cell; never used again while its spawner lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CellId(pub u32);
+
+/// What one function version may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Anonymous memory, MiB: [`Limits::MEMORY_MIB`].
+    pub memory_mib: u32,
+    /// Size of `/tmp`, MiB: [`Limits::TMP_MIB`].
+    pub tmp_mib: u32,
+    /// Processes and threads: [`Limits::PIDS`].
+    pub pids: u32,
+    /// CPU weight, cgroup v2's scale: [`Limits::CPU_WEIGHT`].
+    pub cpu_weight: u32,
+}
+
+/// What the control plane asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Request {
+    /// Make an empty cell whose root is the image; answered with the same ticket.
+    Make {
+        /// Chosen by the control plane, returned in the answer.
+        ticket: u64,
+        /// Which image.
+        image: Digest,
+    },
+    /// Mount code into an empty cell and set its limits; once per cell.
+    Assign {
+        /// Which cell.
+        cell: CellId,
+        /// What to mount at `/var/task`.
+        code: Digest,
+        /// What it may use.
+        limits: Limits,
+    },
+    /// Kill everything in the cell and take it down.
+    End {
+        /// Which cell.
+        cell: CellId,
+    },
+}
+
+/// What a failure is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// A cell that was to be made.
+    Ticket(u64),
+    /// A cell that exists.
+    Cell(CellId),
+}
+
+/// What the spawner says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// First message of a connection.
+    Hello {
+        /// [`crate::VERSION`] of the spawner.
+        version: u16,
+        /// First host uid of the instance's range of 65,536.
+        uid_base: u32,
+        /// How many cells may live at once.
+        capacity: u32,
+    },
+    /// A cell is ready, with [`MADE_DESCRIPTORS`] descriptors.
+    Made {
+        /// From the request.
+        ticket: u64,
+        /// Its name from now on.
+        cell: CellId,
+        /// The host uid that everything in it runs as.
+        uid: u32,
+    },
+    /// A request was not carried out.
+    Failed {
+        /// Which request.
+        subject: Subject,
+        /// The step that failed and why, for the operator's log.
+        detail: String,
+    },
+    /// Code is mounted and limits are set.
+    Assigned {
+        /// Which cell.
+        cell: CellId,
+    },
+    /// A cell is gone, with everything that was in it.
+    Ended {
+        /// Which cell.
+        cell: CellId,
+        /// How many of its processes the kernel killed for memory.
+        memory_kills: u32,
+        /// Most memory it ever had charged, bytes; 0 where the kernel does not say.
+        peak_bytes: u64,
+    },
+}
+
+// === impl Limits ===
+
+impl Limits {
+    /// AWS's range of MemorySize is 128..=10,240; what Managed Instances add is not ours.
+    pub const MEMORY_MIB: (u32, u32) = (128, 10_240);
+    /// AWS's range of EphemeralStorage.
+    pub const TMP_MIB: (u32, u32) = (512, 10_240);
+    /// AWS allows 1,024 processes and threads; the floor keeps an interpreter able to start.
+    pub const PIDS: (u32, u32) = (16, 4_096);
+    /// cgroup v2's range of `cpu.weight`.
+    pub const CPU_WEIGHT: (u32, u32) = (1, 10_000);
+
+    fn encode(&self, out: &mut Writer) {
+        out.u32(self.memory_mib).u32(self.tmp_mib).u32(self.pids).u32(self.cpu_weight);
+    }
+
+    fn decode(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut field = |name, (min, max)| from.u32_in(name, min, max);
+        Ok(Self {
+            memory_mib: field("memory_mib", Self::MEMORY_MIB)?,
+            tmp_mib: field("tmp_mib", Self::TMP_MIB)?,
+            pids: field("pids", Self::PIDS)?,
+            cpu_weight: field("cpu_weight", Self::CPU_WEIGHT)?,
+        })
+    }
+}
+
+// === impl Request ===
+
+impl Request {
+    /// The bytes of one datagram.
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Make { ticket, image } => Writer::tagged(1).u64(*ticket).raw(image).done(),
+            Self::Assign { cell, code, limits } => {
+                let mut out = Writer::tagged(2);
+                out.u32(cell.0).raw(code);
+                limits.encode(&mut out);
+                out.done()
+            }
+            Self::End { cell } => Writer::tagged(3).u32(cell.0).done(),
+        }
+    }
+
+    /// Reads one datagram.
+    ///
+    /// # Errors
+    /// Whatever is not exactly one message with every field in range.
+    pub fn decode(datagram: &[u8]) -> Result<Self, DecodeError> {
+        let mut from = Reader::new(datagram);
+        let message = match from.u8("request")? {
+            1 => Self::Make { ticket: from.u64("ticket")?, image: from.array("image")? },
+            2 => Self::Assign {
+                cell: CellId(from.u32("cell")?),
+                code: from.array("code")?,
+                limits: Limits::decode(&mut from)?,
+            },
+            3 => Self::End { cell: CellId(from.u32("cell")?) },
+            tag => return Err(DecodeError::UnknownTag { what: "request", tag }),
+        };
+        from.finish()?;
+        Ok(message)
+    }
+}
+
+// === impl Reply ===
+
+impl Reply {
+    /// The bytes of one datagram. Explanations longer than [`MAX_DETAIL`] are cut.
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Hello { version, uid_base, capacity } => {
+                Writer::tagged(1).u16(*version).u32(*uid_base).u32(*capacity).done()
+            }
+            Self::Made { ticket, cell, uid } => {
+                Writer::tagged(2).u64(*ticket).u32(cell.0).u32(*uid).done()
+            }
+            Self::Failed { subject, detail } => {
+                let mut out = Writer::tagged(3);
+                match subject {
+                    Subject::Ticket(ticket) => out.u8(0).u64(*ticket),
+                    Subject::Cell(cell) => out.u8(1).u32(cell.0),
+                };
+                let cut = detail.floor_char_boundary(MAX_DETAIL);
+                out.bytes(&detail.as_bytes()[..cut]).done()
+            }
+            Self::Assigned { cell } => Writer::tagged(4).u32(cell.0).done(),
+            Self::Ended { cell, memory_kills, peak_bytes } => {
+                Writer::tagged(5).u32(cell.0).u32(*memory_kills).u64(*peak_bytes).done()
+            }
+        }
+    }
+
+    /// Reads one datagram.
+    ///
+    /// # Errors
+    /// Whatever is not exactly one message.
+    pub fn decode(datagram: &[u8]) -> Result<Self, DecodeError> {
+        let mut from = Reader::new(datagram);
+        let message = match from.u8("reply")? {
+            1 => Self::Hello {
+                version: from.u16("version")?,
+                uid_base: from.u32("uid_base")?,
+                capacity: from.u32("capacity")?,
+            },
+            2 => Self::Made {
+                ticket: from.u64("ticket")?,
+                cell: CellId(from.u32("cell")?),
+                uid: from.u32("uid")?,
+            },
+            3 => {
+                let subject = match from.u8("subject")? {
+                    0 => Subject::Ticket(from.u64("ticket")?),
+                    1 => Subject::Cell(CellId(from.u32("cell")?)),
+                    tag => return Err(DecodeError::UnknownTag { what: "subject", tag }),
+                };
+                Self::Failed { subject, detail: from.text("detail", MAX_DETAIL)?.to_owned() }
+            }
+            4 => Self::Assigned { cell: CellId(from.u32("cell")?) },
+            5 => Self::Ended {
+                cell: CellId(from.u32("cell")?),
+                memory_kills: from.u32("memory_kills")?,
+                peak_bytes: from.u64("peak_bytes")?,
+            },
+            tag => return Err(DecodeError::UnknownTag { what: "reply", tag }),
+        };
+        from.finish()?;
+        Ok(message)
+    }
+}
+
+#[cfg(test)]
+mod tests;
