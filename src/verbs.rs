@@ -186,11 +186,57 @@ pub async fn url(client: &Client, args: &Named, format: Format) -> Result<Exit> 
 /// # Errors
 /// What the daemon refuses; a duration that is none.
 pub async fn logs(client: &Client, args: &Logs, format: Format) -> Result<Exit> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64;
+    let wanted = Lines {
+        function: &args.name,
+        since_ms: now.saturating_sub(duration_ms(&args.since)?),
+        filter: args.filter.as_deref(),
+        follow: args.follow,
+    };
+    wanted
+        .each(client, |event| match format {
+            Format::Json => output::line(&event.to_string()),
+            Format::Text => output::line(&readable(event)),
+        })
+        .await?;
+    Ok(Exit::Done)
+}
+
+/// Which log lines are wanted.
+#[derive(Debug)]
+pub struct Lines<'a> {
+    /// Function whose lines they are.
+    pub function: &'a str,
+    /// From when on, milliseconds since the epoch.
+    pub since_ms: u64,
+    /// CloudWatch's filter syntax.
+    pub filter: Option<&'a str>,
+    /// Whether to wait for more, for ever.
+    pub follow: bool,
+}
+
+/// A log event as one line for a person.
+pub fn readable(event: &Value) -> String {
+    let at = output::time(event["timestamp"].as_u64().unwrap_or_default());
+    format!("{at} {}", text(&event["message"]).trim_end())
+}
+
+// === impl Lines ===
+
+impl Lines<'_> {
+    /// Calls `show` with every event, oldest first.
+    ///
+    /// # Errors
+    /// What the daemon refuses, or what `show` returns.
+    pub async fn each(
+        &self,
+        client: &Client,
+        mut show: impl FnMut(&Value) -> Result<()>,
+    ) -> Result<()> {
     /// How often new lines are asked for: what `aws logs tail --follow` does, five times as often.
     const EVERY: Duration = Duration::from_secs(1);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64;
-    let mut since = now.saturating_sub(duration_ms(&args.since)?);
-    let group = format!("/aws/lambda/{}", args.name);
+    let mut since = self.since_ms;
+    let group = format!("/aws/lambda/{}", self.function);
     let mut shown = std::collections::HashSet::new();
     loop {
         let mut token = None::<String>;
@@ -199,13 +245,13 @@ pub async fn logs(client: &Client, args: &Logs, format: Format) -> Result<Exit> 
             if let Some(token) = &token {
                 body["nextToken"] = token.clone().into();
             }
-            if let Some(filter) = &args.filter {
-                body["filterPattern"] = filter.clone().into();
+            if let Some(filter) = self.filter {
+                body["filterPattern"] = filter.into();
             }
             let page = match client.logs("FilterLogEvents", &body).await {
                 Ok(page) => page,
                 // A function that was never called has no lines yet; whoever follows waits for them.
-                Err(err) if args.follow && no_lines_yet(&err) => json!({}),
+                Err(err) if self.follow && no_lines_yet(&err) => json!({}),
                 Err(err) => return Err(err),
             };
             for event in page["events"].as_array().into_iter().flatten() {
@@ -214,13 +260,7 @@ pub async fn logs(client: &Client, args: &Logs, format: Format) -> Result<Exit> 
                 if !shown.insert((at, id)) {
                     continue;
                 }
-                match format {
-                    Format::Json => output::line(&event.to_string())?,
-                    Format::Text => {
-                        let message = text(&event["message"]);
-                        output::line(&format!("{} {}", output::time(at), message.trim_end()))?;
-                    }
-                }
+                show(event)?;
                 // Lines of one millisecond may arrive in two answers: ask again from here on and
                 // leave out what was shown.
                 since = since.max(at);
@@ -231,10 +271,11 @@ pub async fn logs(client: &Client, args: &Logs, format: Format) -> Result<Exit> 
                 break;
             }
         }
-        if !args.follow {
-            return Ok(Exit::Done);
+        if !self.follow {
+            return Ok(());
         }
         tokio::time::sleep(EVERY).await;
+    }
     }
 }
 

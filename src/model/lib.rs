@@ -5,7 +5,9 @@
 //! the columns of the database to the one that keeps them.
 
 pub mod account;
+pub mod configuration;
 pub mod digest;
+pub mod environment;
 pub mod function;
 pub mod id;
 pub mod name;
@@ -13,7 +15,9 @@ pub mod policy;
 pub mod url;
 
 pub use account::{AccountId, Home, Region};
+pub use configuration::Configuration;
 pub use digest::Digest;
+pub use environment::Environment;
 pub use function::{FunctionId, Generation, Runnable, Version};
 pub use id::{RequestId, RevisionId};
 pub use name::{FunctionName, FunctionRef, Qualifier};

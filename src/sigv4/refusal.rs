@@ -59,6 +59,9 @@ pub enum Refusal {
     /// `X-Amz-Expires` is not a number of seconds up to a week.
     #[error("X-Amz-Expires must be a number of seconds between 1 and 604800")]
     Expires,
+    /// `x-amz-content-sha256` names a way of signing the body that is not accepted here.
+    #[error("x-amz-content-sha256 must be a valid sha256 value.")]
+    Payload,
     /// A header that must be signed is not.
     #[error("'{header}' must be a 'SignedHeader' in the AWS Authorization.")]
     Unsigned {
@@ -120,7 +123,8 @@ impl Refusal {
             | Self::Algorithm { .. }
             | Self::Credential { .. }
             | Self::Date { .. }
-            | Self::Expires => "IncompleteSignatureException",
+            | Self::Expires
+            | Self::Payload => "IncompleteSignatureException",
             Self::Unsigned { .. }
             | Self::Scope { .. }
             | Self::Expired { .. }

@@ -1,1 +1,36 @@
-//! What survives a restart.
+//! What survives a restart: functions, their versions, policies, URLs, tags, and access keys.
+//!
+//! ```text
+//!   readers ──────────► Snapshot (immutable, swapped whole) ◄─────┐
+//!                                                                 │ 3. publish
+//!   writers ── job ──► writer thread ── 1. decide (pure) ── 2. COMMIT ── 4. release the waiters
+//! ```
+//!
+//! A hot invocation reads the [`Snapshot`] and touches neither disk nor database. A change is
+//! decided by pure code on the snapshot, written, and acknowledged only after its commit has reached
+//! the disk; many changes share one commit.
+//!
+//! SQLite is known to `sqlite` and `writer` alone. A change is the difference of two [`Function`]
+//! values, so another database is another pair of "save this difference" and "load everything".
+//!
+//! Not here: deployment packages, which are files named by content, and function logs.
+
+mod function;
+mod lifecycle;
+mod access;
+mod refusal;
+mod ordered;
+mod snapshot;
+mod sqlite;
+mod writer;
+mod store;
+
+pub use access::{AccessKey, NewUrl, Policy, PolicyScope, UrlChange};
+pub use function::{
+    Code, ConfigurationChange, Failure, FailureCode, Function, FunctionVersion, LastUpdate, State,
+};
+pub use lifecycle::{NewFunction, Publication, Settlement, Update};
+pub use refusal::{ChangeError, Refusal, StorageError};
+pub use snapshot::{Snapshot, Totals};
+pub use sqlite::OpenError;
+pub use store::{Store, Unreserved};

@@ -77,6 +77,19 @@ impl<'a> Reader<'a> {
         Self { rest: bytes }
     }
 
+    /// Reads one datagram of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// If it is longer: a receiver that offers the kernel exactly `limit` bytes never sees such a
+    /// one, and one that offers more must not get further.
+    pub fn datagram(bytes: &'a [u8], limit: usize) -> Result<Self, DecodeError> {
+        if bytes.len() > limit {
+            let length = bytes.len() as u64;
+            return Err(DecodeError::TooLong { field: "datagram", length, limit: limit as u64 });
+        }
+        Ok(Self::new(bytes))
+    }
+
     /// Exactly `count` bytes.
     pub fn take(&mut self, field: &'static str, count: usize) -> Result<&'a [u8], DecodeError> {
         if count > self.rest.len() {

@@ -126,8 +126,9 @@ impl Header {
     pub fn parse(bytes: [u8; HEADER]) -> Result<Self, DecodeError> {
         let [a, b, c, d, kind, zeros @ ..] = bytes;
         let kind = Kind::parse(kind)?;
-        if zeros != [0; 3] {
-            return Err(DecodeError::NotText { field: "reserved" });
+        if let Some(byte) = zeros.into_iter().find(|byte| *byte != 0) {
+            let value = byte.into();
+            return Err(DecodeError::OutOfRange { field: "reserved", value, min: 0, max: 0 });
         }
         let length = u32::from_le_bytes([a, b, c, d]) as usize;
         if length > kind.limit() {

@@ -91,7 +91,7 @@ impl Request {
     /// Whatever is not exactly one message; strings with a NUL, too many strings, an empty argument
     /// vector, relative paths.
     pub fn decode(datagram: &[u8]) -> Result<Self, DecodeError> {
-        let mut from = Reader::new(datagram);
+        let mut from = Reader::datagram(datagram, MAX_MESSAGE)?;
         let message = match from.u8("request")? {
             1 => {
                 let cwd = string(&mut from, "cwd")?;
@@ -168,7 +168,7 @@ impl Report {
     /// # Errors
     /// Whatever is not exactly one message.
     pub fn decode(datagram: &[u8]) -> Result<Self, DecodeError> {
-        let mut from = Reader::new(datagram);
+        let mut from = Reader::datagram(datagram, MAX_MESSAGE)?;
         let tag = from.u8("report")?;
         let value = from.u32("report")?;
         let message = match tag {

@@ -174,7 +174,7 @@ impl Request {
     /// # Errors
     /// Whatever is not exactly one message with every field in range.
     pub fn decode(datagram: &[u8]) -> Result<Self, DecodeError> {
-        let mut from = Reader::new(datagram);
+        let mut from = Reader::datagram(datagram, MAX_MESSAGE)?;
         let message = match from.u8("request")? {
             1 => Self::Make { ticket: from.u64("ticket")?, image: from.array("image")? },
             2 => Self::Assign {
@@ -223,7 +223,7 @@ impl Reply {
     /// # Errors
     /// Whatever is not exactly one message.
     pub fn decode(datagram: &[u8]) -> Result<Self, DecodeError> {
-        let mut from = Reader::new(datagram);
+        let mut from = Reader::datagram(datagram, MAX_MESSAGE)?;
         let message = match from.u8("reply")? {
             1 => Self::Hello {
                 version: from.u16("version")?,

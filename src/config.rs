@@ -1,0 +1,254 @@
+//! What was typed and what a file says become what is meant.
+//!
+//! [`File`] is the configuration file as written, every value optional, unknown keys refused;
+//! [`Config`] is the result, every value present and checked. Flags win over the file, the file over
+//! the defaults.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use model::{AccountId, Home, Region};
+use serde::Deserialize;
+
+use crate::args::{HostOptions, Serve};
+
+/// Where the daemon keeps everything unless told otherwise.
+const ROOT: &str = "/var/lib/hearth";
+/// Where machine-wide allocations are recorded; gone after a reboot, as what they describe is.
+const STATE: &str = "/run/hearth";
+
+/// The configuration file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    data_dir: Option<PathBuf>,
+    image_dir: Option<PathBuf>,
+    state_dir: Option<PathBuf>,
+    api_listen: Option<SocketAddr>,
+    http_listen: Option<SocketAddr>,
+    account: Option<String>,
+    region: Option<String>,
+    domain: Option<String>,
+    runtime_path: Option<BTreeMap<String, PathBuf>>,
+    runtime_alias: Option<BTreeMap<String, String>>,
+    account_concurrency: Option<u32>,
+    max_instances: Option<u32>,
+    ready_cells: Option<u32>,
+    idle_seconds: Option<u64>,
+    memory_reserve_mib: Option<u64>,
+    log_total_mib: Option<u64>,
+    log_function_mib: Option<u64>,
+    log_days: Option<u64>,
+    allow_unenforced: Option<Vec<String>>,
+}
+
+/// Everything `hearth serve` needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Code, configuration, logs.
+    pub data_dir: PathBuf,
+    /// Runtime images.
+    pub image_dir: PathBuf,
+    /// Machine-wide allocations.
+    pub state_dir: PathBuf,
+    /// Management listener.
+    pub api_listen: SocketAddr,
+    /// Trigger listener.
+    pub http_listen: SocketAddr,
+    /// Accept requests without a signature.
+    pub dev: bool,
+    /// Account and region.
+    pub home: Home,
+    /// Last labels of the hosts of function URLs.
+    pub domain: String,
+    /// Interpreters from elsewhere, by runtime identifier.
+    pub runtime_path: BTreeMap<String, PathBuf>,
+    /// Runtime identifiers knowingly served by another.
+    pub runtime_alias: BTreeMap<String, String>,
+    /// Concurrent executions of the account (AWS's default is 1,000).
+    pub account_concurrency: u32,
+    /// Sandboxes that may live at once.
+    pub max_instances: u32,
+    /// Empty sandboxes kept ready.
+    pub ready_cells: u32,
+    /// How long an idle instance is kept.
+    pub idle: Duration,
+    /// Memory of the machine that functions never get.
+    pub memory_reserve: u64,
+    /// Bytes of logs in all.
+    pub log_total: u64,
+    /// Bytes of logs of one function.
+    pub log_function: u64,
+    /// How long log lines are kept.
+    pub log_age: Duration,
+    /// Walls and limits that may be missing.
+    pub allow_unenforced: Vec<String>,
+    /// Written once requests are served.
+    pub ready_file: Option<PathBuf>,
+    /// Stop when standard input ends.
+    pub until_stdin_closes: bool,
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Puts together flags, file and defaults.
+    ///
+    /// # Errors
+    /// A file that cannot be read or holds an unknown key; a value that makes no sense.
+    pub fn new(args: &Serve) -> Result<Self> {
+        let file = match &args.config {
+            None => File::default(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("configuration {} cannot be read", path.display()))?;
+                toml::from_str(&text)
+                    .with_context(|| format!("configuration {} is wrong", path.display()))?
+            }
+        };
+        let host = &args.host;
+        let account = file.account.as_deref().map(AccountId::parse).transpose()?;
+        let region = file.region.as_deref().map(Region::parse).transpose()?;
+        let mut runtime_path = file.runtime_path.unwrap_or_default();
+        runtime_path.extend(runtime_paths(host)?);
+        let mib = |given: Option<u64>, default: u64| given.unwrap_or(default) << 20;
+        let config = Self {
+            data_dir: host.data_dir.clone().or(file.data_dir).unwrap_or_else(default_data_dir),
+            image_dir: host.image_dir.clone().or(file.image_dir).unwrap_or_else(default_image_dir),
+            state_dir: host.state_dir.clone().or(file.state_dir).unwrap_or_else(|| STATE.into()),
+            api_listen: args.api_listen.or(file.api_listen).unwrap_or(loopback(9000)),
+            http_listen: args.http_listen.or(file.http_listen).unwrap_or(loopback(8080)),
+            dev: args.dev,
+            home: Home {
+                account: account.unwrap_or_default(),
+                region: region.unwrap_or_default(),
+            },
+            domain: file.domain.unwrap_or_else(|| "localhost".to_owned()),
+            runtime_path,
+            runtime_alias: file.runtime_alias.unwrap_or_default(),
+            account_concurrency: file.account_concurrency.unwrap_or(1_000),
+            // Each needs a user id of the instance's 65,536 and a few descriptors; 1,024 is what
+            // fits the usual limit on open files.
+            max_instances: file.max_instances.unwrap_or(1_024),
+            ready_cells: file.ready_cells.unwrap_or(8),
+            idle: Duration::from_secs(file.idle_seconds.unwrap_or(600)),
+            memory_reserve: mib(file.memory_reserve_mib, 256),
+            log_total: mib(file.log_total_mib, 1024),
+            log_function: mib(file.log_function_mib, 64),
+            log_age: Duration::from_secs(file.log_days.unwrap_or(14) * 86_400),
+            allow_unenforced: {
+                let mut all = file.allow_unenforced.unwrap_or_default();
+                all.extend(host.allow_unenforced.iter().cloned());
+                all
+            },
+            ready_file: args.ready_file.clone(),
+            until_stdin_closes: args.until_stdin_closes,
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<()> {
+        for (name, address) in [("api", self.api_listen), ("http", self.http_listen)] {
+            if self.dev && !address.ip().is_loopback() {
+                bail!(
+                    "--dev accepts requests without credentials, so {name} may only listen on \
+                     loopback, not on {address}"
+                );
+            }
+        }
+        if self.max_instances == 0 || self.max_instances > 60_000 {
+            bail!("max_instances is {}, it must be 1 to 60000", self.max_instances);
+        }
+        if self.ready_cells >= self.max_instances {
+            bail!("ready_cells ({}) must be below max_instances", self.ready_cells);
+        }
+        Ok(())
+    }
+}
+
+/// `--runtime-path ID=PATH`, taken apart.
+///
+/// # Errors
+/// If one has another form.
+pub fn runtime_paths(host: &HostOptions) -> Result<BTreeMap<String, PathBuf>> {
+    let pair = |text: &String| {
+        let (id, path) = text
+            .split_once('=')
+            .filter(|(id, path)| !id.is_empty() && path.starts_with('/'))
+            .with_context(|| format!("--runtime-path {text} is not RUNTIME=/ABSOLUTE/PATH"))?;
+        Ok((id.to_owned(), PathBuf::from(path)))
+    };
+    host.runtime_path.iter().map(pair).collect()
+}
+
+/// `/var/lib/hearth`.
+pub fn default_data_dir() -> PathBuf {
+    ROOT.into()
+}
+
+/// `/var/lib/hearth/images`.
+pub fn default_image_dir() -> PathBuf {
+    Path::new(ROOT).join("images")
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(words: &[&str]) -> Result<Config> {
+        use clap::Parser;
+        let line = ["hearth", "serve"].iter().chain(words);
+        match crate::args::Arguments::parse_from(line).command {
+            crate::args::Command::Serve(args) => Config::new(&args),
+            _ => unreachable!("the line says serve"),
+        }
+    }
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), text).expect("its text");
+        file
+    }
+
+    #[test]
+    fn defaults_listen_on_loopback_only() {
+        let config = typed(&[]).expect("defaults");
+        assert_eq!(config.api_listen.to_string(), "127.0.0.1:9000");
+        assert_eq!(config.http_listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.home.function_arn(&model::FunctionName::parse("f").expect("a name")),
+            "arn:aws:lambda:us-east-1:000000000000:function:f");
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let file = file("data_dir = \"/a\"\nimage_dir = \"/b\"\nregion = \"eu-west-1\"\n");
+        let path = file.path().to_str().expect("a path");
+        let config = typed(&["--config", path, "--data-dir", "/c"]).expect("a configuration");
+        assert_eq!(config.data_dir, Path::new("/c"));
+        assert_eq!(config.image_dir, Path::new("/b"));
+        assert_eq!(config.home.region.as_str(), "eu-west-1");
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let file = file("data_dri = \"/a\"\n");
+        let path = file.path().to_str().expect("a path");
+        let message = format!("{:#}", typed(&["--config", path]).expect_err("unknown"));
+        assert!(message.contains("data_dri"), "{message}");
+    }
+
+    #[test]
+    fn dev_mode_never_listens_beyond_loopback() {
+        assert!(typed(&["--dev", "--api-listen", "0.0.0.0:9000"]).is_err());
+        assert!(typed(&["--dev", "--http-listen", "[::]:8080"]).is_err());
+        assert!(typed(&["--dev", "--api-listen", "[::1]:9000"]).is_ok());
+    }
+}

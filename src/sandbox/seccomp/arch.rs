@@ -1,0 +1,97 @@
+//! What differs between architectures: the audit name, the highest number, calls others never had.
+//!
+//! x86_64 is tested. aarch64 was born without the old calls, so its list of them is empty.
+
+use super::Entry;
+
+pub(super) use own::{AUDIT, HIGHEST, LEGACY, OTHER_ABI};
+
+/// x86_64.
+#[cfg(target_arch = "x86_64")]
+mod own {
+    use super::super::table::{ADMIN, ENOSYS, allow, is};
+    use super::super::{Condition, Decision, Rule};
+    use super::Entry;
+
+    /// `AUDIT_ARCH_X86_64`: machine 62, 64 bits, little endian.
+    pub(in super::super) const AUDIT: u32 = 62 | 0x8000_0000 | 0x4000_0000;
+    /// `file_setattr`, Linux 6.17.
+    pub(in super::super) const HIGHEST: u32 = 469;
+    /// Numbers from here up are the x32 ABI: other structures behind the same calls.
+    pub(in super::super) const OTHER_ABI: Option<u32> = Some(0x4000_0000);
+
+    const MKNOD: &[Rule] = &[
+        Rule { when: &[Condition::Masked(1, libc::S_IFMT, libc::S_IFCHR)], refuse: ADMIN },
+        Rule { when: &[Condition::Masked(1, libc::S_IFMT, libc::S_IFBLK)], refuse: ADMIN },
+        Rule { when: &[], refuse: None },
+    ];
+    const SETRLIMIT: &[Rule] = &[
+        Rule { when: &[Condition::Is(0, libc::RLIMIT_CORE)], refuse: ADMIN },
+        Rule { when: &[], refuse: None },
+    ];
+
+    /// What newer architectures replaced by the `…at` calls, or never had.
+    pub(in super::super) static LEGACY: &[Entry] = &[
+        allow("open", libc::SYS_open, "open a file"),
+        allow("creat", libc::SYS_creat, "create a file"),
+        allow("stat", libc::SYS_stat, "file metadata"),
+        allow("lstat", libc::SYS_lstat, "file metadata"),
+        allow("access", libc::SYS_access, "file metadata"),
+        allow("poll", libc::SYS_poll, "wait for descriptors"),
+        allow("select", libc::SYS_select, "wait for descriptors"),
+        allow("pipe", libc::SYS_pipe, "pipes between own processes"),
+        allow("dup2", libc::SYS_dup2, "own descriptors"),
+        allow("pause", libc::SYS_pause, "wait for a signal"),
+        allow("alarm", libc::SYS_alarm, "own timer"),
+        allow("fork", libc::SYS_fork, "processes, bounded by pids.max"),
+        allow("vfork", libc::SYS_vfork, "processes, bounded by pids.max"),
+        allow("getdents", libc::SYS_getdents, "list a directory"),
+        allow("rename", libc::SYS_rename, "files in /tmp"),
+        allow("mkdir", libc::SYS_mkdir, "files in /tmp"),
+        allow("rmdir", libc::SYS_rmdir, "files in /tmp"),
+        allow("link", libc::SYS_link, "files in /tmp"),
+        allow("unlink", libc::SYS_unlink, "files in /tmp"),
+        allow("symlink", libc::SYS_symlink, "files in /tmp"),
+        allow("readlink", libc::SYS_readlink, "file metadata"),
+        allow("chmod", libc::SYS_chmod, "own files in /tmp"),
+        allow("chown", libc::SYS_chown, "own files; one id exists"),
+        allow("lchown", libc::SYS_lchown, "own files; one id exists"),
+        allow("utime", libc::SYS_utime, "own files in /tmp"),
+        allow("utimes", libc::SYS_utimes, "own files in /tmp"),
+        allow("futimesat", libc::SYS_futimesat, "own files in /tmp"),
+        allow("getrlimit", libc::SYS_getrlimit, "read own limits"),
+        is("setrlimit", libc::SYS_setrlimit, SETRLIMIT, "lower own limits, but not RLIMIT_CORE: 1 \
+            is what keeps the host's core handler from running"),
+        allow("getpgrp", libc::SYS_getpgrp, "own process group"),
+        is("mknod", libc::SYS_mknod, MKNOD, "FIFOs and sockets, no device"),
+        allow("arch_prctl", libc::SYS_arch_prctl, "thread-local storage"),
+        allow("time", libc::SYS_time, "clock"),
+        allow("epoll_create", libc::SYS_epoll_create, "wait for descriptors"),
+        allow("epoll_wait", libc::SYS_epoll_wait, "wait for descriptors"),
+        allow("inotify_init", libc::SYS_inotify_init, "watch files, bounded per sandbox"),
+        allow("signalfd", libc::SYS_signalfd, "own signals"),
+        allow("eventfd", libc::SYS_eventfd, "wake own threads"),
+        allow("sync_file_range", libc::SYS_sync_file_range, "own files in /tmp"),
+        Entry {
+            name: "uretprobe",
+            number: 335,
+            decision: Decision::Refuse(ENOSYS),
+            why: "only the kernel's own trampoline calls it",
+        },
+    ];
+}
+
+/// aarch64: untested.
+#[cfg(target_arch = "aarch64")]
+mod own {
+    use super::Entry;
+
+    /// `AUDIT_ARCH_AARCH64`: machine 183, 64 bits, little endian.
+    pub(in super::super) const AUDIT: u32 = 183 | 0x8000_0000 | 0x4000_0000;
+    /// `file_setattr`, Linux 6.17.
+    pub(in super::super) const HIGHEST: u32 = 469;
+    /// 32-bit programs are another audit architecture here.
+    pub(in super::super) const OTHER_ABI: Option<u32> = None;
+    /// None: the generic table starts after them.
+    pub(in super::super) static LEGACY: &[Entry] = &[];
+}

@@ -1,0 +1,311 @@
+//! What is done as root, before privileges are dropped: the only moment this program has any.
+//!
+//! ```text
+//!   hearth serve (root, one thread)
+//!     data directory ─ locked, given to the unprivileged user
+//!     runtime images ─ copied, owned by root
+//!     listeners      ─ bound
+//!     spawner        ─ started from a sealed memory file, socket as descriptor 3
+//!     … then: no groups, no root, no capability, no way back
+//! ```
+//!
+//! No thread exists yet and nothing from a stranger has been read. What is kept is descriptors and
+//! plain facts, in [`Split`].
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use caps::CapSet;
+use command_fds::{CommandFdExt, FdMapping};
+use nix::fcntl::{FcntlArg, Flock, FlockArg, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::unistd::{Gid, Uid, User, chown, geteuid, setgroups, setresgid, setresuid};
+
+use crate::config::Config;
+
+/// The privileged program, built by `build.rs`.
+static SPAWNER: &[u8] = include_bytes!(env!("HEARTH_SPAWNER_PROGRAM"));
+/// PID 1 of every sandbox, built by `build.rs`.
+static RUNNER: &[u8] = include_bytes!(env!("HEARTH_RUNNER_PROGRAM"));
+
+/// Where there is no user `hearth`: the last id below the range that sandboxes are taken from.
+const RESERVED_ID: u32 = 1_879_048_191;
+/// The spawner's socket, in the spawner.
+const CONTROL_FD: i32 = 3;
+/// The runner's memory file, in the spawner.
+const RUNNER_FD: i32 = 4;
+/// Descriptors in use are moved above the two fixed ones before a child is made.
+const FIRST_FREE_FD: i32 = 16;
+
+/// What the root phase leaves to the control plane.
+#[derive(Debug)]
+pub struct Split {
+    /// Bound management listener.
+    pub api: TcpListener,
+    /// Bound trigger listener.
+    pub http: TcpListener,
+    /// Socket to the spawner.
+    pub control: OwnedFd,
+    /// The spawner's outer process.
+    pub spawner: Child,
+    /// Runtimes that are served.
+    pub images: images::Catalogue,
+    /// The ready file, opened while that was still possible.
+    pub ready: Option<File>,
+    /// Held as long as this daemon uses the data directory.
+    pub lock: Flock<File>,
+}
+
+/// Does everything that needs root, starts the spawner, and gives root up.
+///
+/// # Errors
+/// Each says what failed and what to do about it; nothing is left half done but directories.
+pub fn split(config: &Config) -> Result<Split> {
+    if !geteuid().is_root() {
+        bail!(
+            "hearth must be started by root: it needs namespaces, cgroups and user ids of its own \
+             (it gives root up before it serves a request); try sudo"
+        );
+    }
+    let (uid, gid) = unprivileged()?;
+    let lock = data_dir(&config.data_dir, uid, gid)?;
+    let instance = instance(&config.data_dir)?;
+    let code = config.data_dir.join("code");
+    own_dir(&code, 0o700, uid, gid)?;
+    make_dirs(&config.image_dir)?;
+    make_dirs(&config.state_dir)?;
+
+    let images = host_image(config)?;
+    let api = bind(config.api_listen, "management", "--api-listen")?;
+    let http = bind(config.http_listen, "trigger", "--http-listen")?;
+    let ready = config.ready_file.as_deref().map(create_ready_file).transpose()?;
+    raise_descriptor_limit()?;
+
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let (control, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)
+        .context("no socket to the spawner can be made")?;
+    let spawner = start_spawner(config, &code, &instance, theirs)?;
+    drop_root(uid, gid)?;
+    Ok(Split { api, http, control, spawner, images, ready, lock })
+}
+
+/// User and group the control plane runs as.
+fn unprivileged() -> Result<(Uid, Gid)> {
+    Ok(match User::from_name("hearth").context("the user database cannot be read")? {
+        Some(user) => (user.uid, user.gid),
+        None => (Uid::from_raw(RESERVED_ID), Gid::from_raw(RESERVED_ID)),
+    })
+}
+
+fn data_dir(path: &Path, uid: Uid, gid: Gid) -> Result<Flock<File>> {
+    let parent = path.parent().context("the data directory cannot be /")?;
+    make_dirs(parent)?;
+    let parent = parent.canonicalize()?;
+    for above in parent.ancestors() {
+        let facts = fs::metadata(above)?;
+        let reachable = facts.mode() & 0o001 != 0 || facts.uid() == uid.as_raw();
+        if !reachable {
+            bail!(
+                "{} cannot be reached by the unprivileged user {uid} that serves requests; choose \
+                 another --data-dir, or `chmod o+x {}`",
+                path.display(),
+                above.display()
+            );
+        }
+    }
+    own_dir(path, 0o700, uid, gid)?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(nix::libc::O_NOFOLLOW)
+        .open(path.join("lock"))
+        .with_context(|| format!("{} cannot be locked", path.display()))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, err)| {
+        anyhow::anyhow!(
+            "{} is in use by another hearth ({err}); stop it, or give this one its own --data-dir",
+            path.display()
+        )
+    })
+}
+
+/// A directory that belongs to the control plane.
+fn own_dir(path: &Path, mode: u32, uid: Uid, gid: Gid) -> Result<()> {
+    match DirBuilder::new().mode(mode).create(path) {
+        Ok(()) => chown(path, Some(uid), Some(gid))
+            .with_context(|| format!("{} cannot be given to user {uid}", path.display())),
+        Err(err) if err.kind() == std::io::ErrorKind::AlreadyExists => {
+            let facts = fs::symlink_metadata(path)?;
+            if !facts.is_dir() {
+                bail!("{} is not a directory", path.display());
+            }
+            if facts.uid() == uid.as_raw() {
+                return Ok(());
+            }
+            let empty = fs::read_dir(path)?.next().is_none();
+            if facts.uid() == 0 && empty {
+                fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+                return chown(path, Some(uid), Some(gid))
+                    .with_context(|| format!("{} cannot be given away", path.display()));
+            }
+            bail!(
+                "{} belongs to user {}, not to {uid} who serves requests; if it is hearth's, \
+                 `chown -R {uid}:{gid} {}`",
+                path.display(),
+                facts.uid(),
+                path.display()
+            )
+        }
+        Err(err) => Err(err).with_context(|| format!("{} cannot be made", path.display())),
+    }
+}
+
+fn make_dirs(path: &Path) -> Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path)
+        .with_context(|| format!("{} cannot be made", path.display()))
+}
+
+/// The data directory's identifier, drawn at its first use: by it, a restarted daemon finds the
+/// machine-wide allocation it had.
+fn instance(data: &Path) -> Result<String> {
+    let path = data.join("instance");
+    match OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::libc::O_NOFOLLOW)
+        .open(&path)
+        .and_then(std::io::read_to_string)
+    {
+        Ok(text) if is_instance(text.trim()) => Ok(text.trim().to_owned()),
+        Ok(_) => bail!("{} is damaged; remove it", path.display()),
+        Err(err) if err.kind() == std::io::ErrorKind::NotFound => {
+            let id: String =
+                model::id::random_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path)?;
+            file.write_all(id.as_bytes())?;
+            file.sync_all()?;
+            Ok(id)
+        }
+        Err(err) => Err(err).with_context(|| format!("{} cannot be read", path.display())),
+    }
+}
+
+fn is_instance(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn bind(address: SocketAddr, what: &str, flag: &str) -> Result<TcpListener> {
+    let listener = TcpListener::bind(address).with_context(|| {
+        format!("the {what} listener cannot use {address}; choose another with {flag}")
+    })?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// The file's directory may be out of reach later, so it is opened now and written when ready.
+fn create_ready_file(path: &Path) -> Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .open(path)
+        .with_context(|| format!("--ready-file {} cannot be written", path.display()))
+}
+
+fn raise_descriptor_limit() -> Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("the descriptor limit cannot be raised")
+}
+
+/// A program in a memory file that nobody can change any more.
+fn sealed(name: &str, program: &[u8]) -> Result<OwnedFd> {
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let fd = memfd_create(name, flags).with_context(|| format!("no memory file for {name}"))?;
+    File::from(fd.try_clone()?).write_all(program)?;
+    let seals = SealFlag::F_SEAL_SEAL
+        | SealFlag::F_SEAL_SHRINK
+        | SealFlag::F_SEAL_GROW
+        | SealFlag::F_SEAL_WRITE;
+    fcntl(&fd, FcntlArg::F_ADD_SEALS(seals)).with_context(|| format!("{name} cannot be sealed"))?;
+    // A writable descriptor of a program makes executing it fail with "text file busy".
+    let read_only = File::open(format!("/proc/self/fd/{}", fd.as_raw_fd()))?;
+    high(read_only.into())
+}
+
+/// A copy of a descriptor that stays clear of the numbers a child expects.
+fn high(fd: OwnedFd) -> Result<OwnedFd> {
+    let mut low = vec![fd];
+    loop {
+        let next = low[low.len() - 1].try_clone()?;
+        if next.as_raw_fd() >= FIRST_FREE_FD {
+            return Ok(next);
+        }
+        low.push(next);
+    }
+}
+
+fn start_spawner(
+    config: &Config,
+    code: &Path,
+    instance: &str,
+    socket: OwnedFd,
+) -> Result<Child> {
+    let program = sealed("hearth-spawner", SPAWNER)?;
+    let runner = sealed("hearth-runner", RUNNER)?;
+    let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
+    command.arg0("hearth-spawner").env_clear().stdin(Stdio::null()).stdout(Stdio::null());
+    command.arg("--images").arg(&config.image_dir);
+    command.arg("--code").arg(code);
+    command.arg("--state").arg(&config.state_dir);
+    command.args(["--instance", instance]);
+    command.args(["--capacity", &config.max_instances.to_string()]);
+    command.args(["--runner-fd", &RUNNER_FD.to_string()]);
+    if !config.allow_unenforced.is_empty() {
+        command.arg(format!("--allow-unenforced={}", config.allow_unenforced.join(",")));
+    }
+    // The terminal's Ctrl-C is for the daemon, which then ends the spawner by closing its socket.
+    command.process_group(0);
+    command.fd_mappings(vec![
+        FdMapping { parent_fd: socket, child_fd: CONTROL_FD },
+        FdMapping { parent_fd: runner, child_fd: RUNNER_FD },
+    ])?;
+    command.spawn().context("the spawner cannot be started")
+}
+
+/// The way down: groups, ids, capabilities, and the door behind it.
+fn drop_root(uid: Uid, gid: Gid) -> Result<()> {
+    for capability in caps::all() {
+        caps::drop(None, CapSet::Bounding, capability).context("the bounding set stays")?;
+    }
+    setgroups(&[]).context("supplementary groups stay")?;
+    setresgid(gid, gid, gid).context("the group stays")?;
+    setresuid(uid, uid, uid).context("the user stays")?;
+    for set in [CapSet::Ambient, CapSet::Effective, CapSet::Permitted, CapSet::Inheritable] {
+        caps::clear(None, set).context("a capability stays")?;
+    }
+    nix::sys::prctl::set_no_new_privs().context("privileges could still be gained")?;
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    if setresuid(Uid::from_raw(0), Uid::from_raw(0), Uid::from_raw(0)).is_ok() {
+        bail!("root could be had again after it was given up");
+    }
+    Ok(())
+}
+
+/// The host's interpreters as an image, copied if they have changed.
+fn host_image(config: &Config) -> Result<images::Catalogue> {
+    let _ = config;
+    let _: PathBuf = config.image_dir.clone();
+    todo_host_image(config)
+}

@@ -1,0 +1,322 @@
+//! One function with everything that belongs to it, as one immutable value.
+//!
+//! A change makes a new [`Function`] that shares what did not change: the parts are behind `Arc`s,
+//! and what is saved is whatever is not the same allocation as before. Nothing here knows a
+//! database; nothing here waits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::configuration::{
+    Description, EphemeralStorage, Handler, LogGroup, MemorySize, RoleArn, RuntimeId, Timeout,
+};
+use model::url::UrlConfig;
+use model::{
+    Configuration, Digest, Environment, FunctionId, FunctionName, Generation, Qualifier,
+    RevisionId, Runnable, Version,
+};
+
+use crate::access::{Policy, PolicyScope};
+
+/// A function: `$LATEST`, what was published from it, and what is attached to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Function {
+    /// Unique for all time; the name is not.
+    pub id: FunctionId,
+    /// What it is called.
+    pub name: FunctionName,
+    /// When it was created, milliseconds since the epoch.
+    pub created_ms: u64,
+    /// The highest version number ever published; numbers are not reused.
+    pub last_version: u64,
+    /// ReservedConcurrentExecutions, if set.
+    pub reserved_concurrency: Option<u32>,
+    /// `$LATEST`.
+    pub latest: Arc<FunctionVersion>,
+    /// Published versions by number.
+    pub versions: Arc<BTreeMap<u64, Arc<FunctionVersion>>>,
+    /// Tags, at most 50.
+    pub tags: Arc<BTreeMap<String, String>>,
+    /// Resource policies, one per qualifier that has any.
+    pub policies: Arc<BTreeMap<PolicyScope, Policy>>,
+    /// Function URLs, at most one per alias and one for `$LATEST`.
+    pub urls: Arc<Vec<Arc<UrlConfig>>>,
+}
+
+/// One version: its code, its configuration, and how far along it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FunctionVersion {
+    /// `$LATEST` or a number.
+    pub version: Version,
+    /// Of this code and configuration; what is served may be the one before.
+    pub generation: Generation,
+    /// Changes with every transition.
+    pub revision: RevisionId,
+    /// When code or configuration last changed, milliseconds since the epoch.
+    pub modified_ms: u64,
+    /// The deployment package.
+    pub code: Code,
+    /// Everything else.
+    pub configuration: Configuration,
+    /// Whether it can be invoked.
+    pub state: State,
+    /// How the last update went; `None` until it is active for the first time.
+    pub last_update: Option<LastUpdate>,
+    /// For a published version: the description `$LATEST` had, which publishing may override.
+    pub published_from: Option<Description>,
+    /// While an update is in progress: what is served meanwhile, and comes back if it fails.
+    pub previous: Option<Arc<FunctionVersion>>,
+    /// What is served.
+    pub runnable: Arc<Runnable>,
+}
+
+/// A deployment package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code {
+    /// Its SHA-256.
+    pub digest: Digest,
+    /// Its size as uploaded, bytes.
+    pub size: u64,
+}
+
+/// Whether a version can be invoked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Being made ready.
+    Pending,
+    /// Ready.
+    Active,
+    /// Could not be made ready.
+    Failed(Failure),
+}
+
+/// How the last update of `$LATEST` went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LastUpdate {
+    /// What is configured is what is served.
+    Successful,
+    /// What was configured before is still served.
+    InProgress,
+    /// It could not be made ready, and what was there before is configured again.
+    Failed(Failure),
+}
+
+/// Why something could not be made ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// In AWS's vocabulary.
+    pub code: FailureCode,
+    /// For a human.
+    pub reason: String,
+}
+
+/// The `StateReasonCode`s that Hearth gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureCode {
+    /// The package is not what was uploaded, or is gone.
+    InvalidZipFile,
+    /// Anything that is not the owner's fault.
+    InternalError,
+}
+
+/// What `UpdateFunctionConfiguration` gives; what is `None` stays as it is.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ConfigurationChange {
+    /// `Runtime`.
+    pub runtime: Option<RuntimeId>,
+    /// `Handler`.
+    pub handler: Option<Handler>,
+    /// `Role`.
+    pub role: Option<RoleArn>,
+    /// `Description`.
+    pub description: Option<Description>,
+    /// `Timeout`.
+    pub timeout: Option<Timeout>,
+    /// `MemorySize`.
+    pub memory: Option<MemorySize>,
+    /// `EphemeralStorage`.
+    pub tmp: Option<EphemeralStorage>,
+    /// `Environment`.
+    pub environment: Option<Environment>,
+    /// `LoggingConfig.LogGroup`.
+    pub log_group: Option<LogGroup>,
+}
+
+// === impl Function ===
+
+impl Function {
+    /// The version a qualifier names; without one, `$LATEST`.
+    ///
+    /// Aliases name nothing yet.
+    pub fn version(&self, qualifier: Option<&Qualifier>) -> Option<&Arc<FunctionVersion>> {
+        match qualifier {
+            None | Some(Qualifier::Latest) => Some(&self.latest),
+            Some(Qualifier::Version(number)) => self.versions.get(number),
+            Some(Qualifier::Alias(_)) => None,
+        }
+    }
+
+    /// `$LATEST` first, then what was published, oldest first.
+    pub fn all_versions(&self) -> impl Iterator<Item = &Arc<FunctionVersion>> {
+        std::iter::once(&self.latest).chain(self.versions.values())
+    }
+
+    /// Every generation that may have instances: what is served, and what is about to be.
+    pub fn generations(&self) -> Vec<Generation> {
+        let mut all: Vec<Generation> = self
+            .all_versions()
+            .flat_map(|version| [version.runnable.generation, version.generation])
+            .collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// Every package a version may still need.
+    pub fn packages(&self) -> impl Iterator<Item = Digest> {
+        self.all_versions().flat_map(|version| {
+            [version.code.digest].into_iter().chain(version.previous.iter().map(|p| p.code.digest))
+        })
+    }
+
+    /// Bytes of all packages as uploaded, counted once per version as AWS does.
+    pub fn code_size(&self) -> u64 {
+        self.all_versions().map(|version| version.code.size).sum()
+    }
+
+    /// The same function with another reservation, in every version that is served.
+    pub(crate) fn with_reserved_concurrency(&self, reserved: Option<u32>) -> Self {
+        let with = |version: &Arc<FunctionVersion>| {
+            let runnable = Runnable { reserved_concurrency: reserved, ..(*version.runnable).clone() };
+            Arc::new(FunctionVersion { runnable: Arc::new(runnable), ..(**version).clone() })
+        };
+        let versions = self.versions.iter().map(|(number, version)| (*number, with(version)));
+        Self {
+            reserved_concurrency: reserved,
+            latest: with(&self.latest),
+            versions: Arc::new(versions.collect()),
+            ..self.clone()
+        }
+    }
+
+    /// The same function with other tags.
+    pub(crate) fn with_tags(&self, tags: BTreeMap<String, String>) -> Self {
+        Self { tags: Arc::new(tags), ..self.clone() }
+    }
+}
+
+// === impl FunctionVersion ===
+
+impl FunctionVersion {
+    /// Whether code and configuration are the same, descriptions aside.
+    pub(crate) fn does_the_same_as(&self, other: &Self) -> bool {
+        let plain = |version: &Self| Configuration {
+            description: Description::default(),
+            ..version.configuration.clone()
+        };
+        self.code.digest == other.code.digest && plain(self) == plain(other)
+    }
+}
+
+/// What the engine needs to run some code with some configuration.
+pub(crate) fn runnable(
+    function: FunctionId,
+    name: &FunctionName,
+    version: Version,
+    generation: Generation,
+    code: Code,
+    configuration: &Configuration,
+    reserved_concurrency: Option<u32>,
+) -> Arc<Runnable> {
+    let environment = configuration.environment.iter().flat_map(Environment::iter);
+    let log_group = configuration.log_group.as_ref();
+    Arc::new(Runnable {
+        function,
+        generation,
+        name: name.clone(),
+        version,
+        runtime: configuration.runtime.as_str().to_owned(),
+        handler: configuration.handler.as_str().to_owned(),
+        code: code.digest,
+        memory_mib: configuration.memory.mib(),
+        tmp_mib: configuration.tmp.mib(),
+        timeout: Duration::from_secs(configuration.timeout.seconds().into()),
+        environment: environment.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+        log_group: log_group
+            .map_or_else(|| format!("/aws/lambda/{name}"), |group| group.as_str().to_owned()),
+        reserved_concurrency,
+    })
+}
+
+// === impl State ===
+
+impl State {
+    /// AWS's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Active => "Active",
+            Self::Failed(_) => "Failed",
+        }
+    }
+}
+
+// === impl LastUpdate ===
+
+impl LastUpdate {
+    /// AWS's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Successful => "Successful",
+            Self::InProgress => "InProgress",
+            Self::Failed(_) => "Failed",
+        }
+    }
+}
+
+// === impl FailureCode ===
+
+impl FailureCode {
+    /// AWS's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InvalidZipFile => "InvalidZipFileException",
+            Self::InternalError => "InternalError",
+        }
+    }
+
+    /// Reads what [`FailureCode::name`] writes.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [Self::InvalidZipFile, Self::InternalError].into_iter().find(|code| code.name() == text)
+    }
+}
+
+// === impl ConfigurationChange ===
+
+impl ConfigurationChange {
+    /// The configuration with this change made.
+    pub fn apply(&self, to: &Configuration) -> Configuration {
+        let mut out = to.clone();
+        set(&mut out.runtime, &self.runtime);
+        set(&mut out.handler, &self.handler);
+        set(&mut out.role, &self.role);
+        set(&mut out.description, &self.description);
+        set(&mut out.timeout, &self.timeout);
+        set(&mut out.memory, &self.memory);
+        set(&mut out.tmp, &self.tmp);
+        if self.environment.is_some() {
+            out.environment.clone_from(&self.environment);
+        }
+        if self.log_group.is_some() {
+            out.log_group.clone_from(&self.log_group);
+        }
+        out
+    }
+}
+
+fn set<T: Clone>(field: &mut T, given: &Option<T>) {
+    if let Some(value) = given {
+        field.clone_from(value);
+    }
+}

@@ -1,0 +1,71 @@
+//! Promises about the ordered map.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[derive(Debug, PartialEq)]
+struct Entry(String, u32);
+
+impl Keyed for Entry {
+    fn key(&self) -> &str {
+        &self.0
+    }
+}
+
+fn entry(key: u32, value: u32) -> Arc<Entry> {
+    Arc::new(Entry(format!("{key:05}"), value))
+}
+
+proptest! {
+    #[test]
+    fn it_behaves_as_the_standard_map_does(
+        steps in proptest::collection::vec((0u32..2000, 0u32..4, any::<bool>()), 0..3000),
+        page in 0u32..2100,
+    ) {
+        let mut ours = Ordered::default();
+        let mut theirs = BTreeMap::new();
+        for (key, value, put) in steps {
+            if put || value == 0 {
+                let old = ours.insert(entry(key, value)).map(|old| old.1);
+                prop_assert_eq!(old, theirs.insert(format!("{key:05}"), value));
+            } else {
+                let old = ours.remove(&format!("{key:05}")).map(|old| old.1);
+                prop_assert_eq!(old, theirs.remove(&format!("{key:05}")));
+            }
+        }
+        prop_assert_eq!(ours.len(), theirs.len());
+        let all: Vec<_> = ours.iter().map(|entry| (entry.0.clone(), entry.1)).collect();
+        prop_assert_eq!(all, theirs.clone().into_iter().collect::<Vec<_>>());
+        let marker = format!("{page:05}");
+        let rest: Vec<_> = ours.after(Some(&marker)).map(|entry| entry.0.clone()).collect();
+        let expected: Vec<_> = theirs.into_keys().filter(|key| *key > marker).collect();
+        prop_assert_eq!(rest, expected);
+    }
+}
+
+#[test]
+fn a_change_to_one_of_a_hundred_thousand_entries_shares_all_but_one_run() {
+    let mut map = Ordered::default();
+    for key in 0..100_000 {
+        map.insert(entry(key, 0));
+    }
+    let before = map.clone();
+    map.insert(entry(50_000, 1));
+    let copied =
+        before.runs.iter().zip(&map.runs).filter(|(old, new)| !Arc::ptr_eq(old, new)).count();
+    assert_eq!(copied, 1);
+    assert_eq!(before.get("50000").unwrap().1, 0);
+    assert_eq!(map.get("50000").unwrap().1, 1);
+}
+
+#[test]
+fn a_key_before_the_first_is_not_found_and_can_be_put_there() {
+    let mut map = Ordered::default();
+    map.insert(entry(5, 0));
+    assert!(map.get("00001").is_none());
+    map.insert(entry(1, 0));
+    assert_eq!(map.iter().map(|entry| entry.0.as_str()).collect::<Vec<_>>(), ["00001", "00005"]);
+}

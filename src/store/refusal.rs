@@ -1,0 +1,94 @@
+//! Why a change did not happen.
+//!
+//! A [`Refusal`] is an answer: the caller asked for something that cannot be. A [`StorageError`] is
+//! a failure: nobody knows the answer. The sentences callers read are the API's.
+
+use model::Digest;
+
+/// What stands against a change.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no function of that name.
+    #[error("there is no such function")]
+    NoFunction,
+    /// The function has no such version or alias.
+    #[error("there is no such version")]
+    NoVersion,
+    /// There is a function of that name.
+    #[error("the function exists")]
+    FunctionExists,
+    /// The caller has seen another revision of the function.
+    #[error("the function has changed since")]
+    FunctionRevision,
+    /// The caller has seen another revision of the policy.
+    #[error("the policy has changed since")]
+    PolicyRevision,
+    /// Another update has not settled.
+    #[error("an update is in progress")]
+    UpdateInProgress,
+    /// The function is not ready for this.
+    #[error("the function is {state}")]
+    NotActive {
+        /// AWS's name of its state.
+        state: &'static str,
+    },
+    /// The caller wants to publish other code than there is.
+    #[error("the code is {current}")]
+    OtherCode {
+        /// What `$LATEST` has.
+        current: Digest,
+    },
+    /// More than 50 tags.
+    #[error("too many tags")]
+    TooManyTags,
+    /// Too little concurrency would be left for everybody else.
+    #[error("less than {minimum} would stay unreserved")]
+    Unreserved {
+        /// What has to be left.
+        minimum: u32,
+    },
+    /// There is a URL for that qualifier.
+    #[error("the URL exists")]
+    UrlExists,
+    /// There is no URL for that qualifier.
+    #[error("there is no URL")]
+    NoUrl,
+    /// The policy has a statement of that name.
+    #[error("the statement exists")]
+    StatementExists,
+    /// The policy has no statement of that name.
+    #[error("there is no such statement")]
+    NoStatement,
+    /// The policy would be longer than 20 KiB.
+    #[error("the policy would take {bytes} bytes")]
+    PolicyTooLong {
+        /// How long it would be.
+        bytes: usize,
+    },
+}
+
+/// The database could not do it. Nothing was acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StorageError {
+    /// This change, and those it shared a transaction with, were rolled back; the next may succeed.
+    #[error("the change could not be written and was undone: {reason}")]
+    RolledBack {
+        /// What the database said.
+        reason: String,
+    },
+    /// A commit failed, so that nobody knows what is on the disk: no more changes until a restart
+    /// has read it again.
+    #[error("the store takes no more changes since a commit failed")]
+    Poisoned,
+}
+
+/// A change that did not happen.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// It cannot be.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It could not be written.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}

@@ -1,0 +1,117 @@
+//! The values a label can have: closed sets, so that a series cannot be invented by a caller.
+
+/// A label: one enum, its key in the text, and the text of each value.
+pub trait Label: Copy + 'static {
+    /// The key, such as `class`.
+    const KEY: &'static str;
+    /// Every value, in the order of [`Label::index`].
+    const ALL: &'static [Self];
+
+    /// The value's place in [`Label::ALL`].
+    fn index(self) -> usize;
+
+    /// The value as it is printed.
+    fn text(self) -> &'static str;
+}
+
+macro_rules! label {
+    (
+        $(#[$meta:meta])*
+        $name:ident, $key:literal { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Label for $name {
+            const KEY: &'static str = $key;
+            const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            fn index(self) -> usize {
+                self as usize
+            }
+
+            fn text(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)*
+                }
+            }
+        }
+    };
+}
+
+label! {
+    /// Why an invocation did not end well.
+    ErrorClass, "class" {
+        /// The handler returned or raised an error.
+        Function = "function",
+        /// It did not answer in time.
+        Timeout = "timeout",
+        /// Its process ended.
+        Crash = "crash",
+        /// It used more memory than it may.
+        Memory = "memory",
+        /// Its code could not be loaded.
+        Init = "init",
+        /// Its answer was too large.
+        Oversize = "oversize",
+        /// Hearth itself failed.
+        System = "system",
+    }
+}
+
+label! {
+    /// Whose room was full.
+    Throttle, "limit" {
+        /// The account's concurrency.
+        Account = "account",
+        /// The function's reserved concurrency.
+        Function = "function",
+        /// The machine's memory.
+        Memory = "memory",
+    }
+}
+
+label! {
+    /// What stood ready when an instance was started, from much to nothing.
+    Start, "rung" {
+        /// A sandbox with an interpreter in it.
+        Spare = "spare",
+        /// A sandbox, and a process to fork into it.
+        Fork = "fork",
+        /// A sandbox.
+        Exec = "exec",
+        /// Nothing.
+        Make = "make",
+    }
+}
+
+label! {
+    /// Where an instance is in its life.
+    InstanceState, "state" {
+        /// Its code is being loaded.
+        Starting = "starting",
+        /// It waits for an event.
+        Idle = "idle",
+        /// It has one.
+        Busy = "busy",
+        /// It waits and is frozen.
+        Frozen = "frozen",
+        /// It is being taken down.
+        Ending = "ending",
+    }
+}
+
+label! {
+    /// Which listener.
+    Door, "door" {
+        /// Management.
+        Api = "api",
+        /// Triggers: function URLs.
+        Gateway = "gateway",
+        /// Inside the sandboxes.
+        Runtime = "runtime",
+    }
+}

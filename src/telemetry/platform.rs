@@ -1,0 +1,117 @@
+//! The lines the platform itself writes into a function's log, in AWS's exact form.
+//!
+//! ```text
+//!   INIT_START Runtime Version: …        when an instance starts
+//!   START RequestId: … Version: …        before the event is delivered
+//!   <whatever the function prints>
+//!   END RequestId: …                     after the function's last line
+//!   REPORT RequestId: …                  what it took
+//! ```
+//!
+//! Pure formatting: the caller decides when a line is written and passes the clock in. Every line
+//! ends with a newline, as the recorded ones do. Only the text format exists; functions that ask
+//! for the JSON format of these lines are not served yet.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// What one invocation took: the REPORT line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Report<'a> {
+    /// Which invocation.
+    pub request_id: &'a str,
+    /// From the delivery of the event to the answer.
+    pub duration: Duration,
+    /// MemorySize of the function, MiB.
+    pub memory_size_mib: u32,
+    /// The most the sandbox has used so far, MiB.
+    pub max_memory_mib: u32,
+    /// How long initialisation took, if this invocation was the first of its instance.
+    pub init: Option<Duration>,
+}
+
+/// The name of a new log stream: `YYYY/MM/DD/[version]` and 32 hexadecimal digits.
+///
+/// `now_ms` is milliseconds since the epoch; `version` is `$LATEST` or a number.
+pub fn stream_name(now_ms: u64, version: &str, random: [u8; 16]) -> String {
+    let mut name = format!("{}/[{version}]", timestamp(now_ms).strftime("%Y/%m/%d"));
+    for byte in random {
+        let _infallible = write!(name, "{byte:02x}");
+    }
+    name
+}
+
+/// An instance begins to start; `runtime_version` is such as `python:3.11.v1`.
+pub fn init_start(runtime_version: &str, arn: &str) -> String {
+    format!("INIT_START Runtime Version: {runtime_version}\tRuntime Version ARN: {arn}\n")
+}
+
+/// An event is about to be delivered.
+pub fn start(request_id: &str, version: &str) -> String {
+    format!("START RequestId: {request_id} Version: {version}\n")
+}
+
+/// The invocation is over and everything it printed stands above.
+pub fn end(request_id: &str) -> String {
+    format!("END RequestId: {request_id}\n")
+}
+
+/// The function did not answer in time; `now_ms` is milliseconds since the epoch.
+pub fn timed_out(now_ms: u64, request_id: &str, timeout: Duration) -> String {
+    let when = timestamp(now_ms).strftime("%Y-%m-%dT%H:%M:%S%.3fZ");
+    let seconds = timeout.as_secs_f64();
+    format!("{when} {request_id} Task timed out after {seconds:.2} seconds\n")
+}
+
+// === impl Report ===
+
+impl Report<'_> {
+    /// The line. It ends with a tab before its newline, as AWS's does.
+    pub fn line(&self) -> String {
+        let mut line = format!(
+            "REPORT RequestId: {}\tDuration: {} ms\tBilled Duration: {} ms\t\
+             Memory Size: {} MB\tMax Memory Used: {} MB\t",
+            self.request_id,
+            millis(self.duration),
+            self.billed_ms(),
+            self.memory_size_mib,
+            self.max_memory_mib,
+        );
+        if let Some(init) = self.init {
+            let _infallible = write!(line, "Init Duration: {} ms\t", millis(init));
+        }
+        line.push('\n');
+        line
+    }
+
+    /// The duration in whole milliseconds, rounded up, at least one.
+    ///
+    /// It is computed from the duration as printed, so that a line never says 3.00 ms and bills 4.
+    pub fn billed_ms(&self) -> u64 {
+        hundredths(self.duration).div_ceil(100).max(1)
+    }
+}
+
+/// Milliseconds with two decimals.
+fn millis(duration: Duration) -> String {
+    let hundredths = hundredths(duration);
+    format!("{}.{:02}", hundredths / 100, hundredths % 100)
+}
+
+/// A duration in steps of 10 µs, rounded to the nearest. Saturates after 5.8 million years.
+fn hundredths(duration: Duration) -> u64 {
+    u64::try_from((duration.as_nanos() + 5_000) / 10_000).unwrap_or(u64::MAX)
+}
+
+/// A moment; one that no calendar has (beyond the year 9999) becomes the last there is.
+fn timestamp(ms: u64) -> Timestamp {
+    i64::try_from(ms)
+        .ok()
+        .and_then(|ms| Timestamp::from_millisecond(ms).ok())
+        .unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,20 @@
+//! What the tests stand on: tools fetched once, real daemons, and a client that can misbehave.
+//!
+//! Nothing here is shared with the product: requests are written byte by byte ([`http`]) and signed by
+//! code of their own ([`signature`]), so that a mistake of the product cannot hide behind itself.
+
+pub mod daemon;
+pub mod eventually;
+pub mod function;
+pub mod http;
+pub mod leftovers;
+pub mod package;
+pub mod setup;
+pub mod signature;
+pub mod tools;
+
+pub use daemon::{Daemon, Home, Options, shared};
+pub use eventually::eventually;
+pub use function::{Deployed, Function, Invocation};
+pub use http::{Request, Response};
+pub use package::Package;
