@@ -11,6 +11,6 @@
 
 mod life;
 mod supervisor;
-pub mod sys;
+mod sys;
 
 pub use supervisor::{Failure, supervise};

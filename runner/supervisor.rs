@@ -5,8 +5,8 @@
 //! `execve`, reports are sent without blocking, and burying is done in portions, so that a function
 //! which forks without end cannot keep its PID 1 from hearing that the socket closed.
 //!
-//! Started by hand instead of as PID 1, which is how it is tested, it adopts its orphans as a
-//! subreaper, and kills the function's session where PID 1 would kill everything there is.
+//! Started by hand instead of as PID 1, which is how it is tested, it adopts orphans as a subreaper
+//! would, and kills the function's process group where PID 1 kills everything there is.
 
 use std::fmt;
 use std::io;
@@ -36,7 +36,7 @@ pub enum Failure {
         /// Why it is none.
         source: DecodeError,
     },
-    /// A datagram that came in part, or with more or fewer descriptors than its message has.
+    /// A datagram that was cut, or that came with other descriptors than its message has.
     Misaddressed {
         /// How many descriptors came.
         descriptors: usize,
@@ -45,22 +45,40 @@ pub enum Failure {
 
 struct Supervisor {
     life: Life,
+    /// The control plane.
     socket: OwnedFd,
     /// Becomes readable when a child dies.
     deaths: OwnedFd,
-    /// Whether this is the first process of a namespace, which may kill all others.
-    is_init: bool,
+    /// Whom to kill at the end: everybody for PID 1, else the function's process group, once there
+    /// is one.
+    others: Option<sys::Others>,
+}
+
+/// How far burying the dead has come.
+enum Burial {
+    /// Nobody lies unburied.
+    Done,
+    /// There may be more.
+    Unfinished,
+    /// There is no child at all, dead or alive.
+    Childless,
 }
 
 /// Serves one sandbox, on [`RUNNER_FD`], until it is over.
 ///
+/// The caller exits when this returns: as PID 1 it takes the sandbox with it.
+///
 /// # Errors
-/// See [`Failure`]. When it returns, the caller must exit: as PID 1 it takes the sandbox with it.
+/// See [`Failure`].
 pub fn supervise() -> Result<(), Failure> {
     let mut supervisor = Supervisor::new()?;
     let outcome = supervisor.serve();
     supervisor.kill_others();
     outcome
+}
+
+fn failed(step: &'static str) -> impl FnOnce(io::Error) -> Failure {
+    move |source| Failure::Kernel { step, source }
 }
 
 // === impl Supervisor ===
@@ -69,30 +87,32 @@ impl Supervisor {
     fn new() -> Result<Self, Failure> {
         let socket = sys::adopt(RUNNER_FD).map_err(failed("take the socket"))?;
         let deaths = sys::watch_children().map_err(failed("watch children"))?;
-        let is_init = sys::is_init();
-        if !is_init {
+        let mut others = None;
+        if sys::is_init() {
+            others = Some(sys::Others::Everybody);
+        } else {
             sys::adopt_orphans().map_err(failed("adopt orphans"))?;
         }
-        Ok(Self { life: Life::Waiting, socket, deaths, is_init })
+        Ok(Self { life: Life::Waiting, socket, deaths, others })
     }
 
     fn serve(&mut self) -> Result<(), Failure> {
         // Touched only as far as the kernel writes messages into it.
         let mut buffer = vec![0; MAX_MESSAGE];
-        let mut more_dead = false;
+        let mut unburied = false;
         loop {
-            let ready = sys::wait(self.socket.as_fd(), self.deaths.as_fd(), !more_dead)
+            let ready = sys::wait(self.socket.as_fd(), self.deaths.as_fd(), !unburied)
                 .map_err(failed("wait"))?;
             if ready.deaths {
                 sys::drain(self.deaths.as_fd()).map_err(failed("read signals"))?;
             }
-            if ready.deaths || more_dead {
-                match self.bury()? {
-                    Portion::All => more_dead = false,
-                    Portion::Some => more_dead = true,
-                    Portion::Childless if self.life.is_over() => return Ok(()),
-                    Portion::Childless => more_dead = false,
-                }
+            if ready.deaths || unburied {
+                unburied = match self.bury()? {
+                    Burial::Done => false,
+                    Burial::Unfinished => true,
+                    Burial::Childless if self.life.is_over() => return Ok(()),
+                    Burial::Childless => false,
+                };
             }
             if ready.socket && !self.hear(&mut buffer)? {
                 return Ok(());
@@ -102,31 +122,101 @@ impl Supervisor {
 
     /// Receives one request and carries it out; `false` when the socket has closed.
     fn hear(&mut self, buffer: &mut [u8]) -> Result<bool, Failure> {
-        let Some(datagram) = sys::receive(self.socket.as_fd(), buffer).map_err(failed("receive"))?
-        else {
-            return Ok(false);
-        };
+        let received = sys::receive(self.socket.as_fd(), buffer).map_err(failed("receive"))?;
+        let Some(mut datagram) = received else { return Ok(false) };
         let descriptors = datagram.descriptors.len();
-        if !datagram.whole {
+        if !datagram.is_whole {
             return Err(Failure::Misaddressed { descriptors });
         }
         let request = Request::decode(&buffer[..datagram.length])
             .map_err(|source| Failure::Malformed { source })?;
-        let mut descriptors = datagram.descriptors.into_iter();
-        match (request, descriptors.next(), descriptors.next(), descriptors.next()) {
-            (Request::Execute { argv, env, cwd }, Some(log), link, None) => {
-                self.execute(&Program::new(argv, env, cwd, log, link))?;
-            }
-            (Request::Signal { number }, None, _, _) => {
-                if let Some(pid) = self.life.function() {
-                    // It may be a zombie by now, which takes signals and ignores them.
-                    sys::kill(pid, number.into()).map_err(failed("signal the function"))?;
+        match (request, descriptors) {
+            (Request::Execute { argv, env, cwd }, 1 | 2) => {
+                let mut given = datagram.descriptors.drain(..);
+                if let Some(log) = given.next() {
+                    self.execute(Program { argv, env, cwd, log, link: given.next() })?;
                 }
             }
-            (Request::Execute { .. } | Request::Signal { .. }, ..) => {
-                return Err(Failure::Misaddressed { descriptors: datagram_count });
+            (Request::Signal { number }, 0) => {
+                if let Some(pid) = self.life.function() {
+                    sys::signal(pid, number.into()).map_err(failed("signal the function"))?;
+                }
             }
+            _ => return Err(Failure::Misaddressed { descriptors }),
         }
         Ok(true)
     }
+
+    fn execute(&mut self, program: Program) -> Result<(), Failure> {
+        if !self.life.is_waiting() {
+            return self.tell(Report::Refused { errno: libc::EBUSY as u32 });
+        }
+        // From here on somebody else's code may run beside this process: nobody looks into it.
+        sys::hide().map_err(failed("become undumpable"))?;
+        let outcome = sys::execute(program);
+        if let (Ok(pid), None) = (outcome, &self.others) {
+            self.others = Some(sys::Others::Group(pid));
+        }
+        let report = self.life.attempted(outcome);
+        self.tell(report)
+    }
+
+    fn bury(&mut self) -> Result<Burial, Failure> {
+        // The function first: its end is news, and a flood of orphans must not hold it up.
+        let function = self.life.function();
+        for whom in function.map(Some).into_iter().chain([None; PORTION]) {
+            match sys::bury(whom).map_err(failed("bury a child"))? {
+                Child::Buried { pid, status } => {
+                    if let Some(report) = self.life.buried(pid, status) {
+                        self.tell(report)?;
+                        self.kill_others();
+                    }
+                }
+                Child::Alive if whom.is_some() => {}
+                Child::Alive => return Ok(Burial::Done),
+                Child::None => return Ok(Burial::Childless),
+            }
+        }
+        Ok(Burial::Unfinished)
+    }
+
+    fn tell(&self, report: Report) -> Result<(), Failure> {
+        match sys::send(self.socket.as_fd(), &report.encode()) {
+            // Nobody listens any more, and `hear` is about to find that out.
+            Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            sent => sent.map_err(failed("report")),
+        }
+    }
+
+    fn kill_others(&self) {
+        if let Some(others) = &self.others {
+            sys::kill(others);
+        }
+    }
 }
+
+// === impl Failure ===
+
+impl Failure {
+    /// What the program exits with.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Kernel { .. } => 1,
+            Self::Malformed { .. } | Self::Misaddressed { .. } => 2,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kernel { step, source } => write!(out, "cannot {step}: {source}"),
+            Self::Malformed { source } => write!(out, "not a message: {source}"),
+            Self::Misaddressed { descriptors } => {
+                write!(out, "a datagram was cut or had {descriptors} descriptors, not its own")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Failure {}

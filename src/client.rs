@@ -13,6 +13,7 @@ use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use sigv4::{Credentials, PathStyle, Payload, Secret};
 use tokio::net::TcpStream;
 
 use crate::args::Remote;
@@ -26,13 +27,6 @@ pub struct Client {
     authority: String,
     region: String,
     credentials: Option<Credentials>,
-}
-
-/// An access key.
-#[derive(Clone)]
-struct Credentials {
-    id: String,
-    secret: String,
 }
 
 /// An answer, whatever its status.
@@ -70,7 +64,7 @@ impl Client {
             Some(file) => Some(file.as_path()),
             None => fallback.exists().then_some(fallback),
         };
-        let credentials = file.map(Credentials::read).transpose()?;
+        let credentials = file.map(read_credentials).transpose()?;
         Self::build(&remote.endpoint, &remote.region, credentials)
     }
 
@@ -142,7 +136,15 @@ impl Client {
         }
         if let Some(credentials) = &self.credentials {
             let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-            credentials.sign(&mut request, service, &self.region, now)?;
+            let scope = sigv4::sign::Scope {
+                region: &self.region,
+                service,
+                paths: PathStyle::Normalised,
+            };
+            let (method, uri) = (request.method().clone(), request.uri().clone());
+            let target = (uri.path(), uri.query());
+            let payload = Payload::Bytes(&body);
+            sigv4::sign(credentials, scope, &method, target, request.headers_mut(), payload, now)?;
         }
         tokio::time::timeout(PATIENCE, self.exchange(request.map(Full::new)))
             .await
@@ -202,29 +204,21 @@ impl Answer {
     }
 }
 
-// === impl Credentials ===
-
-impl Credentials {
-    /// Reads the first key of a file in AWS's shared-credentials format.
-    fn read(file: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(file).with_context(|| {
-            format!("credentials {} cannot be read (they belong to root)", file.display())
-        })?;
-        let value = |wanted: &str| {
-            text.lines().find_map(|line| {
-                let (name, value) = line.split_once('=')?;
-                (name.trim() == wanted).then(|| value.trim().to_owned())
-            })
-        };
-        match (value("aws_access_key_id"), value("aws_secret_access_key")) {
-            (Some(id), Some(secret)) => Ok(Self { id, secret }),
-            _ => bail!("{} holds no aws_access_key_id and aws_secret_access_key", file.display()),
+/// Reads the first key of a file in AWS's shared-credentials format.
+fn read_credentials(file: &Path) -> Result<Credentials> {
+    let text = std::fs::read_to_string(file).with_context(|| {
+        format!("credentials {} cannot be read (they belong to root)", file.display())
+    })?;
+    let value = |wanted: &str| {
+        text.lines().find_map(|line| {
+            let (name, value) = line.split_once('=')?;
+            (name.trim() == wanted).then(|| value.trim().to_owned())
+        })
+    };
+    match (value("aws_access_key_id"), value("aws_secret_access_key")) {
+        (Some(access_key_id), Some(secret)) => {
+            Ok(Credentials { access_key_id, secret: Secret::new(&secret) })
         }
-    }
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").field("id", &self.id).finish_non_exhaustive()
+        _ => bail!("{} holds no aws_access_key_id and aws_secret_access_key", file.display()),
     }
 }

@@ -9,7 +9,7 @@
 //! ```
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -79,7 +79,8 @@ impl Package {
                 _ => Some(Project::detect(&path)?),
             };
             let entries = project::files(&path)?;
-            let zip = pack(&entries)?;
+            let names: Vec<PathBuf> = entries.iter().map(|entry| entry.name.clone().into()).collect();
+            let zip = archive::pack(&path, &names, &archive::Limits::default())?;
             let (language, handler) = match found {
                 Some(found) => (Some(found.language), Some(found.handler)),
                 None => (None, None),
@@ -104,13 +105,6 @@ impl Package {
     fn sha256(&self) -> String {
         STANDARD.encode(Sha256::digest(&self.zip))
     }
-}
-
-/// A deterministic zip of the entries.
-fn pack(entries: &[project::Entry]) -> Result<Vec<u8>> {
-    let list: Vec<_> =
-        entries.iter().map(|entry| (entry.name.clone(), entry.source.clone())).collect();
-    archive::pack(&list).context("the folder cannot be packed")
 }
 
 /// Creates or updates the function and waits until it can be called.

@@ -40,7 +40,7 @@ pub struct Project {
 pub struct Entry {
     /// Where it lies on this machine.
     pub source: PathBuf,
-    /// Its path in the package, with `/`.
+    /// Its path in the package and relative to the folder.
     pub name: String,
 }
 

@@ -91,11 +91,12 @@ fn the_arrows_between_crates_are_the_ones_in_the_table() {
     for (from, to) in ARROWS {
         table.entry(from).or_default().extend(*to);
     }
-    let ours: BTreeSet<&str> = workspace_packages().keys().map(String::as_str).collect();
+    let packages = workspace_packages();
+    let ours: BTreeSet<&str> = packages.keys().map(String::as_str).collect();
     let listed: BTreeSet<&str> = table.keys().copied().collect();
     assert_eq!(ours, listed, "every crate of the workspace has a row in the table, and no other");
 
-    for (name, dependencies) in workspace_packages() {
+    for (name, dependencies) in &packages {
         let arrows: BTreeSet<&str> = dependencies
             .iter()
             .filter(|(target, kind)| ours.contains(target.as_str()) && kind.is_none())

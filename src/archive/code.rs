@@ -253,8 +253,7 @@ impl CodeStore {
             sync_tree(&tree)?;
             sync_directory(aside)?;
         } else {
-            nix::unistd::syncfs(&root)
-                .map_err(|errno| disk("synchronise", &tree)(errno.into()))?;
+            nix::unistd::syncfs(&root).map_err(|errno| disk("synchronise", &tree)(errno.into()))?;
         }
         Ok(unpacked)
     }

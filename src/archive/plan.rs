@@ -125,8 +125,10 @@ impl<'a> Plan<'a> {
         let mut unzipped = 0_u64;
         for entry in directory.entries() {
             let entry = entry?;
-            let name = Name::parse(entry.name)
-                .map_err(|source| UnpackError::Name { name: name::printable(entry.name), source })?;
+            let name = Name::parse(entry.name).map_err(|source| UnpackError::Name {
+                name: name::printable(entry.name),
+                source,
+            })?;
             let refused = |source| UnpackError::Entry { name: name::printable(entry.name), source };
             let kind = classify(&entry, &name).map_err(refused)?;
             plan.add(name.path, kind).map_err(refused)?;

@@ -19,13 +19,13 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{Mode, UtimensatFlags, fchmod, futimens, mkdirat, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::symlinkat;
 
 use crate::content::{BadContent, Contents};
-use crate::directory::Malformed;
+use crate::directory::{Entry, Malformed};
 use crate::link::{self, BadLink, MAX_TARGET};
 use crate::name::{self, BadName};
 use crate::plan::{BadEntry, Kind, Limits, Plan};
@@ -243,16 +243,15 @@ impl Writer<'_> {
     fn file(
         &mut self,
         plan: &Plan<'_>,
-        entry: &crate::directory::Entry<'_>,
+        entry: &Entry<'_>,
         path: &[u8],
         executable: bool,
     ) -> Result<(), UnpackError> {
         let data = packed(plan, entry, path)?;
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
         let how = beneath(flags).mode(Mode::S_IRUSR | Mode::S_IWUSR);
-        let mut file: File = openat2(self.root, path, how)
-            .map_err(|errno| failed("create", path, errno))?
-            .into();
+        let mut file: File =
+            openat2(self.root, path, how).map_err(|errno| failed("create", path, errno))?.into();
         let (started, limits) = (self.started, self.limits);
         let written = self.contents.read(entry, data, |chunk| {
             if started.elapsed() > limits.time {
@@ -270,12 +269,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn link(
-        &mut self,
-        plan: &Plan<'_>,
-        entry: &crate::directory::Entry<'_>,
-        path: &[u8],
-    ) -> Result<(), UnpackError> {
+    fn link(&mut self, plan: &Plan<'_>, entry: &Entry<'_>, path: &[u8]) -> Result<(), UnpackError> {
         self.check_time()?;
         let data = packed(plan, entry, path)?;
         let refused = |source| UnpackError::Link { name: name::printable(path), source };
@@ -337,11 +331,7 @@ impl Writer<'_> {
     }
 }
 
-fn packed<'a>(
-    plan: &Plan<'a>,
-    entry: &crate::directory::Entry<'a>,
-    path: &[u8],
-) -> Result<&'a [u8], UnpackError> {
+fn packed<'a>(plan: &Plan<'a>, entry: &Entry<'a>, path: &[u8]) -> Result<&'a [u8], UnpackError> {
     let span = plan.directory.locate(entry).ok_or_else(|| UnpackError::Entry {
         name: name::printable(path),
         source: BadEntry::Misplaced,

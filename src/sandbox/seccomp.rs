@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   table.rs   which call, what is decided about it, why        (the part to review)
+//!   rules.rs   decisions that depend on arguments
 //!      ▼
 //!   Policy     one decision per number                          (pure)
 //!      ▼
@@ -20,6 +21,7 @@
 
 mod arch;
 mod emit;
+mod rules;
 mod table;
 
 use std::collections::BTreeMap;

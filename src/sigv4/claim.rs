@@ -7,10 +7,12 @@
 
 use http::HeaderMap;
 
-use crate::canonical;
 use crate::credential::TERMINATOR;
-use crate::refusal::{Refusal, hash_of};
+use crate::refusal::Refusal;
 use crate::time;
+
+mod authorization;
+mod presigned;
 
 /// How long before or after our time a request may be signed, seconds (AWS's five minutes).
 const SKEW: u64 = 300;
@@ -75,6 +77,17 @@ pub struct Claim<'a> {
     pub(crate) content: Content,
 }
 
+/// The parts of a signature as they were found, all that must be there.
+struct Raw {
+    credential: String,
+    signed_headers: String,
+    signature: String,
+    date: String,
+    /// A presigned URL has it, a header has not.
+    expires: Option<String>,
+    token: Option<String>,
+}
+
 /// What a request says about its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Content {
@@ -86,17 +99,6 @@ pub(crate) enum Content {
     Unsigned,
 }
 
-/// The parts of a signature, before any of them is looked at.
-#[derive(Default)]
-struct Raw {
-    credential: Option<String>,
-    signed_headers: Option<String>,
-    signature: Option<String>,
-    date: Option<String>,
-    expires: Option<String>,
-    token: Option<String>,
-}
-
 // === impl Claim ===
 
 impl<'a> Claim<'a> {
@@ -104,32 +106,21 @@ impl<'a> Claim<'a> {
     ///
     /// # Errors
     /// Whatever can be refused without a secret.
-    pub fn read(
-        parts: RequestParts<'a>,
-        policy: &Policy<'_>,
-        now: u64,
-    ) -> Result<Self, Refusal> {
+    pub fn read(parts: RequestParts<'a>, policy: &Policy<'_>, now: u64) -> Result<Self, Refusal> {
         let in_header = parts.headers.contains_key(http::header::AUTHORIZATION);
-        let in_query = parts.query.is_some_and(mentions_signature);
+        let in_query = parts.query.is_some_and(presigned::mentioned);
         let raw = match (in_header, in_query) {
             (false, false) => return Err(Refusal::MissingToken),
             (true, true) => return Err(Refusal::TwoMechanisms),
-            (true, false) => Raw::from_header(&parts)?,
-            (false, true) => Raw::from_query(&parts)?,
+            (true, false) => authorization::read(parts.headers)?,
+            (false, true) => presigned::read(parts.query.unwrap_or_default())?,
         };
-        let missing = || Refusal::Incomplete { text: String::new() };
-        let (Some(credential), Some(signed_headers)) = (raw.credential, raw.signed_headers) else {
-            return Err(missing());
-        };
-        let (Some(signature), Some(date)) = (raw.signature, raw.date) else {
-            return Err(missing());
-        };
+        let Raw { credential, signed_headers, signature, date, expires, token } = raw;
 
-        let signed_at =
-            time::parse(&date).ok_or_else(|| Refusal::Date { date: date.clone() })?;
+        let signed_at = time::parse(&date).ok_or_else(|| Refusal::Date { date: date.clone() })?;
         check_signed_headers(&signed_headers, parts.headers, in_header)?;
         let (access_key_id, scope, service) = check_scope(&credential, policy, &date)?;
-        let life = raw.expires.map(|text| expires(&text)).transpose()?;
+        let life = expires.map(|text| life(&text)).transpose()?;
         check_time(signed_at, now, life)?;
         let content = content(parts.headers, policy)?;
 
@@ -144,7 +135,7 @@ impl<'a> Claim<'a> {
             signature,
             date,
             signed_at,
-            token: raw.token,
+            token,
             content,
         })
     }
@@ -153,120 +144,6 @@ impl<'a> Claim<'a> {
     pub fn access_key_id(&self) -> &str {
         &self.access_key_id
     }
-}
-
-// === impl Raw ===
-
-impl Raw {
-    fn from_header(parts: &RequestParts<'_>) -> Result<Self, Refusal> {
-        let value = sole(parts.headers, "authorization")?.unwrap_or_default();
-        let not_assignments = || Refusal::NotAssignments { hash: hash_of(value.as_bytes()) };
-        let (algorithm, rest) = value.trim().split_once(' ').ok_or_else(not_assignments)?;
-        if algorithm != ALGORITHM {
-            // `AWS4-…` of another kind was at least meant for us; `Bearer` and `Basic` were not.
-            if algorithm.starts_with("AWS4-") {
-                return Err(Refusal::Algorithm { algorithm: algorithm.to_owned() });
-            }
-            return Err(not_assignments());
-        }
-        let mut raw = Self::default();
-        for assignment in rest.split(',').map(str::trim).filter(|text| !text.is_empty()) {
-            let (name, value) = assignment.split_once('=').ok_or_else(not_assignments)?;
-            let slot = match name {
-                "Credential" => &mut raw.credential,
-                "SignedHeaders" => &mut raw.signed_headers,
-                "Signature" => &mut raw.signature,
-                _ => return Err(not_assignments()),
-            };
-            if slot.replace(value.to_owned()).is_some() {
-                return Err(not_assignments());
-            }
-        }
-        raw.date = sole(parts.headers, "x-amz-date")?;
-        raw.token = sole(parts.headers, "x-amz-security-token")?;
-
-        let mut text = String::new();
-        for (name, part) in [
-            ("Credential", &raw.credential),
-            ("Signature", &raw.signature),
-            ("SignedHeaders", &raw.signed_headers),
-        ] {
-            if part.is_none() {
-                text.push_str(&format!("Authorization header requires '{name}' parameter. "));
-            }
-        }
-        if raw.date.is_none() {
-            text.push_str(
-                "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' \
-                 header. ",
-            );
-        }
-        if text.is_empty() {
-            return Ok(raw);
-        }
-        let hash = hash_of(value.as_bytes());
-        text.push_str(&format!("(Hashed with SHA-256 and encoded with Base64) Authorization={hash}"));
-        Err(Refusal::Incomplete { text })
-    }
-
-    fn from_query(parts: &RequestParts<'_>) -> Result<Self, Refusal> {
-        let mut raw = Self::default();
-        let mut algorithm = None;
-        for (name, value) in canonical::parameters(parts.query.unwrap_or_default()) {
-            let slot = match &*name {
-                b"X-Amz-Algorithm" => &mut algorithm,
-                b"X-Amz-Credential" => &mut raw.credential,
-                b"X-Amz-SignedHeaders" => &mut raw.signed_headers,
-                b"X-Amz-Signature" => &mut raw.signature,
-                b"X-Amz-Date" => &mut raw.date,
-                b"X-Amz-Expires" => &mut raw.expires,
-                b"X-Amz-Security-Token" => &mut raw.token,
-                _ => continue,
-            };
-            let text = String::from_utf8_lossy(&value).into_owned();
-            if slot.replace(text).is_some() {
-                let name = String::from_utf8_lossy(&name);
-                return Err(Refusal::Incomplete {
-                    text: format!("AWS query-string parameters must not repeat '{name}'."),
-                });
-            }
-        }
-        let mut text = String::new();
-        for (name, part) in [
-            ("X-Amz-Algorithm", &algorithm),
-            ("X-Amz-Credential", &raw.credential),
-            ("X-Amz-Signature", &raw.signature),
-            ("X-Amz-SignedHeaders", &raw.signed_headers),
-            ("X-Amz-Date", &raw.date),
-            ("X-Amz-Expires", &raw.expires),
-        ] {
-            if part.is_none() {
-                text.push_str(&format!("AWS query-string parameters must include '{name}'. "));
-            }
-        }
-        if !text.is_empty() {
-            text.push_str("Re-examine the query-string parameters.");
-            return Err(Refusal::Incomplete { text });
-        }
-        match algorithm {
-            Some(algorithm) if algorithm != ALGORITHM => Err(Refusal::Algorithm { algorithm }),
-            _ => Ok(raw),
-        }
-    }
-}
-
-/// Whether a query holds any parameter that only a presigned URL has, however it is spelled.
-fn mentions_signature(query: &str) -> bool {
-    const NAMES: [&str; 6] = [
-        "x-amz-algorithm",
-        "x-amz-credential",
-        "x-amz-signature",
-        "x-amz-signedheaders",
-        "x-amz-date",
-        "x-amz-expires",
-    ];
-    canonical::parameters(query)
-        .any(|(name, _)| NAMES.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes())))
 }
 
 /// The value of a header that may be there once.
@@ -280,11 +157,7 @@ fn sole(headers: &HeaderMap, name: &str) -> Result<Option<String>, Refusal> {
 }
 
 /// Names in order, none twice, and among them all that must be signed.
-fn check_signed_headers(
-    signed: &str,
-    headers: &HeaderMap,
-    in_header: bool,
-) -> Result<(), Refusal> {
+fn check_signed_headers(signed: &str, headers: &HeaderMap, in_header: bool) -> Result<(), Refusal> {
     let ordered = signed.split(';').is_sorted_by(|a, b| a < b);
     if !ordered || signed.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return Err(Refusal::Incomplete {
@@ -293,6 +166,7 @@ fn check_signed_headers(
     }
     let covers = |name: &str| signed.split(';').any(|other| other == name);
     if !covers("host") {
+        // AWS names both spellings, each in quotes; the outer pair is the message's.
         return Err(Refusal::Unsigned { header: "Host' or ':authority".to_owned() });
     }
     let required = headers.keys().map(|name| name.as_str()).filter(|n| n.starts_with("x-amz-"));
@@ -342,7 +216,7 @@ fn check_scope(
     Ok((key.to_owned(), scope, service.to_owned()))
 }
 
-fn expires(text: &str) -> Result<u64, Refusal> {
+fn life(text: &str) -> Result<u64, Refusal> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let seconds: Option<u64> = digits.then(|| text.parse().ok()).flatten();
     seconds.filter(|seconds| (1..=LONGEST_PRESIGNED).contains(seconds)).ok_or(Refusal::Expires)

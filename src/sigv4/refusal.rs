@@ -51,7 +51,9 @@ pub enum Refusal {
         credential: String,
     },
     /// The timestamp is not one.
-    #[error("Date must be in ISO-8601 'basic format'. Got '{date}'. See http://en.wikipedia.org/wiki/ISO_8601")]
+    #[error(
+        "Date must be in ISO-8601 'basic format'. Got '{date}'. See http://en.wikipedia.org/wiki/ISO_8601"
+    )]
     Date {
         /// What was given.
         date: String,

@@ -93,15 +93,9 @@ pub fn sign(
     };
     let scope_text = format!("{}/{}/{}/{TERMINATOR}", &date[..8], scope.region, scope.service);
     let parts = RequestParts { method: method.as_str(), path, query, headers };
-    let text = canonical::string_to_sign(
-        &parts,
-        scope.paths,
-        &signed_headers,
-        &hash,
-        &date,
-        &scope_text,
-    )
-    .ok_or(SignError::NoHost)?;
+    let text =
+        canonical::string_to_sign(&parts, scope.paths, &signed_headers, &hash, &date, &scope_text)
+            .ok_or(SignError::NoHost)?;
 
     let mut key = credentials.secret.signing_key(&scope_text);
     key.update(&text);

@@ -87,8 +87,7 @@ impl Claim<'_> {
         let mut key = secret.signing_key(&self.scope);
         key.update(&text);
         let expected = canonical::hex(&key.finalize().into_bytes().into());
-        let signature_is_right: bool =
-            expected.as_bytes().ct_eq(self.signature.as_bytes()).into();
+        let signature_is_right: bool = expected.as_bytes().ct_eq(self.signature.as_bytes()).into();
 
         let token = self.token.as_deref().unwrap_or_default();
         let token_is_right: bool =

@@ -54,7 +54,7 @@ pub enum Report {
     },
     /// The program could not be executed.
     Refused {
-        /// `errno` of the call that failed.
+        /// `errno` of the call that failed; `EBUSY` if a program was executed before.
         errno: u32,
     },
     /// The function's process ended.

@@ -9,8 +9,8 @@ pub(super) use own::{AUDIT, HIGHEST, LEGACY, OTHER_ABI};
 /// x86_64.
 #[cfg(target_arch = "x86_64")]
 mod own {
-    use super::super::table::{ADMIN, ENOSYS, allow, is};
-    use super::super::{Condition, Decision, Rule};
+    use super::super::rules::{ENOSYS, MKNOD, SETRLIMIT};
+    use super::super::table::{allow, is, refuse};
     use super::Entry;
 
     /// `AUDIT_ARCH_X86_64`: machine 62, 64 bits, little endian.
@@ -20,17 +20,8 @@ mod own {
     /// Numbers from here up are the x32 ABI: other structures behind the same calls.
     pub(in super::super) const OTHER_ABI: Option<u32> = Some(0x4000_0000);
 
-    const MKNOD: &[Rule] = &[
-        Rule { when: &[Condition::Masked(1, libc::S_IFMT, libc::S_IFCHR)], refuse: ADMIN },
-        Rule { when: &[Condition::Masked(1, libc::S_IFMT, libc::S_IFBLK)], refuse: ADMIN },
-        Rule { when: &[], refuse: None },
-    ];
-    const SETRLIMIT: &[Rule] = &[
-        Rule { when: &[Condition::Is(0, libc::RLIMIT_CORE)], refuse: ADMIN },
-        Rule { when: &[], refuse: None },
-    ];
-
     /// What newer architectures replaced by the `…at` calls, or never had.
+    #[rustfmt::skip] // One line per call: it is read as a table.
     pub(in super::super) static LEGACY: &[Entry] = &[
         allow("open", libc::SYS_open, "open a file"),
         allow("creat", libc::SYS_creat, "create a file"),
@@ -60,8 +51,7 @@ mod own {
         allow("utimes", libc::SYS_utimes, "own files in /tmp"),
         allow("futimesat", libc::SYS_futimesat, "own files in /tmp"),
         allow("getrlimit", libc::SYS_getrlimit, "read own limits"),
-        is("setrlimit", libc::SYS_setrlimit, SETRLIMIT, "lower own limits, but not RLIMIT_CORE: 1 \
-            is what keeps the host's core handler from running"),
+        is("setrlimit", libc::SYS_setrlimit, SETRLIMIT, "lower own limits, but not RLIMIT_CORE"),
         allow("getpgrp", libc::SYS_getpgrp, "own process group"),
         is("mknod", libc::SYS_mknod, MKNOD, "FIFOs and sockets, no device"),
         allow("arch_prctl", libc::SYS_arch_prctl, "thread-local storage"),
@@ -72,12 +62,8 @@ mod own {
         allow("signalfd", libc::SYS_signalfd, "own signals"),
         allow("eventfd", libc::SYS_eventfd, "wake own threads"),
         allow("sync_file_range", libc::SYS_sync_file_range, "own files in /tmp"),
-        Entry {
-            name: "uretprobe",
-            number: 335,
-            decision: Decision::Refuse(ENOSYS),
-            why: "only the kernel's own trampoline calls it",
-        },
+        refuse("io_pgetevents", 333, ENOSYS, "as io_setup"),
+        refuse("uretprobe", 335, ENOSYS, "only the kernel's own trampoline calls it"),
     ];
 }
 

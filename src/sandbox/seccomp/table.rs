@@ -5,128 +5,8 @@
 //! quota, NUMA policy, `fanotify`, file handles, `iopl`, `modify_ldt` and the rest of an
 //! administrator's calls. The list was checked against what CPython 3.11 and Node 20 do.
 
-use super::{Condition, Decision, Entry, Rule, arch};
-
-/// "Operation not permitted": it exists, and not for you.
-pub(super) const ADMIN: Option<i32> = Some(libc::EPERM);
-/// "Function not implemented": makes programs that probe take the older way.
-pub(super) const ENOSYS: i32 = libc::ENOSYS;
-
-/// Every namespace flag of `clone`, the time namespace included.
-const CLONE_NEW: u32 = 0x7E02_0080;
-/// `SOCK_NONBLOCK` and `SOCK_CLOEXEC` share the type argument; the type proper is below them.
-const SOCKET_TYPE: u32 = 0xF;
-/// `SCHED_RESET_ON_FORK` shares the policy argument.
-const SCHED_POLICY: u32 = !0x4000_0000;
-/// `TCP_ULP`: hands a connection to kernel TLS or ESP-in-TCP, both with page-cache bugs behind them.
-const TCP_ULP: u32 = 31;
-/// `UDP_ENCAP`: the same door for ESP-in-UDP.
-const UDP_ENCAP: u32 = 100;
-/// `TIOCLINUX`: console selection, which can type into a terminal.
-const TIOCLINUX: u32 = 0x541C;
-
-const CLONE: &[Rule] = &[
-    Rule { when: &[Condition::Any(0, CLONE_NEW)], refuse: ADMIN },
-    Rule { when: &[], refuse: None },
-];
-
-/// `AF_UNIX`; routing queries; and TCP and UDP over IP. Raw sockets, MPTCP (which Landlock and
-/// packet filters overlook), SCTP, ESP and every other family end here, before their code runs.
-const SOCKET: &[Rule] = &[
-    Rule { when: &[Condition::Is(0, libc::AF_UNIX as u32)], refuse: None },
-    Rule {
-        when: &[
-            Condition::Is(0, libc::AF_NETLINK as u32),
-            Condition::Is(2, libc::NETLINK_ROUTE as u32),
-        ],
-        refuse: None,
-    },
-    Rule {
-        when: &[Condition::Is(0, libc::AF_NETLINK as u32)],
-        refuse: Some(libc::EPROTONOSUPPORT),
-    },
-    ip(libc::AF_INET, libc::SOCK_STREAM, 0),
-    ip(libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_TCP),
-    ip(libc::AF_INET, libc::SOCK_DGRAM, 0),
-    ip(libc::AF_INET, libc::SOCK_DGRAM, libc::IPPROTO_UDP),
-    ip(libc::AF_INET6, libc::SOCK_STREAM, 0),
-    ip(libc::AF_INET6, libc::SOCK_STREAM, libc::IPPROTO_TCP),
-    ip(libc::AF_INET6, libc::SOCK_DGRAM, 0),
-    ip(libc::AF_INET6, libc::SOCK_DGRAM, libc::IPPROTO_UDP),
-    Rule {
-        when: &[Condition::Masked(1, SOCKET_TYPE, libc::SOCK_RAW as u32)],
-        refuse: ADMIN,
-    },
-    Rule {
-        when: &[Condition::Is(0, libc::AF_INET as u32)],
-        refuse: Some(libc::EPROTONOSUPPORT),
-    },
-    Rule {
-        when: &[Condition::Is(0, libc::AF_INET6 as u32)],
-        refuse: Some(libc::EPROTONOSUPPORT),
-    },
-    Rule { when: &[], refuse: Some(libc::EAFNOSUPPORT) },
-];
-
-const SOCKETPAIR: &[Rule] = &[
-    Rule { when: &[Condition::Is(0, libc::AF_UNIX as u32)], refuse: None },
-    Rule { when: &[], refuse: Some(libc::EAFNOSUPPORT) },
-];
-
-const SETSOCKOPT: &[Rule] = &[
-    Rule {
-        when: &[Condition::Is(1, libc::IPPROTO_TCP as u32), Condition::Is(2, TCP_ULP)],
-        refuse: ADMIN,
-    },
-    Rule {
-        when: &[Condition::Is(1, libc::IPPROTO_UDP as u32), Condition::Is(2, UDP_ENCAP)],
-        refuse: ADMIN,
-    },
-    Rule { when: &[], refuse: None },
-];
-
-const IOCTL: &[Rule] = &[
-    Rule { when: &[Condition::Is(1, libc::TIOCSTI as u32)], refuse: ADMIN },
-    Rule { when: &[Condition::Is(1, TIOCLINUX)], refuse: ADMIN },
-    Rule { when: &[], refuse: None },
-];
-
-const PRLIMIT: &[Rule] = &[
-    Rule {
-        when: &[Condition::Is(1, libc::RLIMIT_CORE as u32), Condition::Given(2)],
-        refuse: ADMIN,
-    },
-    Rule { when: &[], refuse: None },
-];
-
-const SCHED_SETSCHEDULER: &[Rule] = &[
-    Rule {
-        when: &[Condition::Masked(1, SCHED_POLICY, libc::SCHED_OTHER as u32)],
-        refuse: None,
-    },
-    Rule {
-        when: &[Condition::Masked(1, SCHED_POLICY, libc::SCHED_BATCH as u32)],
-        refuse: None,
-    },
-    Rule { when: &[Condition::Masked(1, SCHED_POLICY, libc::SCHED_IDLE as u32)], refuse: None },
-    Rule { when: &[], refuse: ADMIN },
-];
-
-/// Plain Linux, 32-bit address layout, the old version number, and asking which it is.
-const PERSONALITY: &[Rule] = &[
-    Rule { when: &[Condition::Is(0, 0)], refuse: None },
-    Rule { when: &[Condition::Is(0, 8)], refuse: None },
-    Rule { when: &[Condition::Is(0, 0x2_0000)], refuse: None },
-    Rule { when: &[Condition::Is(0, 0x2_0008)], refuse: None },
-    Rule { when: &[Condition::Is(0, u32::MAX)], refuse: None },
-    Rule { when: &[], refuse: ADMIN },
-];
-
-const MKNODAT: &[Rule] = &[
-    Rule { when: &[Condition::Masked(2, libc::S_IFMT, libc::S_IFCHR)], refuse: ADMIN },
-    Rule { when: &[Condition::Masked(2, libc::S_IFMT, libc::S_IFBLK)], refuse: ADMIN },
-    Rule { when: &[], refuse: None },
-];
+use super::rules::{self, ENOSYS};
+use super::{Decision, Entry, Rule, arch};
 
 /// Every entry of this architecture.
 pub(super) fn entries() -> impl Iterator<Item = &'static Entry> {
@@ -146,34 +26,274 @@ pub(super) const fn is(
     Entry { name, number: number as u32, decision: Decision::Arguments(rules), why }
 }
 
-const fn refuse(name: &'static str, number: libc::c_long, errno: i32, why: &'static str) -> Entry {
+pub(super) const fn refuse(name: &'static str, number: libc::c_long, errno: i32, why: &'static str) -> Entry {
     Entry { name, number: number as u32, decision: Decision::Refuse(errno), why }
 }
 
-const fn ip(family: libc::c_int, kind: libc::c_int, protocol: libc::c_int) -> Rule {
-    /// Conditions of one permitted combination; constants, because a rule borrows them for ever.
-    const fn conditions(v6: bool, datagram: bool, named: bool) -> &'static [Condition] {
-        macro_rules! combination {
-            ($family:expr, $kind:expr, $protocol:expr) => {
-                &[
-                    Condition::Is(0, $family as u32),
-                    Condition::Masked(1, SOCKET_TYPE, $kind as u32),
-                    Condition::Is(2, $protocol as u32),
-                ]
-            };
-        }
-        use libc::{AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP, SOCK_DGRAM, SOCK_STREAM};
-        match (v6, datagram, named) {
-            (false, false, false) => combination!(AF_INET, SOCK_STREAM, 0),
-            (false, false, true) => combination!(AF_INET, SOCK_STREAM, IPPROTO_TCP),
-            (false, true, false) => combination!(AF_INET, SOCK_DGRAM, 0),
-            (false, true, true) => combination!(AF_INET, SOCK_DGRAM, IPPROTO_UDP),
-            (true, false, false) => combination!(AF_INET6, SOCK_STREAM, 0),
-            (true, false, true) => combination!(AF_INET6, SOCK_STREAM, IPPROTO_TCP),
-            (true, true, false) => combination!(AF_INET6, SOCK_DGRAM, 0),
-            (true, true, true) => combination!(AF_INET6, SOCK_DGRAM, IPPROTO_UDP),
-        }
-    }
-    let when = conditions(family == libc::AF_INET6, kind == libc::SOCK_DGRAM, protocol != 0);
-    Rule { when, refuse: None }
-}
+/// What every architecture has.
+#[rustfmt::skip] // One line per call: it is read as a table.
+static COMMON: &[Entry] = &[
+    // Descriptors and files. Every writable file lies on the sandbox's own tmpfs.
+    allow("read", libc::SYS_read, "read"),
+    allow("write", libc::SYS_write, "write"),
+    allow("readv", libc::SYS_readv, "read"),
+    allow("writev", libc::SYS_writev, "write"),
+    allow("pread64", libc::SYS_pread64, "read at an offset"),
+    allow("pwrite64", libc::SYS_pwrite64, "write at an offset"),
+    allow("preadv", libc::SYS_preadv, "read at an offset"),
+    allow("pwritev", libc::SYS_pwritev, "write at an offset"),
+    allow("preadv2", libc::SYS_preadv2, "read at an offset"),
+    allow("pwritev2", libc::SYS_pwritev2, "write at an offset"),
+    allow("lseek", libc::SYS_lseek, "position"),
+    allow("close", libc::SYS_close, "own descriptors"),
+    allow("close_range", libc::SYS_close_range, "own descriptors"),
+    allow("dup", libc::SYS_dup, "own descriptors"),
+    allow("dup3", libc::SYS_dup3, "own descriptors"),
+    allow("fcntl", libc::SYS_fcntl, "flags, locks and pipe sizes of own descriptors"),
+    allow("flock", libc::SYS_flock, "advisory lock"),
+    allow("fsync", libc::SYS_fsync, "own files"),
+    allow("fdatasync", libc::SYS_fdatasync, "own files"),
+    allow("ftruncate", libc::SYS_ftruncate, "own files"),
+    allow("truncate", libc::SYS_truncate, "own files"),
+    allow("fallocate", libc::SYS_fallocate, "own files, bounded by the size of /tmp"),
+    allow("fadvise64", libc::SYS_fadvise64, "read-ahead hints"),
+    allow("readahead", libc::SYS_readahead, "read-ahead hints"),
+    allow("copy_file_range", libc::SYS_copy_file_range, "copies between regular files"),
+    allow("openat", libc::SYS_openat, "open a file"),
+    allow("openat2", libc::SYS_openat2, "open a file"),
+    allow("faccessat", libc::SYS_faccessat, "file metadata"),
+    allow("faccessat2", libc::SYS_faccessat2, "file metadata"),
+    allow("newfstatat", libc::SYS_newfstatat, "file metadata"),
+    allow("fstat", libc::SYS_fstat, "file metadata"),
+    allow("statx", libc::SYS_statx, "file metadata"),
+    allow("statfs", libc::SYS_statfs, "file system metadata"),
+    allow("fstatfs", libc::SYS_fstatfs, "file system metadata"),
+    allow("getdents64", libc::SYS_getdents64, "list a directory"),
+    allow("readlinkat", libc::SYS_readlinkat, "file metadata"),
+    allow("mkdirat", libc::SYS_mkdirat, "files in /tmp"),
+    allow("unlinkat", libc::SYS_unlinkat, "files in /tmp"),
+    allow("renameat2", libc::SYS_renameat2, "files in /tmp"),
+    allow("linkat", libc::SYS_linkat, "files in /tmp"),
+    allow("symlinkat", libc::SYS_symlinkat, "files in /tmp"),
+    allow("fchmod", libc::SYS_fchmod, "own files"),
+    allow("fchmodat", libc::SYS_fchmodat, "own files"),
+    allow("fchown", libc::SYS_fchown, "own files; one id exists"),
+    allow("fchownat", libc::SYS_fchownat, "own files; one id exists"),
+    allow("utimensat", libc::SYS_utimensat, "own files"),
+    allow("getcwd", libc::SYS_getcwd, "working directory"),
+    allow("chdir", libc::SYS_chdir, "working directory"),
+    allow("fchdir", libc::SYS_fchdir, "working directory"),
+    allow("umask", libc::SYS_umask, "mode of new files"),
+    allow("setxattr", libc::SYS_setxattr, "own files"),
+    allow("lsetxattr", libc::SYS_lsetxattr, "own files"),
+    allow("fsetxattr", libc::SYS_fsetxattr, "own files"),
+    allow("getxattr", libc::SYS_getxattr, "file metadata"),
+    allow("lgetxattr", libc::SYS_lgetxattr, "file metadata"),
+    allow("fgetxattr", libc::SYS_fgetxattr, "file metadata"),
+    allow("listxattr", libc::SYS_listxattr, "file metadata"),
+    allow("llistxattr", libc::SYS_llistxattr, "file metadata"),
+    allow("flistxattr", libc::SYS_flistxattr, "file metadata"),
+    allow("removexattr", libc::SYS_removexattr, "own files"),
+    allow("lremovexattr", libc::SYS_lremovexattr, "own files"),
+    allow("fremovexattr", libc::SYS_fremovexattr, "own files"),
+    allow("memfd_create", libc::SYS_memfd_create, "memory as a file, charged to the sandbox"),
+    allow("pipe2", libc::SYS_pipe2, "pipes between own processes"),
+    allow("eventfd2", libc::SYS_eventfd2, "wake own threads"),
+    allow("signalfd4", libc::SYS_signalfd4, "own signals"),
+    allow("timerfd_create", libc::SYS_timerfd_create, "own timers"),
+    allow("timerfd_settime", libc::SYS_timerfd_settime, "own timers"),
+    allow("timerfd_gettime", libc::SYS_timerfd_gettime, "own timers"),
+    allow("inotify_init1", libc::SYS_inotify_init1, "watch files, bounded per sandbox"),
+    allow("inotify_add_watch", libc::SYS_inotify_add_watch, "watch files"),
+    allow("inotify_rm_watch", libc::SYS_inotify_rm_watch, "watch files"),
+    allow("epoll_create1", libc::SYS_epoll_create1, "wait for descriptors"),
+    allow("epoll_ctl", libc::SYS_epoll_ctl, "wait for descriptors"),
+    allow("epoll_pwait", libc::SYS_epoll_pwait, "wait for descriptors"),
+    allow("epoll_pwait2", libc::SYS_epoll_pwait2, "wait for descriptors"),
+    allow("ppoll", libc::SYS_ppoll, "wait for descriptors"),
+    allow("pselect6", libc::SYS_pselect6, "wait for descriptors"),
+    Entry {
+        name: "fchmodat2",
+        number: 452,
+        decision: Decision::Allow,
+        why: "own files; newer C libraries try it first",
+    },
+    is("mknodat", libc::SYS_mknodat, rules::MKNODAT, "FIFOs and sockets, no device"),
+    is("ioctl", libc::SYS_ioctl, rules::IOCTL, "terminals and sockets, but no typing into a terminal"),
+    // Memory.
+    allow("mmap", libc::SYS_mmap, "address space, executable too: V8 and ctypes need it"),
+    allow("munmap", libc::SYS_munmap, "address space"),
+    allow("mprotect", libc::SYS_mprotect, "address space"),
+    allow("mremap", libc::SYS_mremap, "address space"),
+    allow("madvise", libc::SYS_madvise, "address space"),
+    allow("brk", libc::SYS_brk, "heap"),
+    allow("msync", libc::SYS_msync, "own mappings"),
+    allow("mincore", libc::SYS_mincore, "own mappings"),
+    allow("mlock", libc::SYS_mlock, "bounded by RLIMIT_MEMLOCK"),
+    allow("mlock2", libc::SYS_mlock2, "bounded by RLIMIT_MEMLOCK"),
+    allow("munlock", libc::SYS_munlock, "own mappings"),
+    allow("mlockall", libc::SYS_mlockall, "bounded by RLIMIT_MEMLOCK"),
+    allow("munlockall", libc::SYS_munlockall, "own mappings"),
+    allow("pkey_alloc", libc::SYS_pkey_alloc, "V8 asks for one"),
+    allow("pkey_free", libc::SYS_pkey_free, "protection keys"),
+    allow("pkey_mprotect", libc::SYS_pkey_mprotect, "protection keys"),
+    allow("membarrier", libc::SYS_membarrier, "threads of one process"),
+    allow("shmget", libc::SYS_shmget, "shared memory of the sandbox's own ipc namespace"),
+    allow("shmat", libc::SYS_shmat, "own ipc namespace"),
+    allow("shmdt", libc::SYS_shmdt, "own ipc namespace"),
+    allow("shmctl", libc::SYS_shmctl, "own ipc namespace"),
+    allow("semget", libc::SYS_semget, "own ipc namespace"),
+    allow("semop", libc::SYS_semop, "own ipc namespace"),
+    allow("semtimedop", libc::SYS_semtimedop, "own ipc namespace"),
+    allow("semctl", libc::SYS_semctl, "own ipc namespace"),
+    allow("msgget", libc::SYS_msgget, "own ipc namespace"),
+    allow("msgsnd", libc::SYS_msgsnd, "own ipc namespace"),
+    allow("msgrcv", libc::SYS_msgrcv, "own ipc namespace"),
+    allow("msgctl", libc::SYS_msgctl, "own ipc namespace"),
+    // Processes, threads and signals, all within the sandbox's pid namespace.
+    allow("execve", libc::SYS_execve, "programs of the image, of the code, of /tmp"),
+    allow("execveat", libc::SYS_execveat, "the same, by descriptor: how the runner starts"),
+    allow("exit", libc::SYS_exit, "end a thread"),
+    allow("exit_group", libc::SYS_exit_group, "end a process"),
+    allow("wait4", libc::SYS_wait4, "own children"),
+    allow("waitid", libc::SYS_waitid, "own children"),
+    allow("kill", libc::SYS_kill, "only the sandbox's processes have numbers here"),
+    allow("tkill", libc::SYS_tkill, "own threads"),
+    allow("tgkill", libc::SYS_tgkill, "own threads"),
+    allow("rt_sigqueueinfo", libc::SYS_rt_sigqueueinfo, "own processes"),
+    allow("rt_tgsigqueueinfo", libc::SYS_rt_tgsigqueueinfo, "own threads"),
+    allow("pidfd_open", libc::SYS_pidfd_open, "only the sandbox's processes have numbers here"),
+    allow("pidfd_send_signal", libc::SYS_pidfd_send_signal, "own processes"),
+    allow("rt_sigaction", libc::SYS_rt_sigaction, "own signals"),
+    allow("rt_sigprocmask", libc::SYS_rt_sigprocmask, "own signals"),
+    allow("rt_sigpending", libc::SYS_rt_sigpending, "own signals"),
+    allow("rt_sigreturn", libc::SYS_rt_sigreturn, "own signals"),
+    allow("rt_sigsuspend", libc::SYS_rt_sigsuspend, "own signals"),
+    allow("rt_sigtimedwait", libc::SYS_rt_sigtimedwait, "own signals"),
+    allow("sigaltstack", libc::SYS_sigaltstack, "own signals"),
+    allow("restart_syscall", libc::SYS_restart_syscall, "the kernel itself continues calls with it"),
+    allow("getpid", libc::SYS_getpid, "identity"),
+    allow("getppid", libc::SYS_getppid, "identity"),
+    allow("gettid", libc::SYS_gettid, "identity"),
+    allow("getpgid", libc::SYS_getpgid, "identity"),
+    allow("getsid", libc::SYS_getsid, "identity"),
+    allow("setpgid", libc::SYS_setpgid, "job control among own processes"),
+    allow("setsid", libc::SYS_setsid, "job control among own processes"),
+    allow("getuid", libc::SYS_getuid, "identity"),
+    allow("geteuid", libc::SYS_geteuid, "identity"),
+    allow("getgid", libc::SYS_getgid, "identity"),
+    allow("getegid", libc::SYS_getegid, "identity"),
+    allow("getgroups", libc::SYS_getgroups, "identity"),
+    allow("getresuid", libc::SYS_getresuid, "identity"),
+    allow("getresgid", libc::SYS_getresgid, "identity"),
+    allow("setuid", libc::SYS_setuid, "one id exists to change to"),
+    allow("setgid", libc::SYS_setgid, "one id exists to change to"),
+    allow("setreuid", libc::SYS_setreuid, "one id exists to change to"),
+    allow("setregid", libc::SYS_setregid, "one id exists to change to"),
+    allow("setresuid", libc::SYS_setresuid, "one id exists to change to"),
+    allow("setresgid", libc::SYS_setresgid, "one id exists to change to"),
+    allow("setfsuid", libc::SYS_setfsuid, "one id exists to change to"),
+    allow("setfsgid", libc::SYS_setfsgid, "one id exists to change to"),
+    allow("capget", libc::SYS_capget, "reads empty sets"),
+    allow("capset", libc::SYS_capset, "empty sets cannot grow"),
+    allow("prctl", libc::SYS_prctl, "names, death signals, dumpability of own processes"),
+    allow("seccomp", libc::SYS_seccomp, "further filters can only take away"),
+    allow("landlock_create_ruleset", libc::SYS_landlock_create_ruleset, "further rules can only take away"),
+    allow("landlock_add_rule", libc::SYS_landlock_add_rule, "further rules can only take away"),
+    allow("landlock_restrict_self", libc::SYS_landlock_restrict_self, "further rules can only take away"),
+    allow("futex", libc::SYS_futex, "locks"),
+    allow("futex_waitv", libc::SYS_futex_waitv, "locks"),
+    allow("set_robust_list", libc::SYS_set_robust_list, "locks"),
+    allow("get_robust_list", libc::SYS_get_robust_list, "locks of own threads"),
+    allow("set_tid_address", libc::SYS_set_tid_address, "threads"),
+    allow("rseq", libc::SYS_rseq, "restartable sequences of the C library"),
+    allow("getrusage", libc::SYS_getrusage, "own usage"),
+    allow("times", libc::SYS_times, "own usage"),
+    allow("getpriority", libc::SYS_getpriority, "own scheduling"),
+    allow("setpriority", libc::SYS_setpriority, "own scheduling, downwards"),
+    allow("ioprio_get", libc::SYS_ioprio_get, "own scheduling"),
+    allow("ioprio_set", libc::SYS_ioprio_set, "own scheduling, downwards"),
+    allow("sched_yield", libc::SYS_sched_yield, "own scheduling"),
+    allow("sched_getaffinity", libc::SYS_sched_getaffinity, "own scheduling"),
+    allow("sched_setaffinity", libc::SYS_sched_setaffinity, "own scheduling, within the cpuset"),
+    allow("sched_getparam", libc::SYS_sched_getparam, "own scheduling"),
+    allow("sched_setparam", libc::SYS_sched_setparam, "own scheduling"),
+    allow("sched_getscheduler", libc::SYS_sched_getscheduler, "own scheduling"),
+    allow("sched_getattr", libc::SYS_sched_getattr, "own scheduling"),
+    allow("sched_get_priority_max", libc::SYS_sched_get_priority_max, "constants"),
+    allow("sched_get_priority_min", libc::SYS_sched_get_priority_min, "constants"),
+    allow("sched_rr_get_interval", libc::SYS_sched_rr_get_interval, "own scheduling"),
+    allow("getcpu", libc::SYS_getcpu, "which CPU this is"),
+    is("clone", libc::SYS_clone, rules::CLONE, "processes and threads, bounded by pids.max; no namespace"),
+    is("prlimit64", libc::SYS_prlimit64, rules::PRLIMIT, "lower own limits, but not RLIMIT_CORE"),
+    is("sched_setscheduler", libc::SYS_sched_setscheduler, rules::SCHED_SETSCHEDULER, "no real-time policy"),
+    is("personality", libc::SYS_personality, rules::PERSONALITY, "no personality that weakens mappings"),
+    // Sockets, in a network namespace with nothing but loopback.
+    allow("bind", libc::SYS_bind, "own network namespace"),
+    allow("listen", libc::SYS_listen, "own network namespace"),
+    allow("accept", libc::SYS_accept, "own sockets"),
+    allow("accept4", libc::SYS_accept4, "own sockets"),
+    allow("connect", libc::SYS_connect, "own network namespace"),
+    allow("shutdown", libc::SYS_shutdown, "own sockets"),
+    allow("getsockname", libc::SYS_getsockname, "own sockets"),
+    allow("getpeername", libc::SYS_getpeername, "own sockets"),
+    allow("getsockopt", libc::SYS_getsockopt, "own sockets"),
+    allow("sendto", libc::SYS_sendto, "own sockets"),
+    allow("recvfrom", libc::SYS_recvfrom, "own sockets"),
+    allow("sendmsg", libc::SYS_sendmsg, "own sockets"),
+    allow("recvmsg", libc::SYS_recvmsg, "own sockets"),
+    allow("sendmmsg", libc::SYS_sendmmsg, "own sockets"),
+    allow("recvmmsg", libc::SYS_recvmmsg, "own sockets"),
+    is("socket", libc::SYS_socket, rules::SOCKET, "local, TCP and UDP sockets, and routing queries"),
+    is("socketpair", libc::SYS_socketpair, rules::SOCKETPAIR, "local sockets"),
+    is("setsockopt", libc::SYS_setsockopt, rules::SETSOCKOPT, "all but handing a connection to another protocol"),
+    // Time and the machine.
+    allow("clock_gettime", libc::SYS_clock_gettime, "clock"),
+    allow("clock_getres", libc::SYS_clock_getres, "clock"),
+    allow("clock_nanosleep", libc::SYS_clock_nanosleep, "sleep"),
+    allow("nanosleep", libc::SYS_nanosleep, "sleep"),
+    allow("gettimeofday", libc::SYS_gettimeofday, "clock"),
+    allow("getitimer", libc::SYS_getitimer, "own timers"),
+    allow("setitimer", libc::SYS_setitimer, "own timers"),
+    allow("timer_create", libc::SYS_timer_create, "own timers, bounded by RLIMIT_SIGPENDING"),
+    allow("timer_settime", libc::SYS_timer_settime, "own timers"),
+    allow("timer_gettime", libc::SYS_timer_gettime, "own timers"),
+    allow("timer_getoverrun", libc::SYS_timer_getoverrun, "own timers"),
+    allow("timer_delete", libc::SYS_timer_delete, "own timers"),
+    allow("uname", libc::SYS_uname, "a neutral host name, the kernel's version"),
+    allow("sysinfo", libc::SYS_sysinfo, "memory and load of the machine"),
+    allow("getrandom", libc::SYS_getrandom, "random numbers"),
+    // Refused so that a program that probes takes its older way.
+    refuse("clone3", libc::SYS_clone3, ENOSYS, "its flags lie in memory a filter cannot read; EPERM would break every thread"),
+    refuse("sendfile", libc::SYS_sendfile, libc::EINVAL, "moves page-cache pages into sockets; EINVAL means: copy instead"),
+    refuse("splice", libc::SYS_splice, ENOSYS, "moves page-cache pages into pipes"),
+    refuse("tee", libc::SYS_tee, ENOSYS, "moves page-cache pages between pipes"),
+    refuse("vmsplice", libc::SYS_vmsplice, ENOSYS, "moves pages into pipes"),
+    refuse("io_uring_setup", libc::SYS_io_uring_setup, ENOSYS, "a second system-call table that no filter sees"),
+    refuse("io_uring_enter", libc::SYS_io_uring_enter, ENOSYS, "as io_uring_setup"),
+    refuse("io_uring_register", libc::SYS_io_uring_register, ENOSYS, "as io_uring_setup"),
+    refuse("io_setup", libc::SYS_io_setup, ENOSYS, "kernel asynchronous I/O; nothing to gain on a tmpfs"),
+    refuse("mq_open", libc::SYS_mq_open, ENOSYS, "message queues: a budget shared by every sandbox"),
+    refuse("mq_unlink", libc::SYS_mq_unlink, ENOSYS, "as mq_open"),
+    refuse("memfd_secret", 447, ENOSYS, "memory the kernel cannot reclaim or inspect"),
+    refuse("process_mrelease", 448, ENOSYS, "an administrator's call"),
+    refuse("set_mempolicy_home_node", 450, ENOSYS, "NUMA policy"),
+    refuse("cachestat", 451, ENOSYS, "tells what others have read of a shared file"),
+    refuse("map_shadow_stack", 453, ENOSYS, "new; the C library goes without"),
+    refuse("futex_wake", 454, ENOSYS, "new; the C library uses futex"),
+    refuse("futex_wait", 455, ENOSYS, "new; the C library uses futex"),
+    refuse("futex_requeue", 456, ENOSYS, "new; the C library uses futex"),
+    refuse("statmount", 457, ENOSYS, "mount tables are not a function's business"),
+    refuse("listmount", 458, ENOSYS, "mount tables are not a function's business"),
+    refuse("lsm_get_self_attr", 459, ENOSYS, "an administrator's call"),
+    refuse("lsm_set_self_attr", 460, ENOSYS, "an administrator's call"),
+    refuse("lsm_list_modules", 461, ENOSYS, "an administrator's call"),
+    refuse("mseal", 462, ENOSYS, "new; the C library goes without"),
+    refuse("setxattrat", 463, ENOSYS, "new; the older calls do it"),
+    refuse("getxattrat", 464, ENOSYS, "new; the older calls do it"),
+    refuse("listxattrat", 465, ENOSYS, "new; the older calls do it"),
+    refuse("removexattrat", 466, ENOSYS, "new; the older calls do it"),
+    refuse("open_tree_attr", 467, ENOSYS, "mount family"),
+    refuse("file_getattr", 468, ENOSYS, "new; nothing uses it yet"),
+    refuse("file_setattr", 469, ENOSYS, "new; nothing uses it yet"),
+];

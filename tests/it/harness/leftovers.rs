@@ -50,12 +50,14 @@ impl Process {
         if fields.first() == Some(&"Z") {
             return None;
         }
-        let uid = fs::metadata(format!("/proc/{pid}")).ok()?.uid();
+        // Not the owner of the directory: a process that is not dumpable shows as root's there.
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let uid = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
         Some(Self {
             pid,
             started: fields.get(19)?.parse().ok()?,
             parent: fields.get(1)?.parse().ok()?,
-            uid: uid.into(),
+            uid: uid.split_whitespace().next()?.parse().ok()?,
             name: head.split_once('(')?.1.to_owned(),
         })
     }

@@ -1,0 +1,155 @@
+//! Decisions that depend on arguments.
+//!
+//! The first rule that applies decides. Only the low half of an argument is compared, which is all
+//! that the kernel itself reads of these.
+
+use super::{Condition, Rule};
+
+/// "Operation not permitted": it exists, and not for you.
+pub(super) const ADMIN: Option<i32> = Some(libc::EPERM);
+/// "Function not implemented": makes programs that probe take the older way.
+pub(super) const ENOSYS: i32 = libc::ENOSYS;
+
+/// Every namespace flag of `clone`, the time namespace included.
+const CLONE_NEW: u32 = 0x7E02_0080;
+/// `SOCK_NONBLOCK` and `SOCK_CLOEXEC` share the type argument; the type proper is below them.
+const SOCKET_TYPE: u32 = 0xF;
+/// `SCHED_RESET_ON_FORK` shares the policy argument.
+const SCHED_POLICY: u32 = !0x4000_0000;
+/// `TCP_ULP`: hands a connection to kernel TLS or ESP-in-TCP, both with page-cache bugs behind them.
+const TCP_ULP: u32 = 31;
+/// `UDP_ENCAP`: the same door for ESP-in-UDP.
+const UDP_ENCAP: u32 = 100;
+/// `TIOCLINUX`: console selection, which can type into a terminal.
+const TIOCLINUX: u32 = 0x541C;
+
+pub(super) const CLONE: &[Rule] = &[
+    Rule { when: &[Condition::Any(0, CLONE_NEW)], refuse: ADMIN },
+    Rule { when: &[], refuse: None },
+];
+
+/// One permitted combination of family, type and protocol; protocol 0 (`IPPROTO_IP`) is the default.
+macro_rules! ip {
+    ($family:ident, $kind:ident, $protocol:ident) => {
+        Rule {
+            when: &[
+                Condition::Is(0, libc::$family as u32),
+                Condition::Masked(1, SOCKET_TYPE, libc::$kind as u32),
+                Condition::Is(2, libc::$protocol as u32),
+            ],
+            refuse: None,
+        }
+    };
+}
+
+/// `AF_UNIX`; routing queries; and TCP and UDP over IP. Raw sockets, MPTCP (which Landlock and
+/// packet filters overlook), SCTP, ESP and every other family end here, before their code runs.
+pub(super) const SOCKET: &[Rule] = &[
+    Rule { when: &[Condition::Is(0, libc::AF_UNIX as u32)], refuse: None },
+    Rule {
+        when: &[
+            Condition::Is(0, libc::AF_NETLINK as u32),
+            Condition::Is(2, libc::NETLINK_ROUTE as u32),
+        ],
+        refuse: None,
+    },
+    Rule {
+        when: &[Condition::Is(0, libc::AF_NETLINK as u32)],
+        refuse: Some(libc::EPROTONOSUPPORT),
+    },
+    ip!(AF_INET, SOCK_STREAM, IPPROTO_IP),
+    ip!(AF_INET, SOCK_STREAM, IPPROTO_TCP),
+    ip!(AF_INET, SOCK_DGRAM, IPPROTO_IP),
+    ip!(AF_INET, SOCK_DGRAM, IPPROTO_UDP),
+    ip!(AF_INET6, SOCK_STREAM, IPPROTO_IP),
+    ip!(AF_INET6, SOCK_STREAM, IPPROTO_TCP),
+    ip!(AF_INET6, SOCK_DGRAM, IPPROTO_IP),
+    ip!(AF_INET6, SOCK_DGRAM, IPPROTO_UDP),
+    Rule {
+        when: &[Condition::Masked(1, SOCKET_TYPE, libc::SOCK_RAW as u32)],
+        refuse: ADMIN,
+    },
+    Rule {
+        when: &[Condition::Is(0, libc::AF_INET as u32)],
+        refuse: Some(libc::EPROTONOSUPPORT),
+    },
+    Rule {
+        when: &[Condition::Is(0, libc::AF_INET6 as u32)],
+        refuse: Some(libc::EPROTONOSUPPORT),
+    },
+    Rule { when: &[], refuse: Some(libc::EAFNOSUPPORT) },
+];
+
+pub(super) const SOCKETPAIR: &[Rule] = &[
+    Rule { when: &[Condition::Is(0, libc::AF_UNIX as u32)], refuse: None },
+    Rule { when: &[], refuse: Some(libc::EAFNOSUPPORT) },
+];
+
+pub(super) const SETSOCKOPT: &[Rule] = &[
+    Rule {
+        when: &[Condition::Is(1, libc::IPPROTO_TCP as u32), Condition::Is(2, TCP_ULP)],
+        refuse: ADMIN,
+    },
+    Rule {
+        when: &[Condition::Is(1, libc::IPPROTO_UDP as u32), Condition::Is(2, UDP_ENCAP)],
+        refuse: ADMIN,
+    },
+    Rule { when: &[], refuse: None },
+];
+
+pub(super) const IOCTL: &[Rule] = &[
+    Rule { when: &[Condition::Is(1, libc::TIOCSTI as u32)], refuse: ADMIN },
+    Rule { when: &[Condition::Is(1, TIOCLINUX)], refuse: ADMIN },
+    Rule { when: &[], refuse: None },
+];
+
+pub(super) const PRLIMIT: &[Rule] = &[
+    Rule {
+        when: &[Condition::Is(1, libc::RLIMIT_CORE as u32), Condition::Given(2)],
+        refuse: ADMIN,
+    },
+    Rule { when: &[], refuse: None },
+];
+
+pub(super) const SCHED_SETSCHEDULER: &[Rule] = &[
+    Rule {
+        when: &[Condition::Masked(1, SCHED_POLICY, libc::SCHED_OTHER as u32)],
+        refuse: None,
+    },
+    Rule {
+        when: &[Condition::Masked(1, SCHED_POLICY, libc::SCHED_BATCH as u32)],
+        refuse: None,
+    },
+    Rule { when: &[Condition::Masked(1, SCHED_POLICY, libc::SCHED_IDLE as u32)], refuse: None },
+    Rule { when: &[], refuse: ADMIN },
+];
+
+/// Plain Linux, 32-bit address layout, the old version number, and asking which it is.
+pub(super) const PERSONALITY: &[Rule] = &[
+    Rule { when: &[Condition::Is(0, 0)], refuse: None },
+    Rule { when: &[Condition::Is(0, 8)], refuse: None },
+    Rule { when: &[Condition::Is(0, 0x2_0000)], refuse: None },
+    Rule { when: &[Condition::Is(0, 0x2_0008)], refuse: None },
+    Rule { when: &[Condition::Is(0, u32::MAX)], refuse: None },
+    Rule { when: &[], refuse: ADMIN },
+];
+
+pub(super) const MKNODAT: &[Rule] = &[
+    Rule { when: &[Condition::Masked(2, libc::S_IFMT, libc::S_IFCHR)], refuse: ADMIN },
+    Rule { when: &[Condition::Masked(2, libc::S_IFMT, libc::S_IFBLK)], refuse: ADMIN },
+    Rule { when: &[], refuse: None },
+];
+
+/// `mknod`: everything but device nodes, which would need privilege anyway.
+#[cfg(target_arch = "x86_64")]
+pub(super) const MKNOD: &[Rule] = &[
+    Rule { when: &[Condition::Masked(1, libc::S_IFMT, libc::S_IFCHR)], refuse: ADMIN },
+    Rule { when: &[Condition::Masked(1, libc::S_IFMT, libc::S_IFBLK)], refuse: ADMIN },
+    Rule { when: &[], refuse: None },
+];
+
+#[cfg(target_arch = "x86_64")]
+pub(super) const SETRLIMIT: &[Rule] = &[
+    Rule { when: &[Condition::Is(0, libc::RLIMIT_CORE)], refuse: ADMIN },
+    Rule { when: &[], refuse: None },
+];

@@ -1,0 +1,215 @@
+//! The emitted program decides what the table says: checked by running it.
+
+use std::collections::BTreeSet;
+
+use super::{Condition, Decision, Policy, Program, Rule, arch, entries, program};
+
+const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+const KILL: u32 = libc::SECCOMP_RET_KILL_PROCESS;
+
+/// Runs a filter on one call, as the kernel would.
+fn run(program: &Program, audit: u32, number: u32, arguments: [u64; 6]) -> u32 {
+    let mut data = Vec::new();
+    data.extend(number.to_le_bytes());
+    data.extend(audit.to_le_bytes());
+    data.extend(0u64.to_le_bytes());
+    data.extend(arguments.iter().flat_map(|argument| argument.to_le_bytes()));
+    let (mut at, mut accumulator) = (0, 0u32);
+    loop {
+        let step = program.instructions()[at];
+        let k = step.k;
+        let go = |met: bool| 1 + usize::from(if met { step.jt } else { step.jf });
+        at += match step.code {
+            0x20 => {
+                let bytes = data[k as usize..][..4].try_into().unwrap();
+                accumulator = u32::from_le_bytes(bytes);
+                1
+            }
+            0x54 => {
+                accumulator &= k;
+                1
+            }
+            0x05 => 1 + k as usize,
+            0x15 => go(accumulator == k),
+            0x35 => go(accumulator >= k),
+            0x45 => go(accumulator & k != 0),
+            0x06 => return k,
+            code => panic!("instruction {code:#x} is not one we emit"),
+        };
+    }
+}
+
+fn refused(errno: i32) -> u32 {
+    libc::SECCOMP_RET_ERRNO | errno.cast_unsigned()
+}
+
+/// What the rules say, read directly.
+fn apply(rules: &[Rule], arguments: [u64; 6]) -> u32 {
+    let low = |argument: u8| arguments[usize::from(argument)] as u32;
+    let holds = |condition: &Condition| match *condition {
+        Condition::Is(argument, value) => low(argument) == value,
+        Condition::Masked(argument, mask, value) => low(argument) & mask == value,
+        Condition::Any(argument, bits) => low(argument) & bits != 0,
+        Condition::Given(argument) => arguments[usize::from(argument)] != 0,
+    };
+    let decided = rules.iter().find(|rule| rule.when.iter().all(holds)).unwrap();
+    decided.refuse.map_or(ALLOW, refused)
+}
+
+fn number(name: &str) -> u32 {
+    entries().find(|entry| entry.name == name).unwrap().number
+}
+
+#[test]
+fn every_number_is_decided_as_the_table_says() {
+    let policy = Policy::complete();
+    let filter = program(&policy);
+    for number in 0..1024 {
+        for arguments in [[0; 6], [u64::MAX; 6], [1, 2, 3, 4, 5, 6]] {
+            let expected = match policy.decide(number) {
+                Decision::Allow => ALLOW,
+                Decision::Refuse(errno) => refused(errno),
+                Decision::Arguments(rules) => apply(rules, arguments),
+            };
+            assert_eq!(run(&filter, arch::AUDIT, number, arguments), expected, "call {number}");
+        }
+    }
+}
+
+#[test]
+fn rules_look_at_the_arguments_they_name() {
+    let filter = program(&Policy::complete());
+    let call = |name, arguments| run(&filter, arch::AUDIT, number(name), arguments);
+    let (unix, inet, netlink) = (1, 2, 16);
+    // clone: threads and processes yes, each namespace flag no.
+    assert_eq!(call("clone", [0x3D_0F00, 0, 0, 0, 0, 0]), ALLOW);
+    for flag in [0x80, 0x2_0000, 0x200_0000, 0x400_0000, 0x800_0000, 0x1000_0000, 0x4000_0000] {
+        assert_eq!(call("clone", [flag | 17, 0, 0, 0, 0, 0]), refused(libc::EPERM), "{flag:#x}");
+    }
+    // socket: families, types with flags on top, protocols.
+    assert_eq!(call("socket", [unix, 5, 0, 0, 0, 0]), ALLOW);
+    assert_eq!(call("socket", [inet, 0x8_0801, 6, 0, 0, 0]), ALLOW);
+    assert_eq!(call("socket", [10, 2, 17, 0, 0, 0]), ALLOW);
+    assert_eq!(call("socket", [netlink, 3, 0, 0, 0, 0]), ALLOW);
+    assert_eq!(call("socket", [netlink, 3, 12, 0, 0, 0]), refused(libc::EPROTONOSUPPORT));
+    assert_eq!(call("socket", [inet, 3, 1, 0, 0, 0]), refused(libc::EPERM));
+    assert_eq!(call("socket", [inet, 1, 262, 0, 0, 0]), refused(libc::EPROTONOSUPPORT));
+    assert_eq!(call("socket", [inet, 2, 1, 0, 0, 0]), refused(libc::EPROTONOSUPPORT));
+    for family in [3, 15, 17, 21, 29, 30, 31, 33, 38, 40, 44, 45] {
+        let answer = call("socket", [family, 2, 0, 0, 0, 0]);
+        assert_eq!(answer, refused(libc::EAFNOSUPPORT), "{family}");
+    }
+    assert_eq!(call("socketpair", [40, 1, 0, 0, 0, 0]), refused(libc::EAFNOSUPPORT));
+    // The upper half of an int is noise the kernel ignores: it must not hide anything.
+    assert_eq!(call("socket", [1 << 32 | 40, 1, 0, 0, 0, 0]), refused(libc::EAFNOSUPPORT));
+    assert_eq!(call("ioctl", [0, 1 << 32 | 0x5412, 0, 0, 0, 0]), refused(libc::EPERM));
+    assert_eq!(call("ioctl", [0, 0x541C, 0, 0, 0, 0]), refused(libc::EPERM));
+    assert_eq!(call("ioctl", [0, 0x5401, 0, 0, 0, 0]), ALLOW);
+    // The core limit can be read, not set; a pointer counts by either half.
+    assert_eq!(call("prlimit64", [0, 4, 0, 1, 0, 0]), ALLOW);
+    assert_eq!(call("prlimit64", [0, 4, 1 << 32, 0, 0, 0]), refused(libc::EPERM));
+    assert_eq!(call("prlimit64", [0, 4, 1, 0, 0, 0]), refused(libc::EPERM));
+    assert_eq!(call("prlimit64", [0, 7, 1, 0, 0, 0]), ALLOW);
+    assert_eq!(call("sched_setscheduler", [0, 0x4000_0003, 0, 0, 0, 0]), ALLOW);
+    assert_eq!(call("sched_setscheduler", [0, 1, 0, 0, 0, 0]), refused(libc::EPERM));
+    assert_eq!(call("sched_setscheduler", [0, 6, 0, 0, 0, 0]), refused(libc::EPERM));
+    assert_eq!(call("personality", [u64::from(u32::MAX), 0, 0, 0, 0, 0]), ALLOW);
+    assert_eq!(call("personality", [0x40_0000, 0, 0, 0, 0, 0]), refused(libc::EPERM));
+    assert_eq!(call("setsockopt", [0, 6, 31, 0, 0, 0]), refused(libc::EPERM));
+    assert_eq!(call("setsockopt", [0, 17, 100, 0, 0, 0]), refused(libc::EPERM));
+    assert_eq!(call("setsockopt", [0, 6, 1, 0, 0, 0]), ALLOW);
+    assert_eq!(call("mknodat", [0, 0, 0x1180, 0, 0, 0]), ALLOW);
+    assert_eq!(call("mknodat", [0, 0, 0x2180, 0, 0, 0]), refused(libc::EPERM));
+    assert_eq!(call("mknodat", [0, 0, 0x6180, 0, 0, 0]), refused(libc::EPERM));
+    assert_eq!(call("sendfile", [0; 6]), refused(libc::EINVAL));
+    assert_eq!(call("clone3", [0; 6]), refused(libc::ENOSYS));
+}
+
+#[test]
+fn another_architecture_ends_the_process() {
+    let filter = program(&Policy::complete());
+    let i386 = 3 | 0x4000_0000;
+    assert_eq!(run(&filter, i386, 20, [0; 6]), KILL);
+    if let Some(first) = arch::OTHER_ABI {
+        assert_eq!(run(&filter, arch::AUDIT, first, [0; 6]), KILL);
+        assert_eq!(run(&filter, arch::AUDIT, u32::MAX, [0; 6]), KILL);
+    }
+}
+
+#[test]
+fn what_no_kernel_had_yet_is_not_implemented() {
+    let filter = program(&Policy::complete());
+    for number in [arch::HIGHEST + 1, 1000, 0x3FFF_FFFF] {
+        assert_eq!(run(&filter, arch::AUDIT, number, [0; 6]), refused(libc::ENOSYS));
+    }
+}
+
+#[test]
+fn what_reaches_the_host_is_refused() {
+    let policy = Policy::complete();
+    for number in [
+        libc::SYS_unshare,
+        libc::SYS_setns,
+        libc::SYS_mount,
+        libc::SYS_umount2,
+        libc::SYS_pivot_root,
+        libc::SYS_chroot,
+        libc::SYS_move_mount,
+        libc::SYS_open_tree,
+        libc::SYS_fsopen,
+        libc::SYS_mount_setattr,
+        libc::SYS_ptrace,
+        libc::SYS_process_vm_readv,
+        libc::SYS_process_vm_writev,
+        libc::SYS_pidfd_getfd,
+        libc::SYS_kcmp,
+        libc::SYS_bpf,
+        libc::SYS_perf_event_open,
+        libc::SYS_userfaultfd,
+        libc::SYS_keyctl,
+        libc::SYS_add_key,
+        libc::SYS_request_key,
+        libc::SYS_init_module,
+        libc::SYS_kexec_load,
+        libc::SYS_open_by_handle_at,
+        libc::SYS_fanotify_init,
+        libc::SYS_syslog,
+        libc::SYS_sethostname,
+        libc::SYS_clock_settime,
+        libc::SYS_mbind,
+        libc::SYS_sync,
+    ] {
+        let decision = policy.decide(number as u32);
+        assert_eq!(decision, Decision::Refuse(libc::EPERM), "call {number}");
+    }
+}
+
+#[test]
+fn a_policy_can_differ_in_one_call_and_nothing_else() {
+    let setns = libc::SYS_setns as u32;
+    let (usual, other) =
+        (Policy::complete(), Policy::complete().with(setns, Decision::Allow));
+    for number in (0..1024).filter(|number| *number != setns) {
+        assert_eq!(usual.decide(number), other.decide(number));
+    }
+    assert_eq!(run(&program(&other), arch::AUDIT, setns, [0; 6]), ALLOW);
+}
+
+#[test]
+fn the_table_names_each_call_once_and_says_why() {
+    let mut seen = BTreeSet::new();
+    for entry in entries() {
+        assert!(seen.insert(entry.number), "{} is there twice", entry.name);
+        assert!(!entry.why.is_empty());
+        assert!(entry.number <= arch::HIGHEST);
+        if let Decision::Arguments(rules) = entry.decision {
+            assert!(rules.last().unwrap().when.is_empty(), "{} may fall through", entry.name);
+        }
+    }
+}
+
+#[test]
+fn the_program_is_far_below_the_kernels_limit() {
+    let length = program(&Policy::complete()).instructions().len();
+    assert!(length < 600, "{length} instructions");
+}

@@ -1,0 +1,141 @@
+//! What readers hold: everything, at one moment.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use model::Qualifier;
+use model::url::UrlConfig;
+
+use crate::access::AccessKey;
+use crate::function::{Function, FunctionVersion};
+use crate::ordered::{Keyed, Ordered};
+
+/// Everything, at one moment; a copy shares almost all of it.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// By name.
+    functions: Ordered<Function>,
+    /// By identifier.
+    urls: Ordered<UrlConfig>,
+    /// By identifier. Few.
+    keys: Arc<HashMap<String, AccessKey>>,
+    /// Sums over all functions.
+    totals: Totals,
+}
+
+/// Sums over all functions, kept as they change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// How many functions there are.
+    pub functions: u64,
+    /// Bytes of all packages of all versions, as uploaded.
+    pub code_size: u64,
+    /// Concurrency reserved by all functions.
+    pub reserved_concurrency: u64,
+}
+
+impl Keyed for Function {
+    fn key(&self) -> &str {
+        self.name.as_str()
+    }
+}
+
+impl Keyed for UrlConfig {
+    fn key(&self) -> &str {
+        self.id.as_str()
+    }
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// A function by its name.
+    pub fn function(&self, name: &str) -> Option<&Arc<Function>> {
+        self.functions.get(name)
+    }
+
+    /// A version of a function by names: what every invocation starts with.
+    pub fn resolve(
+        &self,
+        name: &str,
+        qualifier: Option<&Qualifier>,
+    ) -> Option<&Arc<FunctionVersion>> {
+        self.functions.get(name)?.version(qualifier)
+    }
+
+    /// A URL by its identifier.
+    pub fn url(&self, id: &str) -> Option<&Arc<UrlConfig>> {
+        self.urls.get(id)
+    }
+
+    /// Functions in the order of their names, from the one after `after`.
+    pub fn functions<'a>(
+        &'a self,
+        after: Option<&str>,
+    ) -> impl Iterator<Item = &'a Arc<Function>> + use<'a> {
+        self.functions.after(after)
+    }
+
+    /// An access key by its identifier.
+    pub fn key(&self, id: &str) -> Option<&AccessKey> {
+        self.keys.get(id)
+    }
+
+    /// Every access key, in no order.
+    pub fn keys(&self) -> impl Iterator<Item = &AccessKey> {
+        self.keys.values()
+    }
+
+    /// Sums over all functions.
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// Puts a function in the place of its name; gives back what was there.
+    pub(crate) fn put(&mut self, function: Arc<Function>) -> Option<Arc<Function>> {
+        let before = self.functions.insert(Arc::clone(&function));
+        self.account_for(before.as_deref(), Some(&function));
+        before
+    }
+
+    /// Takes a function out.
+    pub(crate) fn remove(&mut self, name: &str) -> Option<Arc<Function>> {
+        let before = self.functions.remove(name);
+        self.account_for(before.as_deref(), None);
+        before
+    }
+
+    /// Adds a key.
+    pub(crate) fn put_key(&mut self, key: AccessKey) {
+        Arc::make_mut(&mut self.keys).insert(key.id.clone(), key);
+    }
+
+    /// Keeps URLs and sums in step with a function that changes.
+    fn account_for(&mut self, before: Option<&Function>, after: Option<&Function>) {
+        if let Some(before) = before {
+            let unchanged = after.is_some_and(|after| Arc::ptr_eq(&after.urls, &before.urls));
+            if !unchanged {
+                for url in before.urls.iter() {
+                    self.urls.remove(url.id.as_str());
+                }
+            }
+            self.totals.code_size -= before.code_size();
+            self.totals.reserved_concurrency -= reserved(before);
+        }
+        if let Some(after) = after {
+            let unchanged = before.is_some_and(|before| Arc::ptr_eq(&after.urls, &before.urls));
+            if !unchanged {
+                for url in after.urls.iter() {
+                    self.urls.insert(Arc::clone(url));
+                }
+            }
+            self.totals.code_size += after.code_size();
+            self.totals.reserved_concurrency += reserved(after);
+        }
+        self.totals.functions = self.functions.len() as u64;
+    }
+}
+
+fn reserved(function: &Function) -> u64 {
+    function.reserved_concurrency.unwrap_or(0).into()
+}
