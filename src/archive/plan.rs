@@ -120,8 +120,11 @@ impl<'a> Plan<'a> {
         if directory.announced() > limits.nodes as u64 {
             return Err(UnpackError::TooManyEntries { limit: limits.nodes });
         }
-        let mut plan = Self { directory, nodes: HashMap::new() };
-        let mut places = Vec::new();
+        // What is announced is within the limit, so a lie here reserves a few MiB and touches none;
+        // growing by doubling would touch more.
+        let announced = directory.announced() as usize;
+        let mut plan = Self { directory, nodes: HashMap::with_capacity(announced) };
+        let mut places = Vec::with_capacity(announced);
         let mut unzipped = 0_u64;
         for entry in directory.entries() {
             let entry = entry?;

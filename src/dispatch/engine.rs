@@ -10,165 +10,19 @@
 //! bound to its second start, which ends within the function's own timeout.
 
 mod queue;
+mod steps;
 
 use std::collections::VecDeque;
 
-use model::{FunctionId, Generation};
+use model::Generation;
 
-use crate::admission::{Charge, Concurrency, Facts, Limits, Memory, Throttle};
-use crate::hash::IdMap;
+use crate::action::{
+    Action, Arrival, Decision, EndReason, Fate, InstanceId, Next, Refusal, StartFailure, Stats,
+};
+use crate::admission::{Concurrency, Facts, Limits, Memory};
+use crate::hash::{IdMap, IdSet};
 use crate::time::Time;
 use queue::{Queue, Ticket};
-
-/// Names one event; chosen by the caller, unique among events that are not yet over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct EventId(pub u64);
-
-/// Names one instance; chosen here, never used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct InstanceId(pub u64);
-
-/// An event that asks to be served.
-#[derive(Debug, Clone, Copy)]
-pub struct Arrival {
-    /// Its name.
-    pub event: EventId,
-    /// Whose concurrency it counts against.
-    pub function: FunctionId,
-    /// What has to serve it.
-    pub generation: Generation,
-    /// The function's reserved concurrency, if it has one.
-    pub reserved: Option<u32>,
-}
-
-/// What becomes of an arrival.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
-    /// This idle instance serves it now.
-    Run(InstanceId),
-    /// It waits; an [`Action::Run`] or [`Action::Fail`] will name it.
-    Wait,
-    /// It is not served, and nothing more will be heard of it.
-    Refuse(Refusal),
-}
-
-/// Why an arrival is not served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// No room.
-    Throttled(Throttle),
-    /// Its generation was retired before it came: resolve the function again.
-    Retired,
-    /// Nothing new is served any more.
-    Stopping,
-}
-
-/// Which of its two chances to initialise a start is; the words are AWS's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// The first, bounded by the init limit.
-    Init,
-    /// The second, after the first overran, bounded by the function's timeout.
-    Invoke,
-}
-
-/// Why a start came to nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StartFailure {
-    /// There was no sandbox to start it in, so there is nothing to end.
-    NoCell,
-    /// The runtime said that the handler cannot be loaded.
-    Init,
-    /// Its process ended or broke the protocol.
-    Died,
-    /// It was still initialising at its limit.
-    Overran,
-}
-
-/// In what condition an event leaves its instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    /// It can serve the next one.
-    Reusable,
-    /// It must not.
-    Broken,
-}
-
-/// What an instance does after an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
-    /// It serves this one.
-    Run(EventId),
-    /// It waits for one.
-    Idle,
-    /// It is to be ended; say [`Dispatch::ended`] when it is gone.
-    End(EndReason),
-}
-
-/// Why an instance ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndReason {
-    /// Nobody needed it for [`Limits::idle_for`].
-    Expired,
-    /// Its room is needed for another.
-    Evicted,
-    /// Its generation was retired.
-    Retired,
-    /// It did not start, or broke.
-    Failed,
-    /// Everything is ended.
-    Stopping,
-}
-
-/// What is to be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// Start an instance; say [`Dispatch::ready`] or [`Dispatch::start_failed`].
-    Start {
-        /// Its name.
-        instance: InstanceId,
-        /// What it is to serve.
-        generation: Generation,
-        /// Which limit holds.
-        phase: Phase,
-    },
-    /// Give an event that waited to an instance; say [`Dispatch::done`].
-    Run {
-        /// Who serves.
-        instance: InstanceId,
-        /// What.
-        event: EventId,
-    },
-    /// End an instance; say [`Dispatch::ended`] when it is gone.
-    End {
-        /// Which.
-        instance: InstanceId,
-        /// Why.
-        reason: EndReason,
-    },
-    /// Answer an event that waited: it will not be served.
-    Fail {
-        /// Which.
-        event: EventId,
-        /// What came to nothing; `None` if everything is being stopped.
-        failure: Option<StartFailure>,
-    },
-}
-
-/// How many there are of what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Stats {
-    /// Instances that initialise.
-    pub starting: u32,
-    /// Instances that wait for an event.
-    pub idle: u32,
-    /// Instances that serve one.
-    pub busy: u32,
-    /// Instances that are being taken down.
-    pub ending: u32,
-    /// Events that wait for an instance.
-    pub waiting: u32,
-}
 
 /// Everything that is decided about, in one place; the caller brings the lock.
 #[derive(Debug)]
@@ -185,7 +39,7 @@ pub struct Dispatch {
     idle_bytes: u64,
     /// Generations retired of late, so that a call on its way is not served by a new instance that
     /// nobody would ever retire again.
-    retired: IdMap<Generation, ()>,
+    retired: IdSet<Generation>,
     /// When to forget each of them, oldest first.
     forget: VecDeque<(Time, Generation)>,
     stopping: bool,
@@ -229,7 +83,7 @@ impl Dispatch {
             next_instance: 0,
             stats: Stats::default(),
             idle_bytes: 0,
-            retired: IdMap::default(),
+            retired: IdSet::default(),
             forget: VecDeque::new(),
             stopping: false,
         }
@@ -264,7 +118,7 @@ impl Dispatch {
         if self.stopping {
             return Decision::Refuse(Refusal::Stopping);
         }
-        if !self.retired.is_empty() && self.retired.contains_key(&arrival.generation) {
+        if !self.retired.is_empty() && self.retired.contains(&arrival.generation) {
             return Decision::Refuse(Refusal::Retired);
         }
         let charge = match self.concurrency.admit(arrival.function, arrival.reserved) {
@@ -296,15 +150,14 @@ impl Dispatch {
                 let waiting = self.pop_waiting(generation);
                 waiting.or_else(|| self.pop_overdue(generation))
             }
-            State::Restarting(Some(ticket)) => {
-                self.queue(generation).overdue.retain(|bound| *bound != instance);
-                Some(ticket)
+            State::Restarting(bound) => {
+                self.queue(generation).restarting -= 1;
+                self.unbind(generation, instance, bound).or_else(|| self.pop_any(generation))
             }
-            State::Restarting(None) => self.pop_any(generation),
             State::Idle | State::Busy(..) | State::Ending => return,
         };
         self.stats.starting -= 1;
-        match self.settle(now, instance, ticket, false) {
+        match self.settle(now, instance, ticket) {
             Next::Run(event) => out.push(Action::Run { instance, event }),
             Next::Idle => {}
             Next::End(reason) => out.push(Action::End { instance, reason }),
@@ -326,9 +179,9 @@ impl Dispatch {
                 self.queue(generation).starting -= 1;
                 self.pop_waiting(generation)
             }
-            State::Restarting(ticket) => {
-                self.queue(generation).overdue.retain(|bound| *bound != instance);
-                ticket
+            State::Restarting(bound) => {
+                self.queue(generation).restarting -= 1;
+                self.unbind(generation, instance, bound)
             }
             State::Idle | State::Busy(..) | State::Ending => return,
         };
@@ -351,17 +204,15 @@ impl Dispatch {
 
     /// An instance has served its event.
     pub fn done(&mut self, now: Time, instance: InstanceId, fate: Fate) -> Next {
-        let Some(found) = self.instances.get(&instance) else {
-            return Next::End(EndReason::Failed);
-        };
-        let State::Busy(ticket, _) = found.state else { return Next::End(EndReason::Failed) };
+        let Some(found) = self.instances.get(&instance) else { return Next::Idle };
+        let State::Busy(ticket, _) = found.state else { return Next::Idle };
         let generation = found.generation;
         self.stats.busy -= 1;
         self.release(ticket);
         match fate {
             Fate::Reusable => {
                 let next = self.pop_any(generation);
-                self.settle(now, instance, next, false)
+                self.settle(now, instance, next)
             }
             Fate::Broken => {
                 self.begin_end(instance);
@@ -414,7 +265,7 @@ impl Dispatch {
     /// A generation is history: its idle instances end now, its busy ones after their event. Events
     /// that were accepted for it are still served by it; later ones are refused.
     pub fn retire(&mut self, now: Time, generation: Generation, out: &mut Vec<Action>) {
-        self.retired.insert(generation, ());
+        self.retired.insert(generation);
         self.forget.push_back((now.after(REMEMBER), generation));
         let Some(queue) = self.queues.get_mut(&generation) else { return };
         queue.retired = true;
@@ -468,8 +319,8 @@ impl Dispatch {
         self.queues.retain(|_, queue| !queue.is_unused());
     }
 
-    /// Stops at once: every event that waits is failed and every instance that lives is ended. Busy
-    /// ones still have to say [`Dispatch::done`].
+    /// Stops and fails every event that waits. Instances that serve or start are the caller's to
+    /// end: they still say [`Dispatch::done`] or [`Dispatch::start_failed`].
     pub fn abandon(&mut self, out: &mut Vec<Action>) {
         self.stop(out);
         let mut tickets: Vec<Ticket> = Vec::new();
@@ -477,18 +328,14 @@ impl Dispatch {
             queue.overdue.clear();
             tickets.extend(queue.waiting.drain(..));
         }
-        for (id, instance) in &mut self.instances {
+        for instance in self.instances.values_mut() {
             if let State::Restarting(ticket) = &mut instance.state {
                 tickets.extend(ticket.take());
-            }
-            if !matches!(instance.state, State::Ending) {
-                out.push(Action::End { instance: *id, reason: EndReason::Stopping });
             }
         }
         self.stats.waiting = 0;
         for ticket in tickets {
-            self.release(ticket);
-            out.push(Action::Fail { event: ticket.event, failure: None });
+            self.fail(ticket, None, out);
         }
     }
 
@@ -503,200 +350,7 @@ impl Dispatch {
     }
 }
 
-// === impl Dispatch: the steps ===
-
-impl Dispatch {
-    /// The queue of a generation that has an instance or is about to.
-    fn queue(&mut self, generation: Generation) -> &mut Queue {
-        self.queues.entry(generation).or_default()
-    }
-
-    /// Gives the event to the idle instance used last, if there is one.
-    fn lease_idle(&mut self, generation: Generation, ticket: Ticket) -> Option<InstanceId> {
-        let queue = self.queues.get_mut(&generation)?;
-        let (instance, _) = queue.idle.pop_back()?;
-        queue.busy += 1;
-        let found = self.instances.get_mut(&instance)?;
-        found.state = State::Busy(ticket, true);
-        self.idle_bytes -= found.bytes;
-        self.stats.idle -= 1;
-        self.stats.busy += 1;
-        Some(instance)
-    }
-
-    /// Lets an event wait, and starts an instance unless one that starts is to spare.
-    fn enqueue(
-        &mut self,
-        generation: Generation,
-        ticket: Ticket,
-        out: &mut Vec<Action>,
-    ) -> Result<(), Throttle> {
-        let covered = self
-            .queues
-            .get(&generation)
-            .is_some_and(|queue| queue.starting as usize > queue.waiting.len());
-        if !covered {
-            self.make_room(out)?;
-            self.memory.promise();
-            self.queue(generation).starting += 1;
-            self.start(generation, State::Starting, Phase::Init, out);
-        }
-        self.queue(generation).waiting.push_back(ticket);
-        self.stats.waiting += 1;
-        Ok(())
-    }
-
-    /// Starts an instance once more for the event whose first start overran.
-    fn restart(&mut self, generation: Generation, ticket: Ticket, out: &mut Vec<Action>) {
-        let instance =
-            self.start(generation, State::Restarting(Some(ticket)), Phase::Invoke, out);
-        self.queue(generation).overdue.push_back(instance);
-        self.stats.waiting += 1;
-    }
-
-    fn start(
-        &mut self,
-        generation: Generation,
-        state: State,
-        phase: Phase,
-        out: &mut Vec<Action>,
-    ) -> InstanceId {
-        let instance = InstanceId(self.next_instance);
-        self.next_instance += 1;
-        let bytes = self.limits.start_estimate;
-        self.instances.insert(instance, Instance { generation, state, bytes });
-        self.stats.starting += 1;
-        out.push(Action::Start { instance, generation, phase });
-        instance
-    }
-
-    /// Makes room for one more instance, by ending idle ones of others if it must.
-    fn make_room(&mut self, out: &mut Vec<Action>) -> Result<(), Throttle> {
-        if !self.memory.fits(self.idle_bytes) {
-            return Err(Throttle::Memory);
-        }
-        let living = self.stats.starting + self.stats.idle + self.stats.busy;
-        if living >= self.limits.instances && !self.evict(out) {
-            return Err(Throttle::Capacity);
-        }
-        while !self.memory.fits(0) {
-            if !self.evict(out) {
-                return Err(Throttle::Memory);
-            }
-        }
-        Ok(())
-    }
-
-    /// Ends the idle instance that was used longest ago.
-    fn evict(&mut self, out: &mut Vec<Action>) -> bool {
-        let oldest = self
-            .queues
-            .iter()
-            .filter_map(|(generation, queue)| Some((queue.idle.front()?.1, *generation)))
-            .min();
-        let Some((_, generation)) = oldest else { return false };
-        let Some((instance, _)) = self.queue(generation).idle.pop_front() else { return false };
-        self.end_idle(instance, EndReason::Evicted, out);
-        self.forget_if_unused(generation);
-        true
-    }
-
-    /// An instance that could serve does what there is to do.
-    fn settle(
-        &mut self,
-        now: Time,
-        instance: InstanceId,
-        ticket: Option<Ticket>,
-        was_idle: bool,
-    ) -> Next {
-        let Some(found) = self.instances.get_mut(&instance) else {
-            return Next::End(EndReason::Failed);
-        };
-        let generation = found.generation;
-        let was_busy = matches!(found.state, State::Busy(..));
-        let queue = self.queues.entry(generation).or_default();
-        queue.busy -= u32::from(was_busy);
-        if let Some(ticket) = ticket {
-            found.state = State::Busy(ticket, was_idle);
-            queue.busy += 1;
-            self.stats.busy += 1;
-            return Next::Run(ticket.event);
-        }
-        if queue.retired || self.stopping {
-            let reason = if queue.retired { EndReason::Retired } else { EndReason::Stopping };
-            self.begin_end(instance);
-            self.forget_if_unused(generation);
-            return Next::End(reason);
-        }
-        found.state = State::Idle;
-        self.idle_bytes += found.bytes;
-        queue.idle.push_back((instance, now));
-        self.stats.idle += 1;
-        Next::Idle
-    }
-
-    /// The oldest event that waits for any instance of the generation.
-    fn pop_any(&mut self, generation: Generation) -> Option<Ticket> {
-        // Nothing waits in the warm case, and then not even the queue need be found.
-        if self.stats.waiting == 0 {
-            return None;
-        }
-        self.pop_overdue(generation).or_else(|| self.pop_waiting(generation))
-    }
-
-    fn pop_waiting(&mut self, generation: Generation) -> Option<Ticket> {
-        let ticket = self.queues.get_mut(&generation)?.waiting.pop_front()?;
-        self.stats.waiting -= 1;
-        Some(ticket)
-    }
-
-    /// Takes an event from the second start it is bound to, which goes on as a surplus one.
-    fn pop_overdue(&mut self, generation: Generation) -> Option<Ticket> {
-        let instance = self.queues.get_mut(&generation)?.overdue.pop_front()?;
-        match &mut self.instances.get_mut(&instance)?.state {
-            State::Restarting(ticket) => {
-                let ticket = ticket.take()?;
-                self.stats.waiting -= 1;
-                Some(ticket)
-            }
-            _ => None,
-        }
-    }
-
-    fn end_idle(&mut self, instance: InstanceId, reason: EndReason, out: &mut Vec<Action>) {
-        self.stats.idle -= 1;
-        if let Some(found) = self.instances.get(&instance) {
-            self.idle_bytes -= found.bytes;
-        }
-        self.begin_end(instance);
-        out.push(Action::End { instance, reason });
-    }
-
-    fn begin_end(&mut self, instance: InstanceId) {
-        if let Some(found) = self.instances.get_mut(&instance) {
-            found.state = State::Ending;
-            self.memory.give_back(found.bytes);
-            self.stats.ending += 1;
-        }
-    }
-
-    fn fail(&mut self, ticket: Ticket, failure: Option<StartFailure>, out: &mut Vec<Action>) {
-        self.release(ticket);
-        out.push(Action::Fail { event: ticket.event, failure });
-    }
-
-    fn release(&mut self, ticket: Ticket) {
-        self.concurrency.release(ticket.function, ticket.charge);
-    }
-
-    fn forget_if_unused(&mut self, generation: Generation) {
-        if self.queues.get(&generation).is_some_and(Queue::is_unused) {
-            self.queues.remove(&generation);
-        }
-    }
-}
-
 #[cfg(test)]
-mod model;
+mod sequences;
 #[cfg(test)]
 mod tests;

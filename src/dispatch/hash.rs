@@ -1,14 +1,17 @@
 //! A hash for numbers that we hand out ourselves.
 //!
 //! The keys here are counters of our own, never something a stranger chose, so the defence that the
-//! standard library's hash pays for buys nothing; three of these look-ups are on the path of every
+//! standard library's hash pays for buys nothing; several of these look-ups are on the path of every
 //! invocation.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// A map keyed by one of our counters.
 pub(crate) type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
+
+/// A set of our counters.
+pub(crate) type IdSet<K> = HashSet<K, BuildHasherDefault<IdHasher>>;
 
 /// Spreads a counter over all 64 bits.
 #[derive(Debug, Default, Clone, Copy)]

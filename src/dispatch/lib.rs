@@ -38,14 +38,16 @@
 //!
 //! What this crate does not know: processes, sockets, what an event contains, how long things take.
 
+mod action;
 mod admission;
 mod engine;
 mod hash;
 mod time;
 
-pub use admission::{Facts, Limits, Throttle};
-pub use engine::{
-    Action, Arrival, Decision, Dispatch, EndReason, EventId, Fate, InstanceId, Next, Phase,
-    Refusal, StartFailure, Stats,
+pub use action::{
+    Action, Arrival, Decision, EndReason, EventId, Fate, InstanceId, Next, Phase, Refusal,
+    StartFailure, Stats,
 };
+pub use admission::{Facts, Limits, Throttle};
+pub use engine::Dispatch;
 pub use time::Time;

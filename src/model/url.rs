@@ -64,6 +64,40 @@ pub struct UrlConfig {
     pub modified_ms: u64,
 }
 
+// === impl AuthType ===
+
+impl AuthType {
+    /// Reads AWS's name.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::None, Self::AwsIam].into_iter().find(|auth| auth.as_str() == text)
+    }
+
+    /// AWS's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "NONE",
+            Self::AwsIam => "AWS_IAM",
+        }
+    }
+}
+
+// === impl InvokeMode ===
+
+impl InvokeMode {
+    /// Reads AWS's name.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Buffered, Self::ResponseStream].into_iter().find(|mode| mode.as_str() == text)
+    }
+
+    /// AWS's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Buffered => "BUFFERED",
+            Self::ResponseStream => "RESPONSE_STREAM",
+        }
+    }
+}
+
 // === impl UrlId ===
 
 impl UrlId {

@@ -196,7 +196,11 @@ impl Function {
 
     /// Whether the caller has seen the policy there is; before the first statement a caller can
     /// only have seen the function.
-    fn check_policy_revision(&self, scope: &PolicyScope, seen: Option<&str>) -> Result<(), Refusal> {
+    fn check_policy_revision(
+        &self,
+        scope: &PolicyScope,
+        seen: Option<&str>,
+    ) -> Result<(), Refusal> {
         let current = match (self.policies.get(scope), scope) {
             (Some(policy), _) => policy.revision,
             (None, PolicyScope::Version(number)) => {
@@ -210,6 +214,3 @@ impl Function {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -188,7 +188,8 @@ impl Function {
     /// The same function with another reservation, in every version that is served.
     pub(crate) fn with_reserved_concurrency(&self, reserved: Option<u32>) -> Self {
         let with = |version: &Arc<FunctionVersion>| {
-            let runnable = Runnable { reserved_concurrency: reserved, ..(*version.runnable).clone() };
+            let runnable =
+                Runnable { reserved_concurrency: reserved, ..(*version.runnable).clone() };
             Arc::new(FunctionVersion { runnable: Arc::new(runnable), ..(**version).clone() })
         };
         let versions = self.versions.iter().map(|(number, version)| (*number, with(version)));

@@ -15,15 +15,15 @@
 //!
 //! Not here: deployment packages, which are files named by content, and function logs.
 
+mod access;
 mod function;
 mod lifecycle;
-mod access;
-mod refusal;
 mod ordered;
+mod refusal;
 mod snapshot;
 mod sqlite;
-mod writer;
 mod store;
+mod writer;
 
 pub use access::{AccessKey, NewUrl, Policy, PolicyScope, UrlChange};
 pub use function::{
@@ -32,5 +32,5 @@ pub use function::{
 pub use lifecycle::{NewFunction, Publication, Settlement, Update};
 pub use refusal::{ChangeError, Refusal, StorageError};
 pub use snapshot::{Snapshot, Totals};
-pub use sqlite::OpenError;
+pub use sqlite::{DocumentError, LoadError, MigrateError, OpenError};
 pub use store::{Store, Unreserved};

@@ -238,10 +238,8 @@ impl Function {
             reserved: self.reserved_concurrency,
             at_ms,
         };
-        let pending = FunctionVersion {
-            published_from: Some(source.description.clone()),
-            ..draft.pending()
-        };
+        let pending =
+            FunctionVersion { published_from: Some(source.description.clone()), ..draft.pending() };
         let published = Arc::new(match self.is_unsettled() {
             true => pending,
             false => pending.settled(&Settlement::Ready, self),
@@ -368,6 +366,3 @@ impl Draft<'_> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

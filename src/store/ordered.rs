@@ -87,7 +87,10 @@ impl<T: Keyed> Ordered<T> {
     }
 
     /// Everything whose key is greater than `after`, in order; without it, everything.
-    pub(crate) fn after<'a>(&'a self, after: Option<&str>) -> impl Iterator<Item = &'a Arc<T>> {
+    pub(crate) fn after<'a>(
+        &'a self,
+        after: Option<&str>,
+    ) -> impl Iterator<Item = &'a Arc<T>> + use<'a, T> {
         let (index, at) = match after {
             None => (0, 0),
             Some(key) => {

@@ -51,17 +51,27 @@ pub(crate) struct Counters {
     pub(crate) generation: u64,
 }
 
-/// Tells whoever waits for a job how the commit went.
-type Release = Box<dyn FnOnce(Result<(), StorageError>) + Send>;
+/// A change on its way to the thread and back.
+trait Job: Send {
+    /// Decides and writes. An error is the database's, and ends the transaction.
+    fn decide(&mut self, batch: &mut Batch<'_>) -> Result<(), rusqlite::Error>;
 
-/// Decides, writes, and leaves behind how to answer. An error is the database's.
-type Job = Box<dyn FnOnce(&mut Batch<'_>) -> Result<Release, (rusqlite::Error, Release)> + Send>;
+    /// Tells whoever waits for it; `committed` says whether what was decided holds.
+    fn release(self: Box<Self>, committed: Result<(), StorageError>);
+}
+
+/// The only kind of job: a closure, what it came to, and who waits.
+struct Change<T, F> {
+    decide: Option<F>,
+    decided: Option<Result<T, Refusal>>,
+    answer: oneshot::Sender<Result<T, ChangeError>>,
+}
 
 /// The way to the thread.
 #[derive(Debug)]
 pub(crate) struct Writer {
     /// `None` once it is being stopped.
-    jobs: Option<mpsc::Sender<Job>>,
+    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
     poisoned: Arc<AtomicBool>,
 }
@@ -97,6 +107,18 @@ impl Batch<'_> {
     pub(crate) fn next_generation(&mut self) -> Generation {
         self.counters.generation += 1;
         Generation(self.counters.generation)
+    }
+
+    /// Everything of a transaction but its end.
+    fn fill(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), rusqlite::Error> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        for job in jobs {
+            job.decide(self)?;
+        }
+        if self.changed {
+            rows::save_counters(self.connection, self.counters)?;
+        }
+        Ok(())
     }
 
     /// Saves a function as it is now.
@@ -147,7 +169,8 @@ impl Writer {
 
     /// Whether it has stopped writing for good.
     pub(crate) fn is_poisoned(&self) -> bool {
-        self.poisoned.load(Ordering::Relaxed)
+        let thread_is_gone = self.jobs.as_ref().is_none_or(mpsc::Sender::is_closed);
+        self.poisoned.load(Ordering::Relaxed) || thread_is_gone
     }
 
     /// Has a change made, and waits until it is on the disk. If the caller goes away, the change is
@@ -160,27 +183,8 @@ impl Writer {
         + Send
         + 'static,
     ) -> Result<T, ChangeError> {
-        let (answer, answered) = oneshot::channel::<Result<T, ChangeError>>();
-        let job: Job = Box::new(move |batch| {
-            let outcome = decide(batch);
-            match outcome {
-                Ok(decided) => Ok(Box::new(move |committed: Result<(), StorageError>| {
-                    let result = match committed {
-                        Ok(()) => decided.map_err(ChangeError::from),
-                        Err(err) => Err(err.into()),
-                    };
-                    // A caller that has gone away needs no answer.
-                    let _ = answer.send(result);
-                })),
-                Err(err) => Err((
-                    err,
-                    Box::new(move |committed: Result<(), StorageError>| {
-                        let failed = committed.err().unwrap_or(StorageError::Poisoned);
-                        let _ = answer.send(Err(failed.into()));
-                    }),
-                )),
-            }
-        });
+        let (answer, answered) = oneshot::channel();
+        let job = Box::new(Change { decide: Some(decide), decided: None, answer });
         let jobs = self.jobs.as_ref().ok_or(StorageError::Poisoned)?;
         jobs.send(job).await.map_err(|_| StorageError::Poisoned)?;
         answered.await.map_err(|_| StorageError::Poisoned)?
@@ -199,63 +203,65 @@ impl Drop for Writer {
     }
 }
 
+// === impl Change ===
+
+impl<T, F> Job for Change<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Batch<'_>) -> Result<Result<T, Refusal>, rusqlite::Error> + Send,
+{
+    fn decide(&mut self, batch: &mut Batch<'_>) -> Result<(), rusqlite::Error> {
+        if let Some(decide) = self.decide.take() {
+            self.decided = Some(decide(batch)?);
+        }
+        Ok(())
+    }
+
+    fn release(self: Box<Self>, committed: Result<(), StorageError>) {
+        let result = match (committed, self.decided) {
+            (Ok(()), Some(decided)) => decided.map_err(ChangeError::from),
+            (Err(err), _) => Err(err.into()),
+            (Ok(()), None) => Err(StorageError::Poisoned.into()),
+        };
+        // A caller that has gone away needs no answer.
+        let _ = self.answer.send(result);
+    }
+}
+
 // === impl Thread ===
 
 impl Thread {
-    fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
+    fn run(mut self, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
         while let Some(first) = waiting.blocking_recv() {
-            let jobs = std::iter::once(first)
+            let mut jobs: Vec<Box<dyn Job>> = std::iter::once(first)
                 .chain(std::iter::from_fn(|| waiting.try_recv().ok()))
                 .take(BATCH)
                 .collect();
-            self.commit(jobs);
+            let outcome = self.commit(&mut jobs);
+            if let Err(err) = &outcome {
+                tracing::error!(%err, jobs = jobs.len(), "changes were not written");
+            }
+            for job in jobs {
+                job.release(outcome.clone());
+            }
         }
     }
 
     /// One transaction.
-    fn commit(&mut self, jobs: Vec<Job>) {
-        let mut releases = Vec::with_capacity(jobs.len());
-        let outcome = if self.poisoned.load(Ordering::Relaxed) {
-            // Jobs still decide, so that each has somebody to tell; the snapshot is thrown away.
-            releases.extend(jobs.into_iter().map(|job| refuse(job, self)));
-            Err(StorageError::Poisoned)
-        } else {
-            self.transact(jobs, &mut releases)
-        };
-        if let Err(err) = &outcome {
-            tracing::error!(%err, "changes were not written");
+    fn commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), StorageError> {
+        if self.poisoned.load(Ordering::Relaxed) {
+            return Err(StorageError::Poisoned);
         }
-        for release in releases {
-            release(outcome.clone());
-        }
-    }
-
-    fn transact(&mut self, jobs: Vec<Job>, releases: &mut Vec<Release>) -> Result<(), StorageError> {
-        let begun = self.connection.execute_batch("BEGIN IMMEDIATE");
         let mut batch = Batch {
             connection: &self.connection,
             snapshot: (**self.published.load()).clone(),
             counters: self.counters,
             changed: false,
         };
-        let mut failed = begun.err();
-        for job in jobs {
-            // After a failure the rest still have to be told; nothing they do is kept.
-            match job(&mut batch) {
-                Ok(release) => releases.push(release),
-                Err((err, release)) => {
-                    failed.get_or_insert(err);
-                    releases.push(release);
-                }
-            }
-        }
-        let (snapshot, counters, changed) = (batch.snapshot, batch.counters, batch.changed);
-        if failed.is_none() && changed {
-            failed = rows::save_counters(&self.connection, counters).err();
-        }
-        if let Some(err) = failed {
+        if let Err(err) = batch.fill(jobs) {
             return Err(self.undo(&err));
         }
+        let Batch { snapshot, counters, changed, .. } = batch;
         match self.connection.execute_batch("COMMIT") {
             Ok(()) => {
                 self.counters = counters;
@@ -288,6 +294,3 @@ impl Thread {
         StorageError::RolledBack { reason: because.to_string() }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -10,7 +10,6 @@
 mod kinds;
 mod labels;
 
-
 pub use kinds::{Counter, Family, Gauge, Histogram};
 pub use labels::{Door, ErrorClass, InstanceState, Label, Start, Throttle};
 

@@ -1,3 +1,15 @@
 //! What Hearth promises, shown from outside: a real daemon, real clients, real walls.
+//!
+//! Every test is a promise and its name says which. The table of contents:
 
+// What the tests stand on: tools, daemons, a client that can misbehave.
 mod harness;
+
+// AWS's own clients take functions through their whole life, in Python, Node and custom runtimes.
+mod clients;
+// Who may ask: signatures, their refusals in AWS's words, what --dev still refuses.
+mod sigv4;
+// A function that works: events, answers, context, environment.
+mod invoke;
+// Functions that fail, each in its own way.
+mod failures;

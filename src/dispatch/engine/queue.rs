@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use model::FunctionId;
 
-use super::{EventId, InstanceId};
+use crate::action::{EventId, InstanceId};
 use crate::admission::Charge;
 use crate::time::Time;
 
@@ -27,6 +27,8 @@ pub(super) struct Queue {
     pub(super) idle: VecDeque<(InstanceId, Time)>,
     /// First starts under way.
     pub(super) starting: u32,
+    /// Second starts under way, whether an event is still bound to them or not.
+    pub(super) restarting: u32,
     /// Instances that serve an event.
     pub(super) busy: u32,
     /// Whether instances end instead of becoming idle.
@@ -36,13 +38,10 @@ pub(super) struct Queue {
 // === impl Queue ===
 
 impl Queue {
-    /// Whether nothing would be lost by forgetting it. A second start that nobody waits for any
-    /// more does not count: if it succeeds it makes the queue anew.
+    /// Whether nothing would be lost by forgetting it.
     pub(super) fn is_unused(&self) -> bool {
         self.waiting.is_empty()
-            && self.overdue.is_empty()
             && self.idle.is_empty()
-            && self.starting == 0
-            && self.busy == 0
+            && self.starting + self.restarting + self.busy == 0
     }
 }

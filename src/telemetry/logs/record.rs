@@ -51,11 +51,11 @@ pub(super) enum Record<'a> {
 }
 
 /// What the front of some bytes is.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Parsed<'a> {
-    /// A record, and how many bytes it takes.
-    Record(Record<'a>, usize),
-    /// The beginning of what may be a record of this many bytes; more are needed to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Front {
+    /// A record of this many bytes, for [`decode`].
+    Whole(usize),
+    /// The beginning of what may be a record; this many bytes are needed to tell.
     Short(usize),
     /// No record.
     Damaged,
@@ -135,30 +135,27 @@ impl Salt {
     }
 
     /// Looks at the front of `bytes`. A length is checked before anything is read by it.
-    pub(super) fn read(self, bytes: &[u8]) -> Parsed<'_> {
+    pub(super) fn check(self, bytes: &[u8]) -> Front {
         let known = bytes.len().min(4);
         if bytes[..known] != self.marker[..known] {
-            return Parsed::Damaged;
+            return Front::Damaged;
         }
         let Some((header, rest)) = bytes.split_first_chunk::<RECORD_HEADER>() else {
-            return Parsed::Short(RECORD_HEADER);
+            return Front::Short(RECORD_HEADER);
         };
         let [_, _, _, _, a, b, c, d, e, f, g, h] = *header;
         let length = u32::from_le_bytes([a, b, c, d]);
         let size = length as usize;
         if size == 0 || size > MAX_BODY {
-            return Parsed::Damaged;
+            return Front::Damaged;
         }
         let Some(body) = rest.get(..size) else {
-            return Parsed::Short(RECORD_HEADER + size);
+            return Front::Short(RECORD_HEADER + size);
         };
         if self.checksum(length, body) != u32::from_le_bytes([e, f, g, h]) {
-            return Parsed::Damaged;
+            return Front::Damaged;
         }
-        match decode(body) {
-            Some(record) => Parsed::Record(record, RECORD_HEADER + size),
-            None => Parsed::Damaged,
-        }
+        Front::Whole(RECORD_HEADER + size)
     }
 
     /// Where, after the first byte, a record may begin.
@@ -174,8 +171,9 @@ impl Salt {
     }
 }
 
-fn decode(body: &[u8]) -> Option<Record<'_>> {
-    let (kind, rest) = body.split_first()?;
+/// Reads a record that [`Salt::check`] found whole; `None` if it is of a kind nobody wrote yet.
+pub(super) fn decode(record: &[u8]) -> Option<Record<'_>> {
+    let (kind, rest) = record.get(RECORD_HEADER..)?.split_first()?;
     match *kind {
         STREAM => Some(Record::Stream { name: std::str::from_utf8(rest).ok()? }),
         EVENT => {

@@ -149,10 +149,7 @@ impl Expose for Gauge {
 impl Histogram {
     /// Empty.
     pub const fn new() -> Self {
-        Self {
-            buckets: [const { AtomicU64::new(0) }; BOUNDS.len() + 1],
-            sum_us: AtomicU64::new(0),
-        }
+        Self { buckets: [const { AtomicU64::new(0) }; BOUNDS.len() + 1], sum_us: AtomicU64::new(0) }
     }
 
     /// Adds one duration.

@@ -143,7 +143,9 @@ impl Daemon {
 
         let begin = Instant::now();
         let facts = loop {
-            if let Ok(text) = fs::read_to_string(&ready) {
+            // It is made at the start and filled when requests are served.
+            let text = fs::read_to_string(&ready).unwrap_or_default();
+            if text.ends_with('\n') {
                 break serde_json::from_str(&text).expect("the ready file is JSON");
             }
             let ended = child.try_wait().expect("our own child");

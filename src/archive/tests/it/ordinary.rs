@@ -5,13 +5,15 @@ use std::io::{Cursor, Read, Write};
 use std::path::PathBuf;
 use std::process::Command;
 
-use archive::{Limits, pack, unpack};
+use archive::{pack, unpack};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
-const AWS: Limits = Limits::AWS;
+use crate::raw::{self, End, Member, REGULAR, zip_with};
+use crate::verdict::Outcome::Tree;
+use crate::verdict::{AWS, check, file, leak};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
@@ -87,4 +89,67 @@ with open(sys.argv[1] + ".stream", "wb") as file, zipfile.ZipFile(Pipe(file), "w
             unpack(&bytes_of, File::open(to.path()).expect("the root"), &AWS).expect("a good zip");
         assert_eq!((done.files, done.bytes), (files, bytes), "{name}");
     }
+}
+
+#[test]
+fn ordinary_oddities_are_accepted() {
+    check("empty", &raw::zip(&[]), Tree(&[]));
+    check(
+        "with a comment",
+        &zip_with(b"", &[file("a")], &End { comment: b"hello".to_vec(), ..End::default() }),
+        Tree(&["a 644 x"]),
+    );
+    let comment = raw::zip(&[]);
+    check(
+        "with a zip as its comment",
+        &zip_with(b"", &[file("a")], &End { comment, ..End::default() }),
+        Tree(&[]),
+    );
+    check(
+        "behind a script",
+        &zip_with(b"#!/bin/sh\nexit\n", &[file("a")], &End::default()),
+        Tree(&["a 644 x"]),
+    );
+    check(
+        "zip64 without need",
+        &zip_with(b"", &[file("a")], &End { zip64: true, ..End::default() }),
+        Tree(&["a 644 x"]),
+    );
+    let wide = Member {
+        size: u32::MAX,
+        packed: u32::MAX,
+        extra: [&[1, 0, 16, 0][..], &1_u64.to_le_bytes(), &1_u64.to_le_bytes()].concat(),
+        ..file("a")
+    };
+    check("zip64 sizes without need", &raw::zip(&[wide]), Tree(&["a 644 x"]));
+    check(
+        "./ before every name",
+        &raw::zip(&[Member::file("./", ""), Member::file("./d/", ""), file("./d/a")]),
+        Tree(&["d/ 755", "d/a 644 x"]),
+    );
+    check(
+        "directories named again",
+        &raw::zip(&[file("d/a"), Member::file("d/", ""), Member::file("d/", "")]),
+        Tree(&["d/ 755", "d/a 644 x"]),
+    );
+    check(
+        "a name that is not text",
+        &raw::zip(&[Member::file(b"caf\x82", "x")]),
+        Tree(&["caf\u{fffd} 644 x"]),
+    );
+    check(
+        "a compressed directory of no bytes",
+        &raw::zip(&[Member {
+            data: vec![3, 0],
+            packed: 2,
+            method: 8,
+            ..Member::file("d/", "").mode(REGULAR)
+        }]),
+        Tree(&["d/ 755"]),
+    );
+    check(
+        "a name as long as the kernel takes",
+        &raw::zip(&[file(&"n".repeat(255))]),
+        Tree(&[leak(format!("{} 644 x", "n".repeat(255)))]),
+    );
 }

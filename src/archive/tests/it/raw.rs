@@ -6,45 +6,45 @@ use std::io::Write;
 /// One entry; the central directory and the local header are written from the same fields unless
 /// the ones named `local_*` say otherwise.
 #[derive(Clone)]
-pub struct Member {
-    pub name: Vec<u8>,
-    pub local_name: Option<Vec<u8>>,
-    pub data: Vec<u8>,
-    pub method: u16,
-    pub local_method: Option<u16>,
-    pub flags: u16,
-    pub crc: u32,
-    pub size: u32,
-    pub packed: u32,
-    pub mode: u32,
-    pub host: u8,
-    pub extra: Vec<u8>,
+pub(crate) struct Member {
+    pub(crate) name: Vec<u8>,
+    pub(crate) local_name: Option<Vec<u8>>,
+    pub(crate) data: Vec<u8>,
+    pub(crate) method: u16,
+    pub(crate) local_method: Option<u16>,
+    pub(crate) flags: u16,
+    pub(crate) crc: u32,
+    pub(crate) size: u32,
+    pub(crate) packed: u32,
+    pub(crate) mode: u32,
+    pub(crate) host: u8,
+    pub(crate) extra: Vec<u8>,
     /// Where the central directory says the local header is; where it really is by default.
-    pub offset: Option<u32>,
+    pub(crate) offset: Option<u32>,
 }
 
 /// The end of an archive; fields that are `None` are true.
 #[derive(Clone, Default)]
-pub struct End {
-    pub count: Option<u16>,
-    pub disk: u16,
-    pub length: Option<u32>,
-    pub offset: Option<u32>,
-    pub comment: Vec<u8>,
+pub(crate) struct End {
+    pub(crate) count: Option<u16>,
+    pub(crate) disk: u16,
+    pub(crate) length: Option<u32>,
+    pub(crate) offset: Option<u32>,
+    pub(crate) comment: Vec<u8>,
     /// Write zip64 records and leave markers in the end record.
-    pub zip64: bool,
+    pub(crate) zip64: bool,
     /// Entries announced by the zip64 record.
-    pub count64: Option<u64>,
+    pub(crate) count64: Option<u64>,
 }
 
-pub const REGULAR: u32 = 0o100_644;
-pub const SYMLINK: u32 = 0o120_777;
+pub(crate) const REGULAR: u32 = 0o100_644;
+pub(crate) const SYMLINK: u32 = 0o120_777;
 
 // === impl Member ===
 
 impl Member {
     /// Stored, made on Unix.
-    pub fn file(name: impl AsRef<[u8]>, content: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn file(name: impl AsRef<[u8]>, content: impl AsRef<[u8]>) -> Self {
         let content = content.as_ref();
         let length = u32::try_from(content.len()).expect("a small file");
         Self {
@@ -65,7 +65,7 @@ impl Member {
     }
 
     /// Deflated, made on Unix.
-    pub fn deflated(name: impl AsRef<[u8]>, content: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn deflated(name: impl AsRef<[u8]>, content: impl AsRef<[u8]>) -> Self {
         let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(content.as_ref()).expect("deflate into memory");
         let data = encoder.finish().expect("deflate into memory");
@@ -73,27 +73,27 @@ impl Member {
         Self { data, packed, method: 8, ..Self::file(name, content) }
     }
 
-    pub fn link(name: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn link(name: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Self {
         Self::file(name, target).mode(SYMLINK)
     }
 
-    pub fn mode(self, mode: u32) -> Self {
+    pub(crate) fn mode(self, mode: u32) -> Self {
         Self { mode, ..self }
     }
 }
 
-pub fn crc(content: &[u8]) -> u32 {
+pub(crate) fn crc(content: &[u8]) -> u32 {
     let mut crc = Crc::new();
     crc.update(content);
     crc.sum()
 }
 
 /// An honest archive of these members.
-pub fn zip(members: &[Member]) -> Vec<u8> {
+pub(crate) fn zip(members: &[Member]) -> Vec<u8> {
     zip_with(b"", members, &End::default())
 }
 
-pub fn zip_with(prefix: &[u8], members: &[Member], end: &End) -> Vec<u8> {
+pub(crate) fn zip_with(prefix: &[u8], members: &[Member], end: &End) -> Vec<u8> {
     let mut out = prefix.to_vec();
     let offsets: Vec<u32> = members.iter().map(|member| local(&mut out, prefix, member)).collect();
     let start = out.len();
@@ -105,7 +105,7 @@ pub fn zip_with(prefix: &[u8], members: &[Member], end: &End) -> Vec<u8> {
 }
 
 /// Appends a local header and its data; its offset.
-pub fn local(out: &mut Vec<u8>, prefix: &[u8], member: &Member) -> u32 {
+pub(crate) fn local(out: &mut Vec<u8>, prefix: &[u8], member: &Member) -> u32 {
     let offset = u32::try_from(out.len() - prefix.len()).expect("a small archive");
     let name = member.local_name.as_ref().unwrap_or(&member.name);
     u32s(out, &[0x0403_4b50]);
@@ -119,7 +119,7 @@ pub fn local(out: &mut Vec<u8>, prefix: &[u8], member: &Member) -> u32 {
 }
 
 /// Appends a record of the central directory.
-pub fn central(out: &mut Vec<u8>, member: &Member, offset: u32) {
+pub(crate) fn central(out: &mut Vec<u8>, member: &Member, offset: u32) {
     u32s(out, &[0x0201_4b50]);
     u16s(out, &[u16::from(member.host) << 8 | 20, 20, member.flags, member.method, 0, 33]);
     u32s(out, &[member.crc, member.packed, member.size]);
@@ -130,7 +130,7 @@ pub fn central(out: &mut Vec<u8>, member: &Member, offset: u32) {
 }
 
 /// Appends the end of an archive whose central directory begins at `start`.
-pub fn finish(out: &mut Vec<u8>, prefix: &[u8], start: usize, members: usize, end: &End) {
+pub(crate) fn finish(out: &mut Vec<u8>, prefix: &[u8], start: usize, members: usize, end: &End) {
     let length = u32::try_from(out.len() - start).expect("a small archive");
     let offset = u32::try_from(start - prefix.len()).expect("a small archive");
     if end.zip64 {

@@ -20,7 +20,8 @@ fn an_event_is_read_as_it_was_written() {
     assert_eq!(bytes.len(), EVENT_OVERHEAD + 5);
     let expected =
         Record::Event { stream: 24, timestamp_ms: 1, ingestion_ms: 2, message: b"hello" };
-    assert_eq!(salt().read(&bytes), Parsed::Record(expected, bytes.len()));
+    assert_eq!(salt().check(&bytes), Front::Whole(bytes.len()));
+    assert_eq!(decode(&bytes), Some(expected));
 }
 
 #[test]
@@ -28,22 +29,23 @@ fn a_stream_is_read_as_it_was_written() {
     let mut bytes = Vec::new();
     salt().write_stream(&mut bytes, "2026/11/20/[$LATEST]00");
     let expected = Record::Stream { name: "2026/11/20/[$LATEST]00" };
-    assert_eq!(salt().read(&bytes), Parsed::Record(expected, bytes.len()));
+    assert_eq!(salt().check(&bytes), Front::Whole(bytes.len()));
+    assert_eq!(decode(&bytes), Some(expected));
 }
 
 #[test]
 fn the_longest_message_fits_and_one_byte_more_is_damage() {
     let bytes = event(&vec![b'x'; MAX_MESSAGE]);
-    assert!(matches!(salt().read(&bytes), Parsed::Record(..)));
+    assert!(matches!(salt().check(&bytes), Front::Whole(_)));
     let bytes = event(&vec![b'x'; MAX_MESSAGE + 1]);
-    assert_eq!(salt().read(&bytes), Parsed::Damaged);
+    assert_eq!(salt().check(&bytes), Front::Damaged);
 }
 
 #[test]
 fn half_a_record_asks_for_the_rest() {
     let bytes = event(b"hello");
     for cut in 0..bytes.len() {
-        assert!(matches!(salt().read(&bytes[..cut]), Parsed::Short(_)), "{cut}");
+        assert!(matches!(salt().check(&bytes[..cut]), Front::Short(_)), "{cut}");
     }
 }
 
@@ -53,14 +55,14 @@ fn any_flipped_bit_is_noticed() {
     for at in 0..whole.len() * 8 {
         let mut bytes = whole.clone();
         bytes[at / 8] ^= 1 << (at % 8);
-        assert!(!matches!(salt().read(&bytes), Parsed::Record(..)), "bit {at}");
+        assert!(!matches!(salt().check(&bytes), Front::Whole(_)), "bit {at}");
     }
 }
 
 #[test]
 fn a_record_of_another_segment_is_damage_here() {
     let other = Salt::new(*b"fedcba9876543210");
-    assert_eq!(other.read(&event(b"hello")), Parsed::Damaged);
+    assert_eq!(other.check(&event(b"hello")), Front::Damaged);
 }
 
 #[test]
@@ -79,6 +81,6 @@ proptest! {
     fn arbitrary_bytes_are_never_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
         let mut marked = b"0123".to_vec();
         marked.extend_from_slice(&bytes);
-        let _parsed = (salt().read(&bytes), salt().read(&marked), salt().find(&bytes));
+        let _seen = (salt().check(&bytes), salt().check(&marked), salt().find(&bytes), decode(&bytes));
     }
 }

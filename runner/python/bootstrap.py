@@ -1,0 +1,684 @@
+"""Hearth's side of a Python function: loads the handler and calls it for every event on the link.
+
+Speaks the protocol of `src/wire/link.rs` on descriptor 3, and behaves towards the function as AWS's
+own client for Python does: the same `context`, JSON, error documents, log lines. CPython 3.9 or later.
+
+Every millisecond here is a millisecond of every cold start, which decides three things:
+
+* It runs without `site` (`python -S`), whose duties it takes over as far as functions notice them:
+  search path, `.pth` files, `exit()`. That saves a third of a bare interpreter's start.
+* It imports `os`, `time` and `_json` and nothing else. The packages `json`, `logging` and `traceback`
+  cost twice as much as the interpreter itself; what is needed of them is done here in a few lines on
+  the C functions they stand on. `logging` is set up at the moment when a function imports it.
+* Importing late must not mean importing something else: AWS's client has these packages in place
+  before a function is looked at, so a `json.py` among the function's files does not replace the
+  standard one. Here a finder keeps those names for the standard library.
+
+What it does not do: decide how a crash, an exit or a timeout is reported. The control plane sees the
+process end, or ends it.
+"""
+
+import os
+
+LINK = 3
+# Frame kinds, of `wire::link::Kind`.
+HELLO, READY, INIT_FAILED, RESPONSE, FAILED, OVERSIZE, INVOKE = 1, 2, 3, 4, 5, 6, 64
+HEADER = 8
+# Before anything else is imported: whoever started the interpreter learns that it runs.
+os.write(LINK, b"\2\0\0\0\1\0\0\0\1\0")
+
+import builtins
+import sys
+import time
+
+from _json import encode_basestring, encode_basestring_ascii, make_encoder, make_scanner
+
+# AWS's 6 MiB and the 100 bytes it grants on top; `wire::link::MAX_RESPONSE` and `MAX_EVENT`.
+MAX_RESPONSE = 6 * 1024 * 1024 + 100
+# `wire::link::Kind::Invoke.limit()`.
+MAX_INVOKE = MAX_RESPONSE + 16 * 1024
+# `wire::link::MAX_ERROR`.
+MAX_ERROR = 256 * 1024
+# One read takes an ordinary event whole; a larger one is read into a buffer of its size.
+CHUNK = 64 * 1024
+
+TASK_ROOT = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
+FUNCTION_NAME, FUNCTION_VERSION, MEMORY_SIZE, LOG_GROUP_NAME, LOG_STREAM_NAME = (
+    os.environ.get("AWS_LAMBDA_" + name)
+    for name in (
+        "FUNCTION_NAME",
+        "FUNCTION_VERSION",
+        "FUNCTION_MEMORY_SIZE",
+        "LOG_GROUP_NAME",
+        "LOG_STREAM_NAME",
+    )
+)
+TRACE_ID = "_X_AMZN_TRACE_ID"
+VERSION = "python%d.%d" % sys.version_info[:2]
+
+# The id of the event being served, for log records; empty while the module is imported.
+request_id = ""
+
+
+class Fault(Exception):
+    """What this program, not the function, finds wrong; reported under a name of AWS's."""
+
+    def __init__(self, kind, message, stack=()):
+        self.kind, self.message, self.stack = kind, message, list(stack)
+
+
+# === the link ===
+
+
+class Link:
+    """Frames on descriptor 3, and the guard that only the process that was started here writes any."""
+
+    def __init__(self):
+        self.owner = os.getpid()
+        self.ahead = b""
+        # A program that the function starts must not hold the link, nor a socket's other end decide
+        # whether reading waits.
+        os.set_inheritable(LINK, False)
+        os.set_blocking(LINK, True)
+
+    def receive(self):
+        """The next frame, header included; None when the control plane has closed."""
+        data = self.ahead or os.read(LINK, CHUNK)
+        while len(data) < HEADER:
+            more = os.read(LINK, CHUNK)
+            if not more:
+                return None
+            data += more
+        end = HEADER + int.from_bytes(data[:4], "little")
+        if len(data) == end:
+            self.ahead = b""
+            return data
+        if end - HEADER > MAX_INVOKE:
+            raise ConnectionError("a frame of %d bytes is none of the protocol's" % end)
+        if len(data) > end:
+            self.ahead = data[end:]
+            return data[:end]
+        self.ahead = b""
+        whole = bytearray(end)
+        whole[: len(data)] = data
+        rest = memoryview(whole)[len(data) :]
+        while rest:
+            count = os.readv(LINK, (rest,))
+            if not count:
+                return None
+            rest = rest[count:]
+        return whole
+
+    def send(self, kind, body=b""):
+        """Sends one frame, in one call unless the socket is full."""
+        if os.getpid() != self.owner:
+            # A child that the handler forked came back out of it: the answer is its parent's to give.
+            flush()
+            os._exit(0)
+        frame = b"".join((len(body).to_bytes(4, "little"), bytes((kind, 0, 0, 0)), body))
+        count = os.write(LINK, frame)
+        if count < len(frame):
+            rest = memoryview(frame)[count:]
+            while rest:
+                rest = rest[os.write(LINK, rest) :]
+
+
+def parse(frame):
+    """Deadline, five texts and the payload of an Invoke frame."""
+    if frame[4] != INVOKE:
+        raise ConnectionError("a frame of kind %d is none of the protocol's" % frame[4])
+    at = HEADER + 8
+    texts = []
+    for _ in range(5):
+        start = at + 4
+        at = start + int.from_bytes(frame[at:start], "little")
+        texts.append(frame[start:at].decode())
+    return int.from_bytes(frame[HEADER : HEADER + 8], "little"), texts, frame[at:]
+
+
+# === JSON, as AWS's client reads and writes it ===
+
+
+class Grammar:
+    """What the C scanner asks of a decoder; the values are those of `json.JSONDecoder()`."""
+
+    strict = True
+    object_hook = object_pairs_hook = array_hook = None
+    parse_float, parse_int = float, int
+    parse_constant = {"-Infinity": -float("inf"), "Infinity": float("inf"), "NaN": float("nan")}.get
+
+
+class Raw(str):
+    """Text that goes into a document as it is."""
+
+
+# Types the C encoder writes as AWS's client would, without a look at anything else.
+PLAIN = frozenset((str, int, float, bool, type(None)))
+# AWS's client escapes what is not ASCII for the runtimes that it escaped it for when they were new.
+ESCAPED = os.environ.get("AWS_EXECUTION_ENV") not in {
+    "AWS_Lambda_python3.%d" % minor for minor in range(12, 16)
+}
+quote = encode_basestring_ascii if ESCAPED else encode_basestring
+scan = make_scanner(Grammar)
+
+
+def load_json(text):
+    """A value from its JSON."""
+    try:
+        value, end = scan(text, 0)
+        if end == len(text):
+            return value
+    except StopIteration:
+        pass
+    # White space around it, or no JSON at all: rare enough for the package, which says what is wrong
+    # in the words people know.
+    import json
+
+    return json.loads(text)
+
+
+def refuse(value):
+    """Stands where `json.JSONEncoder.default` does."""
+    raise TypeError("Object of type %s is not JSON serializable" % type(value).__name__)
+
+
+def is_plain(value):
+    """Whether a value consists of what the C encoder writes as it should.
+
+    Asks about the contents of each container at once, without a line of Python for each of them.
+    """
+    if type(value) in PLAIN:
+        return True
+    pending, seen = [value], set()
+    while pending:
+        value = pending.pop()
+        kind = type(value)
+        if kind is dict:
+            if not PLAIN.issuperset(map(type, value)):
+                return False
+            value = value.values()
+        elif kind is not list and kind is not tuple:
+            return False
+        if not PLAIN.issuperset(map(type, value)):
+            for item in value:
+                if type(item) not in PLAIN and id(item) not in seen:
+                    seen.add(id(item))
+                    pending.append(item)
+    return True
+
+
+def simplify(value, above=()):
+    """A value made of what the C encoder writes as it should.
+
+    AWS's client goes beyond the standard library: named tuples are objects, bytes are text, decimals
+    are numbers with all their digits.
+    """
+    if isinstance(value, (str, int, float)) or value is None:
+        return value
+    if isinstance(value, bytes):
+        return str(value, "utf-8")
+    if id(value) in above:
+        raise ValueError("Circular reference detected")
+    above = (*above, id(value))
+    as_dict = None if isinstance(value, type) else getattr(value, "_asdict", None)
+    if callable(as_dict):
+        value = as_dict()
+        if not isinstance(value, dict):
+            raise TypeError("_asdict() must return a dict, not %s" % type(value).__name__)
+    if isinstance(value, dict):
+        return {simplify_key(key): simplify(item, above) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [simplify(item, above) for item in value]
+    decimal = sys.modules.get("decimal")
+    if decimal and isinstance(value, decimal.Decimal):
+        return float("nan") if value.is_nan() else Raw(value)
+    return refuse(value)
+
+
+def simplify_key(key):
+    """The same for a key."""
+    if isinstance(key, (str, int, float)) or key is None:
+        return key
+    if isinstance(key, bytes):
+        return str(key, "utf-8")
+    kind = type(key).__name__
+    raise TypeError("keys must be str, int, float, bool or None, not %s" % kind)
+
+
+def encode(value):
+    """The UTF-8 bytes of a value's JSON."""
+    if type(value) is str:
+        text = quote(value)
+    elif is_plain(value):
+        text = encoder_with(quote)(value, 0)
+    else:
+        text = encoder_with(lambda text: text if type(text) is Raw else quote(text))(simplify(value), 0)
+    # Half a surrogate pair has no UTF-8. It gets the escape that ASCII output would have given it.
+    return "".join(text).encode("utf-8", "backslashreplace")
+
+
+def encoder_with(quote, default=refuse):
+    """The C encoder, as `json.dumps` sets it up."""
+    return make_encoder({}, default, quote, None, ": ", ", ", False, False, True)
+
+
+# === what a handler is given beside its event ===
+
+
+class Fields:
+    """A record of AWS's client: fixed names, absent ones None, as readable when printed."""
+
+    __slots__ = ()
+
+    def __init__(self, values):
+        for name in self.__slots__:
+            setattr(self, name, values.get(name))
+
+    def __repr__(self):
+        values = ",".join("%s=%s" % (name, getattr(self, name)) for name in self.__slots__)
+        return "%s([%s])" % (type(self).__name__, values)
+
+
+class CognitoIdentity(Fields):
+    __slots__ = ("cognito_identity_id", "cognito_identity_pool_id")
+
+
+class Client(Fields):
+    __slots__ = (
+        "installation_id",
+        "app_title",
+        "app_version_name",
+        "app_version_code",
+        "app_package_name",
+    )
+
+
+class ClientContext(Fields):
+    __slots__ = ("custom", "env", "client")
+
+
+class LambdaContext:
+    """The second argument of every handler."""
+
+    def __init__(self, deadline_ms, request_id, arn, client_context, identity):
+        self.aws_request_id = request_id
+        self.log_group_name = LOG_GROUP_NAME
+        self.log_stream_name = LOG_STREAM_NAME
+        self.function_name = FUNCTION_NAME
+        self.memory_limit_in_mb = MEMORY_SIZE
+        self.function_version = FUNCTION_VERSION
+        self.tenant_id = None
+        self.invoked_function_arn = arn
+        self._epoch_deadline_time_in_ms = deadline_ms
+        self.client_context = None
+        if client_context:
+            self.client_context = ClientContext(document(client_context, "Client Context"))
+            if self.client_context.client is not None:
+                self.client_context.client = Client(self.client_context.client)
+        identity = document(identity, "Cognito Identity") if identity else {}
+        self.identity = CognitoIdentity(
+            {
+                "cognito_identity_id": identity.get("cognitoIdentityId"),
+                "cognito_identity_pool_id": identity.get("cognitoIdentityPoolId"),
+            }
+        )
+
+    def get_remaining_time_in_millis(self):
+        """How long until the caller gives up."""
+        return max(0, self._epoch_deadline_time_in_ms - int(time.time() * 1000))
+
+    def log(self, message):
+        """Writes to the function's log, without ending the line."""
+        sys.stdout.write(str(message))
+
+    def __repr__(self):
+        names = (
+            "aws_request_id",
+            "log_group_name",
+            "log_stream_name",
+            "function_name",
+            "memory_limit_in_mb",
+            "function_version",
+            "invoked_function_arn",
+            "client_context",
+            "identity",
+            "tenant_id",
+        )
+        values = ",".join("%s=%s" % (name, getattr(self, name)) for name in names)
+        return "LambdaContext([%s])" % values
+
+
+def document(text, name):
+    """What came beside the event as JSON."""
+    try:
+        return load_json(text)
+    except Exception as err:
+        message = "Unable to parse %s JSON: %s" % (name, text_of(err))
+        raise Fault("Runtime.LambdaContextUnmarshalError", message) from None
+
+
+# === failures ===
+
+
+def text_of(err):
+    """`str(err)`, which is the function's code and may fail as well."""
+    try:
+        return str(err)
+    except Exception:
+        return "<the exception's own text could not be had>"
+
+
+def source_line(filename, number, files):
+    """A line of a source file, or nothing; `files` remembers what was read."""
+    if filename not in files:
+        try:
+            with open(filename, encoding="utf-8", errors="replace") as file:
+                files[filename] = file.read().splitlines()
+        except OSError:
+            files[filename] = ()
+    lines = files[filename]
+    return lines[number - 1].strip() if number <= len(lines) else ""
+
+
+def stack_of(err):
+    """Stack entries, outermost first, as `traceback.format_list` writes them.
+
+    Done by hand because it has to work when no descriptor, and hardly memory, is left to import with.
+    """
+    own = stack_of.__code__.co_filename
+    frames = []
+    place = err.__traceback__
+    while place is not None:
+        code = place.tb_frame.f_code
+        # What called the handler, or imported its module, is nothing the function's author wrote.
+        if frames or not (code.co_filename == own or code.co_filename.startswith("<frozen importlib")):
+            frames.append((code.co_filename, place.tb_lineno, code.co_name))
+        place = place.tb_next
+    entries, files, previous, repeated = [], {}, None, 0
+    for frame in frames + [None]:
+        if frame == previous:
+            repeated += 1
+            if repeated >= 3:
+                continue
+        else:
+            if repeated >= 3:
+                times = repeated - 2
+                entries.append("  [Previous line repeated %d more time%s]\n" % (times, "s"[: times > 1]))
+            previous, repeated = frame, 0
+        if frame:
+            entry = '  File "%s", line %s, in %s\n' % frame
+            line = source_line(*frame[:2], files)
+            entries.append(entry + "    %s\n" % line if line else entry)
+    return entries
+
+
+def report(kind, message, stack):
+    """An error document for the caller, after the same has gone to the log."""
+    lines = ["[ERROR] " + ": ".join(part for part in (kind, message) if part)]
+    lines.append("Traceback (most recent call last):")
+    for entry in stack:
+        for line in entry.splitlines():
+            text = line.lstrip(" ")
+            # Not indented by spaces, so that no log viewer folds them; as AWS does.
+            lines.append("\u00a0" * (len(line) - len(text)) + text)
+    try:
+        sys.stdout.write("\n".join(lines) + "\n")
+    except Exception:
+        # The function closed or replaced its output: the caller is told all the same.
+        pass
+    limit = MAX_ERROR
+    while True:
+        error = {
+            "errorMessage": message,
+            "errorType": kind,
+            "requestId": request_id,
+            "stackTrace": stack,
+        }
+        body = encode(error)
+        if len(body) <= MAX_ERROR:
+            return body
+        # Escapes make a character up to twelve bytes: cut and see, ends of the stack first to stay.
+        limit //= 4
+        message = message[:limit]
+        kept = min(len(stack), max(limit // 2048, 2))
+        stack = [entry[:1024] for entry in stack[: kept - kept // 2] + stack[len(stack) - kept // 2 :]]
+
+
+def flush():
+    """Sends off what was printed and has no end of line yet."""
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__):
+        try:
+            stream.flush()
+        except Exception:
+            # Closed or replaced by the function, or nobody reads it any more: nothing to be saved.
+            pass
+
+
+# === the standard library's log ===
+
+
+def set_up_logging(logging):
+    """Gives the root logger AWS's handler and formats, right after the package was imported."""
+
+    class LambdaLoggerHandler(logging.Handler):
+        def emit(self, record):
+            sys.stdout.write(self.format(record))
+
+    class LambdaLoggerFilter(logging.Filter):
+        def filter(self, record):
+            record.aws_request_id = request_id
+            return True
+
+    class JsonFormatter(logging.Formatter):
+        def format(self, record):
+            level = min(50, max(0, record.levelno)) // 10 * 10
+            known = {
+                "timestamp": self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ"),
+                "level": logging.getLevelName(level),
+                "message": record.msg
+                if isinstance(record.msg, dict) and not record.args
+                else record.getMessage(),
+                "logger": record.name,
+                "requestId": record.aws_request_id,
+            }
+            if record.exc_info:
+                kind, err, _ = record.exc_info
+                known["stackTrace"] = stack_of(err)
+                known["errorType"] = kind.__name__
+                known["errorMessage"] = text_of(err)
+                known["location"] = "%s:%s:%s" % (record.pathname, record.funcName, record.lineno)
+            for name, value in record.__dict__.items():
+                if name not in standard:
+                    known.setdefault(name, value)
+            known = {name: value for name, value in known.items() if value is not None}
+            return "".join(encoder_with(encode_basestring, str)(known, 0)) + "\n"
+
+    standard = set(logging.makeLogRecord({}).__dict__) | {"aws_request_id", "message", "asctime"}
+    logging.Formatter.converter = time.gmtime
+    handler = LambdaLoggerHandler()
+    if os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON":
+        handler.setFormatter(JsonFormatter())
+    else:
+        form = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n"
+        handler.setFormatter(logging.Formatter(form, "%Y-%m-%dT%H:%M:%S"))
+    handler.addFilter(LambdaLoggerFilter())
+    root = logging.getLogger()
+    root.addHandler(handler)
+    level = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper().replace("TRACE", "DEBUG")
+    if level in logging._nameToLevel:
+        root.setLevel(level)
+
+
+# === finding the handler ===
+
+# What AWS's client has imported when it looks at a function (as seen in 4.2.2 on CPython 3.9 to 3.14,
+# less what is built in or frozen): a function's files cannot replace it there.
+PINNED = frozenset(
+    "__future__ _colorize _decimal _json _weakrefset collections contextlib copyreg decimal enum functools"
+    " importlib json keyword linecache logging numbers operator re reprlib sre_compile sre_constants"
+    " sre_parse string textwrap threading token tokenize traceback types warnings weakref".split()
+)
+
+
+class Pinned:
+    """Finds those in the standard library, wherever else the search path leads."""
+
+    def __init__(self, find, path):
+        self.find, self.path = find, path
+
+    def find_spec(self, name, path=None, target=None):
+        if path is not None or name not in PINNED:
+            return None
+        spec = self.find(name, self.path, target)
+        if name == "logging" and spec is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_set_up(module):
+                execute(module)
+                set_up_logging(module)
+
+            spec.loader.exec_module = execute_and_set_up
+        return spec
+
+
+def set_up_imports():
+    """The search path of AWS's runtimes, and what `site` would have done."""
+    standard = os.path.dirname(os.__file__)
+    own = os.path.dirname(os.path.abspath(__file__))
+    rest = [entry for entry in sys.path if entry and entry != own]
+    layer = ["/opt/python/lib/%s/site-packages" % VERSION, "/opt/python"]
+    # Where wheels that belong to the image are: everywhere else, and on Debian.
+    image = [
+        "%s/lib/%s/site-packages" % (sys.prefix, VERSION),
+        "%s/local/lib/%s/dist-packages" % (sys.prefix, VERSION),
+        "%s/lib/python3/dist-packages" % sys.prefix,
+    ]
+    image = [entry for entry in image if entry not in rest and os.path.isdir(entry)]
+    sys.path[:] = [TASK_ROOT, *layer, *rest, *image]
+    if own not in sys.path:
+        sys.path.append(own)
+    # Behind the finders for what is built in and frozen, which nothing can replace anyway.
+    for finder in sys.meta_path:
+        if getattr(finder, "__name__", "") == "PathFinder":
+            path = [standard, os.path.join(standard, "lib-dynload")]
+            sys.meta_path.insert(sys.meta_path.index(finder), Pinned(finder.find_spec, path))
+            break
+    if "logging" in sys.modules:
+        set_up_logging(sys.modules["logging"])
+    if not hasattr(builtins, "exit"):
+        from _sitebuiltins import Quitter, _Helper
+
+        builtins.exit, builtins.quit = Quitter("exit", "Ctrl-D"), Quitter("quit", "Ctrl-D")
+        builtins.help = _Helper()
+    for entry in (TASK_ROOT, *layer, *image):
+        try:
+            names = os.listdir(entry)
+        except OSError:
+            continue
+        if any(name.endswith(".pth") for name in names):
+            import site
+
+            site.addsitedir(entry)
+
+
+def load(name):
+    """The handler that `module.function` names; the module may be `folder/file`."""
+    module_name, dot, attribute = name.rpartition(".")
+    if not dot:
+        message = "Bad handler '%s': not enough values to unpack (expected 2, got 1)" % name
+        raise Fault("Runtime.MalformedHandlerName", message)
+    if module_name.split(".")[0] in sys.builtin_module_names:
+        message = "Cannot use built-in module %s as a handler module" % module_name
+        raise Fault("Runtime.BuiltInModuleConflict", message)
+    dotted = module_name.replace("/", ".")
+    try:
+        if dotted.startswith("."):
+            # No absolute name. The package knows the words for it.
+            import importlib
+
+            module = importlib.import_module(dotted)
+        else:
+            __import__(dotted)
+            module = sys.modules[dotted]
+    except ImportError as err:
+        message = "Unable to import module '%s': %s" % (module_name, text_of(err))
+        raise Fault("Runtime.ImportModuleError", message) from None
+    except SyntaxError as err:
+        message = "Syntax error in module '%s': %s" % (module_name, text_of(err))
+        place = '  File "%s" Line %s\n    %s' % (err.filename, err.lineno, err.text)
+        raise Fault("Runtime.UserCodeSyntaxError", message, [place]) from None
+    try:
+        return getattr(module, attribute)
+    except AttributeError:
+        message = "Handler '%s' missing on module '%s'" % (attribute, module_name)
+        raise Fault("Runtime.HandlerNotFound", message) from None
+
+
+# === the life of an instance ===
+
+
+def answer(handler, frame):
+    """Kind and body of the frame that answers one event."""
+    global request_id
+    deadline_ms, (request_id, arn, trace_id, client_context, identity), payload = parse(frame)
+    if trace_id:
+        os.environ[TRACE_ID] = trace_id
+    elif TRACE_ID in os.environ:
+        del os.environ[TRACE_ID]
+    try:
+        context = LambdaContext(deadline_ms, request_id, arn, client_context, identity)
+        try:
+            event = load_json(payload.decode())
+        except Exception as err:
+            message = "Unable to unmarshal input: %s" % text_of(err)
+            raise Fault("Runtime.UnmarshalError", message) from None
+        response = handler(event, context)
+        # Bytes are an answer as they are, whatever they hold.
+        if type(response) is bytes:
+            body = response
+        else:
+            try:
+                body = encode(response)
+            except Exception as err:
+                message = "Unable to marshal response: %s" % text_of(err)
+                raise Fault("Runtime.MarshalError", message) from None
+    except Fault as fault:
+        return FAILED, report(fault.kind, fault.message, fault.stack)
+    except Exception as err:
+        return FAILED, report(type(err).__name__, text_of(err), stack_of(err))
+    if len(body) > MAX_RESPONSE:
+        return OVERSIZE, len(body).to_bytes(8, "little")
+    return RESPONSE, body
+
+
+def main():
+    link = Link()
+    for stream in (sys.stdout, sys.stderr):
+        # A line in the log is a line of the function's; what cannot be encoded is shown, not raised.
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    set_up_imports()
+    error = None
+    try:
+        handler = load(os.environ.get("_HANDLER", ""))
+    except Fault as fault:
+        error = report(fault.kind, fault.message, fault.stack)
+    except Exception as err:
+        error = report(type(err).__name__, text_of(err), stack_of(err))
+    flush()
+    if error is not None:
+        link.send(INIT_FAILED, error)
+        sys.exit(1)
+    link.send(READY)
+    while True:
+        frame = link.receive()
+        if frame is None:
+            # Threads of the function's are not waited for: nobody is left to hear of them.
+            os._exit(0)
+        kind, body = answer(handler, frame)
+        frame = None
+        flush()
+        link.send(kind, body)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,233 @@
+//! The steps that happenings are made of: lease, wait, start, evict, settle, end.
+
+use model::Generation;
+
+use super::queue::{Queue, Ticket};
+use super::{Dispatch, Instance, State};
+use crate::action::{Action, EndReason, InstanceId, Next, Phase, StartFailure};
+use crate::admission::Throttle;
+use crate::time::Time;
+
+// === impl Dispatch ===
+
+impl Dispatch {
+    /// The queue of a generation that has an instance or is about to.
+    pub(super) fn queue(&mut self, generation: Generation) -> &mut Queue {
+        self.queues.entry(generation).or_default()
+    }
+
+    /// Gives the event to the idle instance used last, if there is one.
+    pub(super) fn lease_idle(
+        &mut self,
+        generation: Generation,
+        ticket: Ticket,
+    ) -> Option<InstanceId> {
+        let queue = self.queues.get_mut(&generation)?;
+        let (instance, _) = queue.idle.pop_back()?;
+        queue.busy += 1;
+        let found = self.instances.get_mut(&instance)?;
+        found.state = State::Busy(ticket, true);
+        self.idle_bytes -= found.bytes;
+        self.stats.idle -= 1;
+        self.stats.busy += 1;
+        Some(instance)
+    }
+
+    /// Lets an event wait, and starts an instance unless one that starts is to spare.
+    pub(super) fn enqueue(
+        &mut self,
+        generation: Generation,
+        ticket: Ticket,
+        out: &mut Vec<Action>,
+    ) -> Result<(), Throttle> {
+        let covered = self
+            .queues
+            .get(&generation)
+            .is_some_and(|queue| queue.starting as usize > queue.waiting.len());
+        if !covered {
+            self.make_room(out)?;
+            self.memory.promise();
+            self.queue(generation).starting += 1;
+            self.start(generation, State::Starting, Phase::Init, out);
+        }
+        self.queue(generation).waiting.push_back(ticket);
+        self.stats.waiting += 1;
+        Ok(())
+    }
+
+    /// Starts an instance once more for the event whose first start overran.
+    pub(super) fn restart(
+        &mut self,
+        generation: Generation,
+        ticket: Ticket,
+        out: &mut Vec<Action>,
+    ) {
+        self.memory.promise();
+        let instance = self.start(generation, State::Restarting(Some(ticket)), Phase::Invoke, out);
+        let queue = self.queue(generation);
+        queue.restarting += 1;
+        queue.overdue.push_back(instance);
+        self.stats.waiting += 1;
+    }
+
+    pub(super) fn start(
+        &mut self,
+        generation: Generation,
+        state: State,
+        phase: Phase,
+        out: &mut Vec<Action>,
+    ) -> InstanceId {
+        let instance = InstanceId(self.next_instance);
+        self.next_instance += 1;
+        let bytes = self.limits.start_estimate;
+        self.instances.insert(instance, Instance { generation, state, bytes });
+        self.stats.starting += 1;
+        out.push(Action::Start { instance, generation, phase });
+        instance
+    }
+
+    /// Makes room for one more instance, by ending idle ones of others if it must.
+    pub(super) fn make_room(&mut self, out: &mut Vec<Action>) -> Result<(), Throttle> {
+        if !self.memory.fits(self.idle_bytes) {
+            return Err(Throttle::Memory);
+        }
+        let living = self.stats.starting + self.stats.idle + self.stats.busy;
+        if living >= self.limits.instances && !self.evict(out) {
+            return Err(Throttle::Capacity);
+        }
+        while !self.memory.fits(0) {
+            if !self.evict(out) {
+                return Err(Throttle::Memory);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the idle instance that was used longest ago.
+    pub(super) fn evict(&mut self, out: &mut Vec<Action>) -> bool {
+        let oldest = self
+            .queues
+            .iter()
+            .filter_map(|(generation, queue)| Some((queue.idle.front()?.1, *generation)))
+            .min();
+        let Some((_, generation)) = oldest else { return false };
+        let Some((instance, _)) = self.queue(generation).idle.pop_front() else { return false };
+        self.end_idle(instance, EndReason::Evicted, out);
+        self.forget_if_unused(generation);
+        true
+    }
+
+    /// An instance that could serve does what there is to do.
+    pub(super) fn settle(
+        &mut self,
+        now: Time,
+        instance: InstanceId,
+        ticket: Option<Ticket>,
+    ) -> Next {
+        let Some(found) = self.instances.get_mut(&instance) else { return Next::Idle };
+        let generation = found.generation;
+        let was_busy = matches!(found.state, State::Busy(..));
+        let queue = self.queues.entry(generation).or_default();
+        queue.busy -= u32::from(was_busy);
+        if let Some(ticket) = ticket {
+            found.state = State::Busy(ticket, false);
+            queue.busy += 1;
+            self.stats.busy += 1;
+            return Next::Run(ticket.event);
+        }
+        if queue.retired || self.stopping {
+            let reason = if queue.retired { EndReason::Retired } else { EndReason::Stopping };
+            self.begin_end(instance);
+            self.forget_if_unused(generation);
+            return Next::End(reason);
+        }
+        found.state = State::Idle;
+        self.idle_bytes += found.bytes;
+        queue.idle.push_back((instance, now));
+        self.stats.idle += 1;
+        Next::Idle
+    }
+
+    /// The oldest event that waits for any instance of the generation.
+    pub(super) fn pop_any(&mut self, generation: Generation) -> Option<Ticket> {
+        // Nothing waits in the warm case, and then not even the queue need be found.
+        if self.stats.waiting == 0 {
+            return None;
+        }
+        self.pop_overdue(generation).or_else(|| self.pop_waiting(generation))
+    }
+
+    pub(super) fn pop_waiting(&mut self, generation: Generation) -> Option<Ticket> {
+        let ticket = self.queues.get_mut(&generation)?.waiting.pop_front()?;
+        self.stats.waiting -= 1;
+        Some(ticket)
+    }
+
+    /// Takes an event from the second start it is bound to, which goes on as a surplus one.
+    pub(super) fn pop_overdue(&mut self, generation: Generation) -> Option<Ticket> {
+        let instance = self.queues.get_mut(&generation)?.overdue.pop_front()?;
+        match &mut self.instances.get_mut(&instance)?.state {
+            State::Restarting(ticket) => {
+                let ticket = ticket.take()?;
+                self.stats.waiting -= 1;
+                Some(ticket)
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes back the event that was bound to a second start, if another has not taken it.
+    pub(super) fn unbind(
+        &mut self,
+        generation: Generation,
+        instance: InstanceId,
+        bound: Option<Ticket>,
+    ) -> Option<Ticket> {
+        let ticket = bound?;
+        self.queue(generation).overdue.retain(|other| *other != instance);
+        self.stats.waiting -= 1;
+        Some(ticket)
+    }
+
+    pub(super) fn end_idle(
+        &mut self,
+        instance: InstanceId,
+        reason: EndReason,
+        out: &mut Vec<Action>,
+    ) {
+        self.stats.idle -= 1;
+        if let Some(found) = self.instances.get(&instance) {
+            self.idle_bytes -= found.bytes;
+        }
+        self.begin_end(instance);
+        out.push(Action::End { instance, reason });
+    }
+
+    pub(super) fn begin_end(&mut self, instance: InstanceId) {
+        if let Some(found) = self.instances.get_mut(&instance) {
+            found.state = State::Ending;
+            self.memory.give_back(found.bytes);
+            self.stats.ending += 1;
+        }
+    }
+
+    pub(super) fn fail(
+        &mut self,
+        ticket: Ticket,
+        failure: Option<StartFailure>,
+        out: &mut Vec<Action>,
+    ) {
+        self.release(ticket);
+        out.push(Action::Fail { event: ticket.event, failure });
+    }
+
+    pub(super) fn release(&mut self, ticket: Ticket) {
+        self.concurrency.release(ticket.function, ticket.charge);
+    }
+
+    pub(super) fn forget_if_unused(&mut self, generation: Generation) {
+        if self.queues.get(&generation).is_some_and(Queue::is_unused) {
+            self.queues.remove(&generation);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Control groups: where each controller is, and one leaf per cell in each of them.
+//!
+//! ```text
+//!   layout.rs    /proc/self/cgroup + mountinfo → where am I, per controller     (pure)
+//!   instance.rs  the directory hearth-<slot> beneath that: made, swept, removed
+//!   leaf.rs      hearth-<slot>/c<cell>: limits, killing, what it used, removal
+//! ```
+//!
+//! A controller is used where it is found: memory, pids and cpu may each live in a version-1
+//! hierarchy or in the version-2 tree. The version-2 tree is joined in any case, even where it
+//! carries no controller: its `cgroup.kill` is the only way to end *everything* in a cell at once.
+//! Version 1's freezer is not used: what it froze cannot be killed, and the version-2 tree freezes.
+
+mod instance;
+mod layout;
+mod leaf;
+
+pub use instance::{Instance, InstanceError, Swept, sweep};
+pub use layout::{Controller, Home, Layout, Version};
+pub use leaf::{Leaf, LeafError, LeafLimits, Usage};
+
+/// One hierarchy a cell has a leaf in, as a directory that holds the leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree {
+    /// What files in it are called.
+    pub version: Version,
+    /// The controllers that are set there; none in a version-2 tree that is only for killing.
+    pub controllers: Vec<Controller>,
+    /// Where the leaves are, in whatever mount namespace the user of this value is.
+    pub path: std::path::PathBuf,
+}
+
+#[cfg(test)]
+mod tests;

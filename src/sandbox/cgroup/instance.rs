@@ -1,0 +1,247 @@
+//! One spawner's directory in every hierarchy: found a place, made, swept of what a crash left,
+//! removed.
+//!
+//! The directory is called `hearth-<slot>` and lies beneath the group the spawner was started in. In
+//! a version-2 tree with controllers that group must hand them down, which the kernel allows only
+//! to a group without processes of its own (or to the root). Therefore, upwards from the own group:
+//!
+//! ```text
+//!   hands them down already, or lets itself be told to ──► here
+//!   refuses because the only processes in it are ours  ──► they move to hearth-main, then here
+//!   refuses because of others' processes               ──► its parent
+//! ```
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::{Controller, Home, Layout, Tree, Version};
+
+/// How long a sweep waits for what it killed. Killing a thousand cells takes well under a second;
+/// more means a process that cannot die.
+const SWEEP_PATIENCE: Duration = Duration::from_secs(5);
+/// How often it looks meanwhile.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(2);
+
+/// The directories of one spawner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// One per hierarchy; the version-2 tree is always among them.
+    pub trees: Vec<Tree>,
+}
+
+/// Why an instance's directories could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum InstanceError {
+    /// `cgroup.kill` needs the version-2 tree.
+    #[error("no cgroup2 file system is mounted")]
+    NoUnifiedTree,
+    /// A directory or file operation failed.
+    #[error("{operation} {path}")]
+    File {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// Nowhere from the own group up to the root are the controllers to be had.
+    #[error("no group from {own} upwards hands down {missing}")]
+    NotDelegated {
+        /// Where the search began.
+        own: PathBuf,
+        /// The controllers.
+        missing: String,
+    },
+    /// Something in the directory did not die.
+    #[error("{path} could not be emptied within {SWEEP_PATIENCE:?}")]
+    Occupied {
+        /// The directory.
+        path: PathBuf,
+    },
+}
+
+/// What a sweep found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Directories removed.
+    pub directories: usize,
+}
+
+// === impl Instance ===
+
+impl Instance {
+    /// Decides where each wanted controller's directory for `slot` is. Makes nothing.
+    ///
+    /// # Errors
+    /// [`InstanceError::NoUnifiedTree`], or reading which controllers the version-2 tree has.
+    pub fn plan(
+        layout: &Layout,
+        slot: u32,
+        wanted: &[Controller],
+    ) -> Result<Self, InstanceError> {
+        let name = format!("hearth-{slot}");
+        let unified = layout.v2.as_ref().ok_or(InstanceError::NoUnifiedTree)?;
+        let mut trees: Vec<Tree> = Vec::new();
+        let (in_v1, in_v2): (Vec<_>, Vec<_>) =
+            wanted.iter().partition(|controller| layout.v1.contains_key(controller));
+        for controller in in_v1 {
+            let path = layout.v1[&controller].own.join(&name);
+            // cpu and memory may share a hierarchy; they then share the directory too.
+            match trees.iter_mut().find(|tree| tree.path == path) {
+                Some(tree) => tree.controllers.push(controller),
+                None => trees.push(Tree {
+                    version: Version::V1,
+                    controllers: vec![controller],
+                    path,
+                }),
+            }
+        }
+        let parent = delegating_ancestor(unified, &in_v2)?;
+        trees.push(Tree { version: Version::V2, controllers: in_v2, path: parent.join(&name) });
+        Ok(Self { trees })
+    }
+
+    /// Makes the directories, after sweeping what stands in their place.
+    ///
+    /// # Errors
+    /// Whatever step failed.
+    pub fn create(&self) -> Result<(), InstanceError> {
+        sweep(&self.paths())?;
+        for tree in &self.trees {
+            fs::create_dir(&tree.path).map_err(failed("create", &tree.path))?;
+            if tree.version == Version::V2 && !tree.controllers.is_empty() {
+                hand_down(&tree.path, &tree.controllers)
+                    .map_err(failed("hand controllers down in", &tree.path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every directory, for [`sweep`].
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.trees.iter().map(|tree| tree.path.clone()).collect()
+    }
+}
+
+/// Kills what is in these directories of control groups and removes them, depth first.
+///
+/// # Errors
+/// The first that could not be removed; the others were tried. [`InstanceError::Occupied`] when
+/// something does not die in time.
+pub fn sweep(paths: &[PathBuf]) -> Result<Swept, InstanceError> {
+    let deadline = Instant::now() + SWEEP_PATIENCE;
+    // All of them first: only the version-2 directory can kill, and the processes in a version-1
+    // directory are the same ones. (There, the kernel refuses to create the file.)
+    for path in paths {
+        match fs::write(path.join("cgroup.kill"), "1") {
+            Ok(()) => {}
+            Err(err) if err.kind() == io::ErrorKind::NotFound => {}
+            Err(err) if err.kind() == io::ErrorKind::PermissionDenied => {}
+            Err(source) => return Err(failed("kill everything in", path)(source)),
+        }
+    }
+    let mut swept = Swept::default();
+    let mut first = Ok(());
+    for path in paths {
+        if let Err(err) = remove_tree(path, deadline, &mut swept)
+            && first.is_ok()
+        {
+            first = Err(err);
+        }
+    }
+    first.map(|()| swept)
+}
+
+fn remove_tree(path: &Path, deadline: Instant, swept: &mut Swept) -> Result<(), InstanceError> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(failed("list", path)(source)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(failed("list", path))?;
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_tree(&entry.path(), deadline, swept)?;
+        }
+    }
+    loop {
+        match fs::remove_dir(path) {
+            Ok(()) => {
+                swept.directories += 1;
+                return Ok(());
+            }
+            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(err) if err.kind() == io::ErrorKind::ResourceBusy => {
+                if Instant::now() >= deadline {
+                    return Err(InstanceError::Occupied { path: path.to_owned() });
+                }
+                std::thread::sleep(SWEEP_INTERVAL);
+            }
+            Err(source) => return Err(failed("remove", path)(source)),
+        }
+    }
+}
+
+/// The nearest group, from the own one upwards, that hands `wanted` down.
+fn delegating_ancestor(
+    unified: &Home,
+    wanted: &[Controller],
+) -> Result<PathBuf, InstanceError> {
+    if wanted.is_empty() {
+        return Ok(unified.own.clone());
+    }
+    for group in unified.own.ancestors().take_while(|group| group.starts_with(&unified.mount)) {
+        if hand_down(group, wanted).is_ok() {
+            return Ok(group.to_owned());
+        }
+        if make_room(group).is_ok() && hand_down(group, wanted).is_ok() {
+            return Ok(group.to_owned());
+        }
+    }
+    let names: Vec<&str> = wanted.iter().map(|controller| controller.name()).collect();
+    Err(InstanceError::NotDelegated { own: unified.own.clone(), missing: names.join(", ") })
+}
+
+fn hand_down(group: &Path, controllers: &[Controller]) -> io::Result<()> {
+    let path = group.join("cgroup.subtree_control");
+    let there = fs::read_to_string(&path)?;
+    let missing = missing_controllers(&there, controllers);
+    if missing.is_empty() { Ok(()) } else { fs::write(&path, missing) }
+}
+
+/// What has to be written to `subtree_control` so that it hands `wanted` down.
+pub(super) fn missing_controllers(there: &str, wanted: &[Controller]) -> String {
+    let missing = wanted
+        .iter()
+        .filter(|controller| !there.split_whitespace().any(|name| name == controller.name()))
+        .map(|controller| format!("+{controller}"));
+    missing.collect::<Vec<_>>().join(" ")
+}
+
+/// Moves this process and its parent, if nobody else is there, into a group of their own.
+fn make_room(group: &Path) -> io::Result<()> {
+    let ours = [std::process::id(), std::os::unix::process::parent_id()];
+    let procs = fs::read_to_string(group.join("cgroup.procs"))?;
+    let there: Vec<u32> = procs.lines().filter_map(|line| line.parse().ok()).collect();
+    if there.is_empty() || there.iter().any(|pid| !ours.contains(pid)) {
+        return Err(io::ErrorKind::ResourceBusy.into());
+    }
+    let aside = group.join("hearth-main");
+    match fs::create_dir(&aside) {
+        Err(err) if err.kind() != io::ErrorKind::AlreadyExists => return Err(err),
+        _ => {}
+    }
+    for pid in there {
+        fs::write(aside.join("cgroup.procs"), pid.to_string())?;
+    }
+    Ok(())
+}
+
+fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> InstanceError {
+    let path = path.to_owned();
+    move |source| InstanceError::File { operation, path, source }
+}

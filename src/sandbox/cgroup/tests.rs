@@ -1,0 +1,107 @@
+//! Where controllers are found, and what is written for them.
+
+use std::path::Path;
+
+use super::instance::missing_controllers;
+use super::leaf::cpu_value;
+use super::{Controller, Instance, InstanceError, Layout, Version};
+
+const HYBRID_GROUPS: &str = "9:name=systemd:/\n8:pids:/\n4:memory:/some/where\n2:cpuacct:/\n\
+    1:cpu:/\n0::/\n";
+const HYBRID_MOUNTS: &str = "\
+    31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755\n\
+    32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n\
+    33 31 0:30 / /sys/fs/cgroup/cpuacct rw,relatime - cgroup cgroup rw,cpuacct\n\
+    35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n\
+    39 31 0:36 / /sys/fs/cgroup/pids rw,relatime shared:4 - cgroup cgroup rw,pids\n\
+    41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n";
+
+fn path_of(instance: &Instance, controller: Controller) -> &Path {
+    let tree = instance.trees.iter().find(|tree| tree.controllers.contains(&controller)).unwrap();
+    &tree.path
+}
+
+#[test]
+fn on_a_hybrid_host_each_controller_is_used_where_it_is() {
+    let layout = Layout::parse(HYBRID_GROUPS, HYBRID_MOUNTS);
+    let instance = Instance::plan(&layout, 3, &Controller::ALL).unwrap();
+    let memory = path_of(&instance, Controller::Memory);
+    assert_eq!(memory, Path::new("/sys/fs/cgroup/memory/some/where/hearth-3"));
+    assert_eq!(path_of(&instance, Controller::Cpu), Path::new("/sys/fs/cgroup/cpu/hearth-3"));
+    let last = instance.trees.last().unwrap();
+    assert_eq!((last.version, last.controllers.len()), (Version::V2, 0));
+    assert_eq!(last.path, Path::new("/sys/fs/cgroup/unified/hearth-3"));
+}
+
+#[test]
+fn hierarchies_that_share_controllers_are_entered_once() {
+    let groups = "4:cpu,memory,pids:/a:b\n0::/\n";
+    let mounts = "1 0 0:1 / /cg/all rw - cgroup c rw,cpu,memory,pids\n\
+        2 0 0:2 / /cg/two rw - cgroup2 c rw\n";
+    let instance = Instance::plan(&Layout::parse(groups, mounts), 0, &Controller::ALL).unwrap();
+    assert_eq!(instance.trees.len(), 2);
+    assert_eq!(instance.trees[0].path, Path::new("/cg/all/a:b/hearth-0"));
+    assert_eq!(instance.trees[0].controllers, Controller::ALL);
+}
+
+#[test]
+fn a_group_outside_of_the_mounted_part_is_not_taken_for_one_inside() {
+    let mounts = "1 0 0:1 /docker/x /cg rw - cgroup2 c rw\n";
+    let inside = Layout::parse("0::/docker/x/y\n", mounts).v2.unwrap();
+    assert_eq!(inside.own, Path::new("/cg/y"));
+    assert_eq!(Layout::parse("0::/elsewhere\n", mounts).v2, None);
+    assert_eq!(Layout::parse("0::/docker/x/../z\n", mounts).v2, None);
+}
+
+#[test]
+fn escaped_mount_points_are_understood() {
+    let mounts = "1 0 0:1 / /my\\040cg\\134x rw - cgroup2 c rw\n";
+    let home = Layout::parse("0::/\n", mounts).v2.unwrap();
+    assert_eq!(home.mount, Path::new("/my cg\\x"));
+}
+
+#[test]
+fn a_host_without_the_version_2_tree_is_refused() {
+    let layout = Layout::parse("4:memory:/\n", HYBRID_MOUNTS);
+    let refused = Instance::plan(&layout, 0, &Controller::ALL).unwrap_err();
+    assert!(matches!(refused, InstanceError::NoUnifiedTree));
+}
+
+#[test]
+fn a_version_2_group_hands_down_what_it_does_not_hand_down_yet() {
+    assert_eq!(missing_controllers("memory pids io\n", &Controller::ALL), "+cpu");
+    assert_eq!(missing_controllers("", &[Controller::Memory]), "+memory");
+    assert_eq!(missing_controllers("cpu memory pids", &Controller::ALL), "");
+}
+
+#[test]
+fn in_a_version_2_tree_the_directory_lies_beneath_the_nearest_group_that_delegates() {
+    // Plain files stand in for the kernel's: reading and writing them is all that is done here.
+    let root = tempfile::tempdir().unwrap();
+    let own = root.path().join("slice/session");
+    std::fs::create_dir_all(&own).unwrap();
+    std::fs::write(root.path().join("slice/cgroup.subtree_control"), "memory pids cpu").unwrap();
+    // The session itself has no such file, as if the kernel refused.
+    let mounts = format!("1 0 0:1 / {} rw - cgroup2 c rw\n", root.path().display());
+    let layout = Layout::parse("0::/slice/session\n", &mounts);
+    let instance = Instance::plan(&layout, 1, &Controller::ALL).unwrap();
+    assert_eq!(instance.trees[0].path, root.path().join("slice/hearth-1"));
+}
+
+#[test]
+fn where_no_group_delegates_the_missing_controllers_are_named() {
+    let root = tempfile::tempdir().unwrap();
+    let mounts = format!("1 0 0:1 / {} rw - cgroup2 c rw\n", root.path().display());
+    let layout = Layout::parse("0::/\n", &mounts);
+    let refused = Instance::plan(&layout, 1, &Controller::ALL).unwrap_err();
+    assert!(refused.to_string().ends_with("hands down memory, pids, cpu"), "{refused}");
+}
+
+#[test]
+fn weights_keep_their_proportion_on_version_1() {
+    assert_eq!(cpu_value(100, Version::V1), 1024);
+    assert_eq!(cpu_value(200, Version::V1), 2048);
+    assert_eq!(cpu_value(1, Version::V1), 10);
+    assert_eq!(cpu_value(10_000, Version::V1), 102_400);
+    assert_eq!(cpu_value(100, Version::V2), 100);
+}

@@ -1,0 +1,313 @@
+//! Reading everything, once, at start.
+//!
+//! A row that cannot be understood stops the start: going on without it would lose a function that
+//! was acknowledged.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use model::configuration::Description;
+use model::url::UrlConfig;
+use model::{FunctionId, FunctionName, Generation, Version};
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use crate::access::{AccessKey, Policy, PolicyScope};
+use crate::function::{Code, Function, FunctionVersion, LastUpdate, State, runnable};
+use crate::snapshot::Snapshot;
+use crate::sqlite::document::{self, DocumentError, Previous};
+use crate::sqlite::rows::{LAST_FUNCTION, LAST_GENERATION, LATEST};
+use crate::writer::Counters;
+
+/// Why the database cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The database says so.
+    #[error("a query failed")]
+    Query(#[from] rusqlite::Error),
+    /// A row says something that cannot be.
+    #[error("the row of {what} cannot be understood")]
+    Row {
+        /// Which.
+        what: String,
+        /// Why not.
+        #[source]
+        source: DocumentError,
+    },
+    /// A function without `$LATEST`.
+    #[error("function '{name}' has no row for $LATEST")]
+    NoLatest {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// Everything that has a function's identifier in its row, by that identifier.
+type Parts<T> = HashMap<i64, T>;
+
+/// A row of `function`.
+struct FunctionRow {
+    id: i64,
+    name: String,
+    created_ms: u64,
+    last_version: u64,
+    reserved: Option<u32>,
+}
+
+/// A row of `version`.
+struct VersionRow {
+    number: i64,
+    generation: u64,
+    revision: String,
+    modified_ms: u64,
+    code: String,
+    code_size: u64,
+    configuration: String,
+    state: String,
+    state_failure: Option<String>,
+    last_update: Option<String>,
+    update_failure: Option<String>,
+    published_from: Option<String>,
+    previous: Option<String>,
+}
+
+/// Reads everything.
+pub(crate) fn load(connection: &Connection) -> Result<(Snapshot, Counters), LoadError> {
+    let mut snapshot = Snapshot::default();
+    let mut versions = versions(connection)?;
+    let mut tags = tags(connection)?;
+    let mut policies = policies(connection)?;
+    let mut urls = urls(connection)?;
+    let mut query =
+        connection.prepare("SELECT id, name, created_ms, last_version, reserved FROM function")?;
+    let rows = query.query_map([], |row| {
+        Ok(FunctionRow {
+            id: row.get(0)?,
+            name: row.get(1)?,
+            created_ms: unsigned(row, 2)?,
+            last_version: unsigned(row, 3)?,
+            reserved: row.get(4)?,
+        })
+    })?;
+    for row in rows {
+        let row = row?;
+        let id = row.id;
+        snapshot.put(Arc::new(function(
+            row,
+            versions.remove(&id).unwrap_or_default(),
+            tags.remove(&id).unwrap_or_default(),
+            policies.remove(&id).unwrap_or_default(),
+            urls.remove(&id).unwrap_or_default(),
+        )?));
+    }
+    let mut query = connection.prepare("SELECT id, secret, created_ms FROM access_key")?;
+    let rows = query.query_map([], |row| {
+        let (id, secret) = (row.get(0)?, row.get(1)?);
+        Ok(AccessKey { id, secret, created_ms: unsigned(row, 2)? })
+    })?;
+    for key in rows {
+        snapshot.put_key(key?);
+    }
+    let counters = Counters {
+        function: counter(connection, LAST_FUNCTION)?,
+        generation: counter(connection, LAST_GENERATION)?,
+    };
+    Ok((snapshot, counters))
+}
+
+/// Reads a setting.
+pub(crate) fn setting(
+    connection: &Connection,
+    name: &str,
+) -> Result<Option<String>, rusqlite::Error> {
+    connection
+        .query_row("SELECT value FROM setting WHERE name = ?1", [name], |row| row.get(0))
+        .optional()
+}
+
+fn counter(connection: &Connection, name: &str) -> Result<u64, LoadError> {
+    let Some(text) = setting(connection, name)? else { return Ok(0) };
+    text.parse().map_err(|_| LoadError::Row {
+        what: format!("setting '{name}'"),
+        source: document::value("number", &text),
+    })
+}
+
+fn function(
+    row: FunctionRow,
+    versions: Vec<VersionRow>,
+    tags: BTreeMap<String, String>,
+    policies: Vec<(String, String, String)>,
+    urls: Vec<(String, String)>,
+) -> Result<Function, LoadError> {
+    let failed = |source| LoadError::Row { what: format!("function '{}'", row.name), source };
+    let name = FunctionName::parse(&row.name)
+        .map_err(|_| failed(document::value("function name", &row.name)))?;
+    let id = FunctionId(row.id.cast_unsigned());
+    let mut latest = None;
+    let mut published = BTreeMap::new();
+    for row_of_version in versions {
+        let version = Arc::new(version(row_of_version, id, &name, row.reserved).map_err(failed)?);
+        match version.version {
+            Version::Latest => latest = Some(version),
+            Version::Number(number) => drop(published.insert(number, version)),
+        }
+    }
+    let policies: BTreeMap<PolicyScope, Policy> = policies
+        .into_iter()
+        .map(|(scope, revision, statements)| {
+            let revision = document::revision(&revision)?;
+            let statements = document::read_statements(&statements)?;
+            Ok((document::read_scope(&scope)?, Policy { revision, statements }))
+        })
+        .collect::<Result<_, _>>()
+        .map_err(failed)?;
+    let urls: Vec<Arc<UrlConfig>> = urls
+        .into_iter()
+        .map(|(url, configuration)| document::read_url(&url, &name, &configuration))
+        .collect::<Result<_, _>>()
+        .map_err(failed)?;
+    Ok(Function {
+        id,
+        latest: latest.ok_or_else(|| LoadError::NoLatest { name: name.to_string() })?,
+        name,
+        created_ms: row.created_ms,
+        last_version: row.last_version,
+        reserved_concurrency: row.reserved,
+        versions: Arc::new(published),
+        tags: Arc::new(tags),
+        policies: Arc::new(policies),
+        urls: Arc::new(urls),
+    })
+}
+
+fn version(
+    row: VersionRow,
+    function: FunctionId,
+    name: &FunctionName,
+    reserved: Option<u32>,
+) -> Result<FunctionVersion, DocumentError> {
+    let version = match row.number {
+        LATEST => Version::Latest,
+        number => Version::Number(number.cast_unsigned()),
+    };
+    let revision = document::revision(&row.revision)?;
+    let code = Code { digest: document::digest(&row.code)?, size: row.code_size };
+    let configuration = document::read_configuration(&row.configuration)?;
+    let failure = |text: &Option<String>| document::read_failure(text.as_deref().unwrap_or("null"));
+    let state = match row.state.as_str() {
+        "Pending" => State::Pending,
+        "Active" => State::Active,
+        "Failed" => State::Failed(failure(&row.state_failure)?),
+        other => return Err(document::value("state", other)),
+    };
+    let last_update = match row.last_update.as_deref() {
+        None => None,
+        Some("Successful") => Some(LastUpdate::Successful),
+        Some("InProgress") => Some(LastUpdate::InProgress),
+        Some("Failed") => Some(LastUpdate::Failed(failure(&row.update_failure)?)),
+        Some(other) => return Err(document::value("update status", other)),
+    };
+    let published_from = row
+        .published_from
+        .map(|text| Description::parse(&text).map_err(|_| document::value("description", &text)))
+        .transpose()?;
+    let runnable = |generation, code, configuration: &_| {
+        runnable(function, name, version, generation, code, configuration, reserved)
+    };
+    let previous = row.previous.map(|text| Previous::read(&text)).transpose()?.map(|previous| {
+        Arc::new(FunctionVersion {
+            version,
+            generation: previous.generation,
+            revision,
+            modified_ms: previous.modified_ms,
+            code: previous.code,
+            runnable: runnable(previous.generation, previous.code, &previous.configuration),
+            configuration: previous.configuration,
+            // What is served while an update is in progress was active before it.
+            state: State::Active,
+            last_update: Some(LastUpdate::Successful),
+            published_from: None,
+            previous: None,
+        })
+    });
+    let generation = Generation(row.generation);
+    let runnable = match &previous {
+        Some(previous) => Arc::clone(&previous.runnable),
+        None => runnable(generation, code, &configuration),
+    };
+    Ok(FunctionVersion {
+        version,
+        generation,
+        revision,
+        modified_ms: row.modified_ms,
+        code,
+        configuration,
+        state,
+        last_update,
+        published_from,
+        previous,
+        runnable,
+    })
+}
+
+fn versions(connection: &Connection) -> Result<Parts<Vec<VersionRow>>, rusqlite::Error> {
+    let mut query = connection.prepare(
+        "SELECT function, number, generation, revision, modified_ms, code, code_size,
+             configuration, state, state_failure, last_update, update_failure, published_from,
+             previous
+         FROM version",
+    )?;
+    gather(query.query_map([], |row| {
+        let version = VersionRow {
+            number: row.get(1)?,
+            generation: unsigned(row, 2)?,
+            revision: row.get(3)?,
+            modified_ms: unsigned(row, 4)?,
+            code: row.get(5)?,
+            code_size: unsigned(row, 6)?,
+            configuration: row.get(7)?,
+            state: row.get(8)?,
+            state_failure: row.get(9)?,
+            last_update: row.get(10)?,
+            update_failure: row.get(11)?,
+            published_from: row.get(12)?,
+            previous: row.get(13)?,
+        };
+        Ok((row.get(0)?, version))
+    })?)
+}
+
+fn tags(connection: &Connection) -> Result<Parts<BTreeMap<String, String>>, rusqlite::Error> {
+    let mut query = connection.prepare("SELECT function, name, value FROM tag")?;
+    gather(query.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?)
+}
+
+fn policies(
+    connection: &Connection,
+) -> Result<Parts<Vec<(String, String, String)>>, rusqlite::Error> {
+    let mut query =
+        connection.prepare("SELECT function, scope, revision, statements FROM policy")?;
+    gather(query.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?, row.get(3)?))))?)
+}
+
+fn urls(connection: &Connection) -> Result<Parts<Vec<(String, String)>>, rusqlite::Error> {
+    let mut query =
+        connection.prepare("SELECT function, id, configuration FROM url ORDER BY position")?;
+    gather(query.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?)
+}
+
+fn gather<T, C: Default + Extend<T>>(
+    rows: impl Iterator<Item = Result<(i64, T), rusqlite::Error>>,
+) -> Result<Parts<C>, rusqlite::Error> {
+    let mut parts: Parts<C> = HashMap::new();
+    for row in rows {
+        let (function, part) = row?;
+        parts.entry(function).or_default().extend([part]);
+    }
+    Ok(parts)
+}
+
+/// SQLite's integers are signed; identifiers keep their bits.
+fn unsigned(row: &Row<'_>, column: usize) -> Result<u64, rusqlite::Error> {
+    row.get::<_, i64>(column).map(i64::cast_unsigned)
+}

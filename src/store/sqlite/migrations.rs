@@ -1,0 +1,131 @@
+//! The schema, as the numbered steps that lead to it.
+//!
+//! Step *n* brings a database of version *n − 1* (`PRAGMA user_version`) to version *n*, in one
+//! transaction. A step that has been released is never edited; a change is a new step. There is no
+//! way back: an older program refuses a newer file.
+
+use rusqlite::Connection;
+
+/// A schema that cannot be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// Written by a newer program.
+    #[error("its schema has version {found}, this program knows {known}; start a newer one")]
+    Newer {
+        /// What the file has.
+        found: u32,
+        /// What this program has.
+        known: u32,
+    },
+    /// A step failed and was undone.
+    #[error("step {step} of its schema failed")]
+    Step {
+        /// Which.
+        step: u32,
+        /// Why.
+        #[source]
+        source: rusqlite::Error,
+    },
+}
+
+/// Every step; the first is step 1.
+const STEPS: [&str; 1] = [STEP_1];
+
+/// Functions and what belongs to them, access keys, settings.
+///
+/// Texts that the database never looks into (a configuration, the list of origins of a URL) are JSON
+/// documents of `document.rs`. A version with number 0 is `$LATEST`.
+const STEP_1: &str = "
+CREATE TABLE setting (
+    name  TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE access_key (
+    id         TEXT NOT NULL PRIMARY KEY,
+    secret     TEXT NOT NULL,
+    created_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE function (
+    id           INTEGER NOT NULL PRIMARY KEY,
+    name         TEXT NOT NULL UNIQUE,
+    created_ms   INTEGER NOT NULL,
+    last_version INTEGER NOT NULL,
+    reserved     INTEGER
+) STRICT;
+
+CREATE TABLE version (
+    function       INTEGER NOT NULL REFERENCES function (id) ON DELETE CASCADE,
+    number         INTEGER NOT NULL,
+    generation     INTEGER NOT NULL UNIQUE,
+    revision       TEXT NOT NULL,
+    modified_ms    INTEGER NOT NULL,
+    code           TEXT NOT NULL,
+    code_size      INTEGER NOT NULL,
+    configuration  TEXT NOT NULL,
+    state          TEXT NOT NULL CHECK (state IN ('Pending', 'Active', 'Failed')),
+    state_failure  TEXT,
+    last_update    TEXT CHECK (last_update IN ('Successful', 'InProgress', 'Failed')),
+    update_failure TEXT,
+    published_from TEXT,
+    previous       TEXT,
+    PRIMARY KEY (function, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tag (
+    function INTEGER NOT NULL REFERENCES function (id) ON DELETE CASCADE,
+    name     TEXT NOT NULL,
+    value    TEXT NOT NULL,
+    PRIMARY KEY (function, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE policy (
+    function   INTEGER NOT NULL REFERENCES function (id) ON DELETE CASCADE,
+    scope      TEXT NOT NULL,
+    revision   TEXT NOT NULL,
+    statements TEXT NOT NULL,
+    PRIMARY KEY (function, scope)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE url (
+    id            TEXT NOT NULL PRIMARY KEY,
+    function      INTEGER NOT NULL REFERENCES function (id) ON DELETE CASCADE,
+    position      INTEGER NOT NULL,
+    configuration TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX url_of_function ON url (function, position);
+";
+
+/// The version this program knows.
+pub(crate) const CURRENT: u32 = STEPS.len() as u32;
+
+/// Takes every step that is missing.
+pub(crate) fn migrate(connection: &mut Connection) -> Result<(), MigrateError> {
+    migrate_to(connection, CURRENT)
+}
+
+/// The same up to one version; tests make old databases with it.
+pub(crate) fn migrate_to(connection: &mut Connection, target: u32) -> Result<(), MigrateError> {
+    let found: u32 = connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(|source| MigrateError::Step { step: 0, source })?;
+    if found > CURRENT {
+        return Err(MigrateError::Newer { found, known: CURRENT });
+    }
+    for (step, statements) in (1..=target).zip(STEPS).skip(found as usize) {
+        take(connection, step, statements).map_err(|source| MigrateError::Step { step, source })?;
+    }
+    Ok(())
+}
+
+fn take(connection: &mut Connection, step: u32, statements: &str) -> Result<(), rusqlite::Error> {
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(statements)?;
+    transaction.pragma_update(None, "user_version", step)?;
+    transaction.commit()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Promises about the store as a whole.

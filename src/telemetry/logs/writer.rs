@@ -1,0 +1,461 @@
+//! The one thread that writes.
+//!
+//! Each round takes a batch from the queue, encodes its lines into a buffer per group, writes each
+//! buffer with one system call, and only then lets readers see it by publishing the new size. A write
+//! that fails is undone by cutting the segment to its published size, and its lines are counted as
+//! dropped: a full or broken disk costs logs, never an invocation.
+//!
+//! Trouble is said once when it begins and once when it is over, not for every line.
+
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::mem;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::catalog::{Entry, Segment};
+use super::queue::{Batch, Drops, Line};
+use super::record::{EVENT_OVERHEAD, RECORD_HEADER, SEGMENT_HEADER, Salt};
+use super::scan::read_salt;
+use super::segment::{Span, Summary, index_path, log_path};
+use super::{Limits, Shared, name, retention};
+use crate::metrics::METRICS;
+
+/// Segments kept open between rounds: enough for the functions that print all the time, few enough
+/// to be forgotten among the daemon's descriptors.
+const MAX_OPEN: usize = 64;
+/// A buffer is written before it grows beyond this, whatever the round still brings.
+const MAX_BUFFER: usize = 256 * 1024;
+
+/// The writer.
+#[derive(Debug)]
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    open: HashMap<Arc<str>, Open>,
+    /// Lines that are missing, and of which the streams do not say so yet.
+    owed: Drops,
+    /// The file system is too full to write.
+    full: bool,
+    /// The last write failed.
+    failing: bool,
+    /// Number of the round.
+    round: u64,
+    /// When age limits were last looked at, milliseconds since the epoch.
+    aged_ms: u64,
+}
+
+/// A segment that is being written to.
+#[derive(Debug)]
+struct Open {
+    file: File,
+    dir: PathBuf,
+    number: u64,
+    salt: Salt,
+    /// Bytes that readers may see.
+    complete: u64,
+    /// What comes behind them.
+    buffer: Vec<u8>,
+    /// What the buffer holds, for the catalog.
+    pending: Summary,
+    /// And how many lines of each stream, in case they cannot be written.
+    lines: HashMap<Arc<str>, u64>,
+    /// Where streams were announced.
+    announced: HashMap<Arc<str>, u32>,
+    /// The round it was last used in.
+    used: u64,
+}
+
+/// Tells those who wait for the writer that there is none any more, however it ended.
+struct Farewell(Arc<Shared>);
+
+// === impl Writer ===
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            open: HashMap::new(),
+            owed: Drops::default(),
+            full: false,
+            failing: false,
+            round: 0,
+            aged_ms: 0,
+        }
+    }
+
+    /// Writes until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        let farewell = Farewell(Arc::clone(&self.shared));
+        let mut spare = Batch::default();
+        while let Some(mut batch) = self.shared.queue.take(spare) {
+            self.perform(&mut batch);
+            self.shared.queue.finish(&batch);
+            spare = batch;
+        }
+        self.settle();
+        drop(farewell);
+    }
+
+    fn perform(&mut self, batch: &mut Batch) {
+        self.round += 1;
+        self.look_at_free_space();
+        for line in batch.lines() {
+            self.add(&line);
+        }
+        self.owed.absorb(mem::take(&mut batch.dropped));
+        self.say_what_is_missing();
+        let groups: Vec<_> = self.open.keys().cloned().collect();
+        for group in groups {
+            self.commit(&group);
+        }
+        self.enforce_limits();
+        if batch.sync {
+            self.sync();
+        }
+        self.close_unused();
+    }
+
+    /// Encodes a line behind what its group already has to write.
+    fn add(&mut self, line: &Line<'_>) {
+        if self.full {
+            self.lost(line.group, line.stream, 1);
+            return;
+        }
+        let open = match self.segment_for(line) {
+            Ok(open) => open,
+            Err(err) => {
+                self.fails(&err);
+                self.lost(line.group, line.stream, 1);
+                return;
+            }
+        };
+        open.push(line);
+        if open.buffer.len() >= MAX_BUFFER {
+            self.commit(line.group);
+        }
+    }
+
+    /// The open segment of the line's group, with room for the line.
+    fn segment_for(&mut self, line: &Line<'_>) -> io::Result<&mut Open> {
+        let now = line.ingestion_ms;
+        if !self.open.contains_key(line.group) {
+            let open = self.open_segment(line.group, now)?;
+            self.open.insert(Arc::clone(line.group), open);
+        }
+        if self.open[line.group].must_end(line, &self.shared.limits) {
+            self.commit(line.group);
+            self.seal(line.group);
+            let open = self.open_segment(line.group, now)?;
+            self.open.insert(Arc::clone(line.group), open);
+        }
+        let open = self.open.get_mut(line.group).expect("it was opened above");
+        open.used = self.round;
+        Ok(open)
+    }
+
+    /// Opens the segment a group continues with.
+    fn open_segment(&mut self, group: &Arc<str>, now_ms: u64) -> io::Result<Open> {
+        let (dir, current, number) = {
+            let mut catalog = self.shared.catalog();
+            if !catalog.groups.contains_key(group) {
+                let path = name::directory(group).ok_or(io::ErrorKind::InvalidFilename)?;
+                let entry = Entry::new(self.shared.dir.join(path), now_ms);
+                catalog.groups.insert(Arc::clone(group), entry);
+            }
+            let entry = &catalog.groups[group];
+            (entry.dir.clone(), entry.current(), entry.next_number(now_ms))
+        };
+        match current {
+            Some(segment) => match Open::resume(&dir, segment)? {
+                Some(open) => Ok(open),
+                None => {
+                    // Somebody has damaged the header since the start: leave the segment as it is.
+                    self.seal(group);
+                    Open::create(dir, number)
+                }
+            },
+            None => Open::create(dir, number),
+        }
+    }
+
+    /// Writes what a group has to write and shows it to readers.
+    fn commit(&mut self, group: &Arc<str>) {
+        let Some(open) = self.open.get_mut(group).filter(|open| !open.buffer.is_empty()) else {
+            return;
+        };
+        match open.file.write_all_at(&open.buffer, open.complete) {
+            Ok(()) => {
+                open.complete += open.buffer.len() as u64;
+                open.buffer.clear();
+                open.buffer.shrink_to(MAX_BUFFER);
+                METRICS.log_lines.add(open.lines.values().sum());
+                open.lines.clear();
+                let (number, complete) = (open.number, open.complete);
+                let added = mem::take(&mut open.pending);
+                if let Some(entry) = self.shared.catalog().groups.get_mut(group) {
+                    entry.publish(number, complete, added);
+                }
+                if mem::take(&mut self.failing) {
+                    tracing::info!("function logs can be written again");
+                }
+            }
+            Err(err) => {
+                let open = self.open.remove(group).expect("it was there");
+                self.fails(&err);
+                if let Err(err) = open.undo() {
+                    // Whoever opens the segment again cuts it first, or does not write.
+                    tracing::warn!(error = %err, "half a write is left in a log segment");
+                }
+                for (stream, count) in open.lines {
+                    self.lost(group, &stream, count);
+                }
+            }
+        }
+    }
+
+    /// Ends a group's segment: its index is written, the next line begins another.
+    fn seal(&mut self, group: &Arc<str>) {
+        self.open.remove(group);
+        let sealed = {
+            let mut catalog = self.shared.catalog();
+            let entry = catalog.groups.get_mut(group);
+            entry.and_then(|entry| {
+                let number = entry.segments.back()?.number;
+                Some((entry.dir.clone(), number, entry.open.take()?))
+            })
+        };
+        if let Some((dir, number, summary)) = sealed {
+            self.save_index(group, &dir, number, &summary);
+        }
+    }
+
+    /// Writes an index; without one the segment is read at the next start.
+    fn save_index(&mut self, group: &Arc<str>, dir: &Path, number: u64, summary: &Summary) {
+        match summary.save(dir, number) {
+            Ok(bytes) => {
+                let mut catalog = self.shared.catalog();
+                let segments = catalog.groups.get_mut(group).map(|entry| &mut entry.segments);
+                let mut found = segments.into_iter().flatten();
+                if let Some(segment) = found.find(|segment| segment.number == number) {
+                    segment.index_bytes = bytes;
+                }
+            }
+            Err(err) => self.fails(&err),
+        }
+    }
+
+    /// Says in each stream how many of its lines are missing.
+    fn say_what_is_missing(&mut self) {
+        if self.full {
+            return;
+        }
+        let now = self.shared.now_ms();
+        for ((group, stream), count) in self.owed.take() {
+            let lines = if count == 1 { "line was" } else { "lines were" };
+            let message = format!(
+                "[hearth] {count} {lines} dropped: more was printed than could be written\n"
+            );
+            self.add(&Line {
+                group: &group,
+                stream: &stream,
+                timestamp_ms: now,
+                ingestion_ms: now,
+                message: message.as_bytes(),
+            });
+        }
+    }
+
+    fn look_at_free_space(&mut self) {
+        let floor = self.shared.limits.min_free_bytes;
+        let free = match (self.shared.machine.free_bytes)(&self.shared.dir) {
+            Ok(free) => free,
+            Err(err) => return self.fails(&err),
+        };
+        let full = free < floor;
+        if full && !self.full {
+            tracing::warn!(
+                free_bytes = free,
+                floor_bytes = floor,
+                "function logs are not written: the file system is almost full"
+            );
+        } else if !full && self.full {
+            tracing::info!(free_bytes = free, "function logs are written again");
+        }
+        self.full = full;
+    }
+
+    fn enforce_limits(&mut self) {
+        /// Age is measured in days; it need not be looked at a hundred times per second.
+        const AGE_EVERY_MS: u64 = 1_000;
+        let now = self.shared.now_ms();
+        let limits = &self.shared.limits;
+        let due = now.abs_diff(self.aged_ms) >= AGE_EVERY_MS;
+        let victims = {
+            let mut catalog = self.shared.catalog();
+            let over = catalog.bytes() > limits.total_bytes
+                || self.open.keys().any(|group| {
+                    catalog.groups.get(group).is_some_and(|e| e.bytes() > limits.group_bytes)
+                });
+            if !due && !over {
+                return;
+            }
+            retention::choose(&mut catalog, limits, now)
+        };
+        self.aged_ms = now;
+        for victim in victims {
+            if self.open.get(&victim.group).is_some_and(|open| open.number == victim.number) {
+                self.open.remove(&victim.group);
+            }
+            for path in
+                [log_path(&victim.dir, victim.number), index_path(&victim.dir, victim.number)]
+            {
+                match fs::remove_file(&path) {
+                    Err(err) if err.kind() != io::ErrorKind::NotFound => self.fails(&err),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Everything, also what was closed since it was written: the whole file system.
+    fn sync(&mut self) {
+        let dir = File::open(&self.shared.dir);
+        let synced = dir.and_then(|dir| nix::unistd::syncfs(dir).map_err(io::Error::from));
+        if let Err(err) = synced {
+            self.fails(&err);
+        }
+    }
+
+    fn close_unused(&mut self) {
+        while self.open.len() > MAX_OPEN {
+            let oldest = self.open.iter().min_by_key(|(_, open)| open.used);
+            let Some(group) = oldest.map(|(group, _)| Arc::clone(group)) else { return };
+            self.open.remove(&group);
+        }
+    }
+
+    /// Leaves an index beside every open segment, so that the next start has nothing to read.
+    fn settle(&mut self) {
+        let open: Vec<_> = {
+            let catalog = self.shared.catalog();
+            let groups = catalog.groups.iter();
+            groups
+                .filter_map(|(group, entry)| {
+                    let summary = entry.open.clone()?;
+                    let number = entry.segments.back()?.number;
+                    Some((Arc::clone(group), entry.dir.clone(), number, summary))
+                })
+                .collect()
+        };
+        for (group, dir, number, summary) in open {
+            self.save_index(&group, &dir, number, &summary);
+        }
+        self.sync();
+    }
+
+    fn lost(&mut self, group: &Arc<str>, stream: &Arc<str>, count: u64) {
+        METRICS.log_lines_dropped.add(count);
+        self.owed.add(group, stream, count);
+    }
+
+    fn fails(&mut self, err: &io::Error) {
+        if !mem::replace(&mut self.failing, true) {
+            tracing::error!(error = %err, "function logs cannot be written");
+        }
+    }
+}
+
+// === impl Open ===
+
+impl Open {
+    /// Begins a segment.
+    fn create(dir: PathBuf, number: u64) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+        let path = log_path(&dir, number);
+        let file =
+            OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
+        let salt = Salt::new(model::id::random_bytes());
+        Ok(Self { buffer: salt.header().to_vec(), ..Self::of(file, dir, number, salt, 0) })
+    }
+
+    /// Continues a segment; `None` if its header is damaged.
+    fn resume(dir: &Path, segment: Segment) -> io::Result<Option<Self>> {
+        let path = log_path(dir, segment.number);
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let Some(salt) = read_salt(&file)? else {
+            return Ok(None);
+        };
+        // Behind what is complete may stand half of a write that failed.
+        file.set_len(segment.bytes)?;
+        Ok(Some(Self::of(file, dir.to_owned(), segment.number, salt, segment.bytes)))
+    }
+
+    fn of(file: File, dir: PathBuf, number: u64, salt: Salt, complete: u64) -> Self {
+        Self {
+            file,
+            dir,
+            number,
+            salt,
+            complete,
+            buffer: Vec::new(),
+            pending: Summary::default(),
+            lines: HashMap::new(),
+            announced: HashMap::new(),
+            used: 0,
+        }
+    }
+
+    /// Bytes, with what is not written yet.
+    fn size(&self) -> u64 {
+        self.complete + self.buffer.len() as u64
+    }
+
+    /// Whether the line belongs into another segment: there is no room for it here, or the oldest
+    /// event here is so old that it should not have to wait for newer ones before it is deleted.
+    fn must_end(&self, line: &Line<'_>, limits: &Limits) -> bool {
+        let announcement = RECORD_HEADER + 1 + line.stream.len();
+        let cost = (announcement + EVENT_OVERHEAD + line.message.len()) as u64;
+        let full = self.size() + cost > u64::from(limits.segment_bytes);
+        let old = line.ingestion_ms.saturating_sub(self.number) > limits.max_age_ms() / 8;
+        (full || old) && self.size() > SEGMENT_HEADER as u64
+    }
+
+    /// Takes back what a failed write may have left.
+    fn undo(&self) -> io::Result<()> {
+        match self.complete {
+            0 => fs::remove_file(log_path(&self.dir, self.number)),
+            complete => self.file.set_len(complete),
+        }
+    }
+
+    fn push(&mut self, line: &Line<'_>) {
+        let stream = match self.announced.get(line.stream) {
+            Some(offset) => *offset,
+            None => {
+                let offset = u32::try_from(self.size()).expect("a segment is below 4 GiB");
+                self.salt.write_stream(&mut self.buffer, line.stream);
+                self.announced.insert(Arc::clone(line.stream), offset);
+                offset
+            }
+        };
+        self.salt.write_event(
+            &mut self.buffer,
+            stream,
+            line.timestamp_ms,
+            line.ingestion_ms,
+            line.message,
+        );
+        self.pending.add(line.stream, Span::at(line.timestamp_ms, line.ingestion_ms));
+        *self.lines.entry(Arc::clone(line.stream)).or_default() += 1;
+    }
+}
+
+// === impl Farewell ===
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.0.queue.abandon();
+    }
+}
