@@ -5,14 +5,14 @@ own client for Python does: the same `context`, JSON, error documents, log lines
 
 Every millisecond here is a millisecond of every cold start, which decides three things:
 
-* It runs without `site` (`python -S`), whose duties it takes over as far as functions notice them:
-  search path, `.pth` files, `exit()`. That saves a third of a bare interpreter's start.
 * It imports `os`, `time` and `_json` and nothing else. The packages `json`, `logging` and `traceback`
-  cost twice as much as the interpreter itself; what is needed of them is done here in a few lines on
-  the C functions they stand on. `logging` is set up at the moment when a function imports it.
-* Importing late must not mean importing something else: AWS's client has these packages in place
-  before a function is looked at, so a `json.py` among the function's files does not replace the
-  standard one. Here a finder keeps those names for the standard library.
+  together cost twice what the interpreter itself needs to start; what is needed of them is done here
+  in a few lines, on the C functions they stand on. `logging` is set up when a function imports it.
+* Importing late must not mean importing something else. AWS's client has these packages in place
+  before a function is looked at, so that a `json.py` among the function's files does not replace the
+  standard one: a finder keeps their names for the standard library.
+* It is one long file, because the interpreter compiles it anew at every start unless an image carries
+  it compiled, as `bootstrap.pyc` beside it; a script's imports would be looked up on top of that.
 
 What it does not do: decide how a crash, an exit or a timeout is reported. The control plane sees the
 process end, or ends it.
@@ -27,7 +27,6 @@ HEADER = 8
 # Before anything else is imported: whoever started the interpreter learns that it runs.
 os.write(LINK, b"\2\0\0\0\1\0\0\0\1\0")
 
-import builtins
 import sys
 import time
 
@@ -542,38 +541,25 @@ class Pinned:
 
 
 def set_up_imports():
-    """The search path of AWS's runtimes, and what `site` would have done."""
+    """The search path of AWS's runtimes: the function, its layers, then what the image has."""
     standard = os.path.dirname(os.__file__)
     own = os.path.dirname(os.path.abspath(__file__))
-    rest = [entry for entry in sys.path if entry and entry != own]
     layer = ["/opt/python/lib/%s/site-packages" % VERSION, "/opt/python"]
-    # Where wheels that belong to the image are: everywhere else, and on Debian.
-    image = [
-        "%s/lib/%s/site-packages" % (sys.prefix, VERSION),
-        "%s/local/lib/%s/dist-packages" % (sys.prefix, VERSION),
-        "%s/lib/python3/dist-packages" % sys.prefix,
-    ]
-    image = [entry for entry in image if entry not in rest and os.path.isdir(entry)]
-    sys.path[:] = [TASK_ROOT, *layer, *rest, *image]
-    if own not in sys.path:
-        sys.path.append(own)
-    # Behind the finders for what is built in and frozen, which nothing can replace anyway.
+    rest = [entry for entry in sys.path if entry and entry != own]
+    sys.path[:] = [TASK_ROOT, *layer, *rest, own]
     for finder in sys.meta_path:
+        # Behind those for what is built in and frozen, which nothing can replace anyway.
         if getattr(finder, "__name__", "") == "PathFinder":
             path = [standard, os.path.join(standard, "lib-dynload")]
             sys.meta_path.insert(sys.meta_path.index(finder), Pinned(finder.find_spec, path))
             break
     if "logging" in sys.modules:
         set_up_logging(sys.modules["logging"])
-    if not hasattr(builtins, "exit"):
-        from _sitebuiltins import Quitter, _Helper
-
-        builtins.exit, builtins.quit = Quitter("exit", "Ctrl-D"), Quitter("quit", "Ctrl-D")
-        builtins.help = _Helper()
-    for entry in (TASK_ROOT, *layer, *image):
+    for entry in (TASK_ROOT, *layer):
         try:
             names = os.listdir(entry)
         except OSError:
+            # No such layer, or no files: the import of the handler is what fails then.
             continue
         if any(name.endswith(".pth") for name in names):
             import site

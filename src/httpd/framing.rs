@@ -50,14 +50,12 @@ pub(crate) fn check(parts: &Parts, raw: &[u8]) -> Result<(), FramingError> {
 /// Nobody pipelines chunked requests, so this refuses nobody.
 fn mentions_length(raw: &[u8], method: &str) -> bool {
     let start = raw.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(raw.len());
-    let mut lines = raw[start..].split(|byte| *byte == b'\n');
-    let request_line = lines.next().unwrap_or_default();
-    if !request_line.starts_with(method.as_bytes()) {
+    let mut lines = raw[start..].split_inclusive(|byte| *byte == b'\n');
+    if !lines.next().unwrap_or_default().starts_with(method.as_bytes()) {
         return true;
     }
     for line in lines {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.is_empty() {
+        if matches!(line, b"\n" | b"\r\n") {
             return false;
         }
         let name = line.split(|byte| *byte == b':').next().unwrap_or_default();

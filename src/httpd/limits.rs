@@ -55,11 +55,9 @@ impl Default for Limits {
 
 impl Limits {
     /// How often connections are looked at: an eighth of the shortest time limit, which is how late
-    /// a limit may strike, and never more often than 50 times a second.
+    /// a limit may strike, between 50 times a second and every ten seconds.
     pub(crate) fn tick(&self) -> Duration {
-        let shortest =
-            [self.first_byte, self.head_time, self.idle, self.grace].into_iter().min();
-        (shortest.unwrap_or_default() / 8)
-            .clamp(Duration::from_millis(20), Duration::from_secs(1))
+        let shortest = [self.first_byte, self.head_time, self.idle, self.grace].into_iter().min();
+        (shortest.unwrap_or_default() / 8).clamp(Duration::from_millis(20), Duration::from_secs(10))
     }
 }

@@ -47,14 +47,13 @@ impl Track {
             self.since = now;
             self.received = sample.received;
         }
-        if !sample.blocked {
+        let stalled = if sample.blocked {
+            let (since, from) = *self.blocked.get_or_insert((now, sample.sent));
+            now - since > due(sample.sent - from, limits)
+        } else {
             self.blocked = None;
-        }
-        let (since, from) = *self.blocked.get_or_insert((now, sample.sent));
-        let stalled = sample.blocked && now - since > due(sample.sent - from, limits);
-        if !sample.blocked {
-            self.blocked = None;
-        }
+            false
+        };
         if stalled {
             return Order::Cut;
         }

@@ -16,7 +16,7 @@ pub struct AccountId(String);
 pub struct Region(String);
 
 /// Account and region: what an ARN says beside the name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Home {
     /// The account.
     pub account: AccountId,
@@ -124,11 +124,5 @@ impl Home {
     /// The same with `:<qualifier>`.
     pub fn qualified_arn(&self, name: &FunctionName, qualifier: &Qualifier) -> String {
         format!("{}:{qualifier}", self.function_arn(name))
-    }
-}
-
-impl Default for Home {
-    fn default() -> Self {
-        Self { account: AccountId::default(), region: Region::default() }
     }
 }

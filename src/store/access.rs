@@ -214,3 +214,6 @@ impl Function {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

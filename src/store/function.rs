@@ -187,11 +187,8 @@ impl Function {
 
     /// The same function with another reservation, in every version that is served.
     pub(crate) fn with_reserved_concurrency(&self, reserved: Option<u32>) -> Self {
-        let with = |version: &Arc<FunctionVersion>| {
-            let runnable =
-                Runnable { reserved_concurrency: reserved, ..(*version.runnable).clone() };
-            Arc::new(FunctionVersion { runnable: Arc::new(runnable), ..(**version).clone() })
-        };
+        let with =
+            |version: &Arc<FunctionVersion>| Arc::new(version.with_reserved_concurrency(reserved));
         let versions = self.versions.iter().map(|(number, version)| (*number, with(version)));
         Self {
             reserved_concurrency: reserved,
@@ -210,6 +207,19 @@ impl Function {
 // === impl FunctionVersion ===
 
 impl FunctionVersion {
+    /// The same version, revision included, with another reservation in what is served.
+    fn with_reserved_concurrency(&self, reserved_concurrency: Option<u32>) -> Self {
+        let runnable = Runnable { reserved_concurrency, ..(*self.runnable).clone() };
+        let with = |previous: &Arc<Self>| {
+            Arc::new(previous.with_reserved_concurrency(reserved_concurrency))
+        };
+        Self {
+            runnable: Arc::new(runnable),
+            previous: self.previous.as_ref().map(with),
+            ..self.clone()
+        }
+    }
+
     /// Whether code and configuration are the same, descriptions aside.
     pub(crate) fn does_the_same_as(&self, other: &Self) -> bool {
         let plain = |version: &Self| Configuration {

@@ -23,6 +23,9 @@ mod refusal;
 mod snapshot;
 mod sqlite;
 mod store;
+
+#[cfg(test)]
+mod example;
 mod writer;
 
 pub use access::{AccessKey, NewUrl, Policy, PolicyScope, UrlChange};

@@ -105,11 +105,6 @@ impl<T: Keyed> Ordered<T> {
         self.runs[index..].iter().flat_map(|run| run.iter()).skip(at)
     }
 
-    /// Everything, in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<T>> {
-        self.runs.iter().flat_map(|run| run.iter())
-    }
-
     /// The run a key is in, if it is in any: the last whose first key is not greater.
     fn run_of(&self, key: &str) -> Option<usize> {
         self.runs.partition_point(|run| run[0].key() <= key).checked_sub(1)

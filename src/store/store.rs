@@ -391,3 +391,6 @@ impl Store {
 fn new_instance() -> String {
     random_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -294,3 +294,6 @@ impl Thread {
         StorageError::RolledBack { reason: because.to_string() }
     }
 }
+
+#[cfg(test)]
+mod tests;

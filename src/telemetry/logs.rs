@@ -37,6 +37,7 @@ mod segment;
 mod start;
 mod writer;
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -110,19 +111,23 @@ pub enum OpenError {
 struct Shared {
     dir: PathBuf,
     limits: Limits,
-    machine: Machine,
+    machine: Arc<dyn Machine>,
     queue: Queue,
     catalog: Mutex<Catalog>,
 }
 
 /// What is outside: the time and the file system's free space. Tests have their own.
-#[derive(Clone)]
-struct Machine {
+trait Machine: fmt::Debug + Send + Sync {
     /// Milliseconds since the epoch.
-    now_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
-    /// Free bytes where a path is.
-    free_bytes: Arc<dyn Fn(&Path) -> io::Result<u64> + Send + Sync>,
+    fn now_ms(&self) -> u64;
+
+    /// What an unprivileged process may still write to the file system of `path`, bytes.
+    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 }
+
+/// The machine we run on.
+#[derive(Debug)]
+struct RealMachine;
 
 // === impl Limits ===
 
@@ -161,10 +166,10 @@ impl LogStore {
     /// If directories or segments cannot be read, or no thread can be started. Damaged records are
     /// not an error: they are skipped and reported.
     pub fn open(dir: &Path, limits: Limits) -> Result<Self, OpenError> {
-        Self::open_on(dir, limits, Machine::real())
+        Self::open_on(dir, limits, Arc::new(RealMachine))
     }
 
-    fn open_on(dir: &Path, limits: Limits, machine: Machine) -> Result<Self, OpenError> {
+    fn open_on(dir: &Path, limits: Limits, machine: Arc<dyn Machine>) -> Result<Self, OpenError> {
         let catalog = start::recover(dir, &limits)?;
         let shared = Arc::new(Shared {
             dir: dir.to_owned(),
@@ -188,7 +193,7 @@ impl LogStore {
     ///
     /// `timestamp_ms` is milliseconds since the epoch; events are kept in the order of the calls.
     pub fn append(&self, group: &Arc<str>, stream: &Arc<str>, timestamp_ms: u64, message: &[u8]) {
-        let now = (self.shared.machine.now_ms)();
+        let now = self.shared.now_ms();
         self.shared.queue.push(group, stream, timestamp_ms, now, message);
     }
 
@@ -244,34 +249,23 @@ impl Shared {
     }
 
     fn now_ms(&self) -> u64 {
-        (self.machine.now_ms)()
+        self.machine.now_ms()
     }
 }
 
-// === impl Machine ===
+// === impl RealMachine ===
 
-impl Machine {
-    fn real() -> Self {
-        Self { now_ms: Arc::new(now_ms), free_bytes: Arc::new(free_bytes) }
+impl Machine for RealMachine {
+    /// A clock before the epoch counts as standing at it.
+    fn now_ms(&self) -> u64 {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
-}
 
-impl std::fmt::Debug for Machine {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Machine")
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let stat = nix::sys::statvfs::statvfs(path)?;
+        Ok(stat.blocks_available().saturating_mul(stat.fragment_size()))
     }
-}
-
-/// Milliseconds since the epoch; a clock before it counts as standing at it.
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// What an unprivileged process may still write to the file system of `path`, bytes.
-fn free_bytes(path: &Path) -> io::Result<u64> {
-    let stat = nix::sys::statvfs::statvfs(path)?;
-    Ok(stat.blocks_available().saturating_mul(stat.fragment_size()))
 }
 
 #[cfg(test)]

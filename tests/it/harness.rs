@@ -9,6 +9,7 @@ pub mod function;
 pub mod http;
 pub mod leftovers;
 pub mod package;
+pub mod raw_zip;
 pub mod setup;
 pub mod signature;
 pub mod tools;

@@ -13,3 +13,11 @@ mod sigv4;
 mod invoke;
 // Functions that fail, each in its own way.
 mod failures;
+// The Runtime API as custom runtimes see it.
+mod custom_runtime;
+// Function URLs: events, answers, who is let in.
+mod urls;
+// Lines of functions and about functions.
+mod logs;
+// Bad input of every kind, each with the exact answer.
+mod bad_input;

@@ -83,11 +83,9 @@ fn a_response_that_is_not_taken_is_cut_and_one_that_is_taken_slowly_is_not() {
     assert_eq!(first_order(stuck, false), Some((21, Order::Cut)));
     let sipping = |second| Sample { blocked: true, sent: second, ..sample(3, Phase::Serving) };
     assert_eq!(first_order(sipping, false), Some((21, Order::Cut)));
-    let steady =
-        |second| Sample { blocked: true, sent: second * 500, ..sample(3, Phase::Serving) };
+    let steady = |second| Sample { blocked: true, sent: second * 500, ..sample(3, Phase::Serving) };
     assert_eq!(first_order(steady, false), None);
-    let now_and_then =
-        |second| Sample { blocked: second % 10 != 0, ..sample(3, Phase::Serving) };
+    let now_and_then = |second| Sample { blocked: second % 10 != 0, ..sample(3, Phase::Serving) };
     assert_eq!(first_order(now_and_then, false), None);
 }
 

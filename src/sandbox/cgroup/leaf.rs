@@ -139,12 +139,12 @@ impl Leaf {
         self.parts.iter().map(open).collect()
     }
 
-    /// Raises the limits from those of an empty cell to those of a function.
+    /// Changes the limits from those of an empty cell to those of a function.
     ///
     /// # Errors
     /// The limit that was not accepted.
-    pub fn raise(&self, limits: &LeafLimits) -> Result<(), LeafError> {
-        set(&self.parts, limits, Change::Raise)
+    pub fn change(&self, limits: &LeafLimits) -> Result<(), LeafError> {
+        set(&self.parts, limits, Change::Later)
     }
 
     /// Kills every process in it, whatever it is doing, frozen ones too.
@@ -206,11 +206,11 @@ impl Leaf {
     }
 }
 
-/// Whether the leaf still has the kernel's defaults or narrower limits than the new ones.
+/// Whether the leaf still has the kernel's defaults (no limit), or limits of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Change {
     First,
-    Raise,
+    Later,
 }
 
 fn set(parts: &[Part], limits: &LeafLimits, change: Change) -> Result<(), LeafError> {
@@ -238,7 +238,8 @@ fn set(parts: &[Part], limits: &LeafLimits, change: Change) -> Result<(), LeafEr
 }
 
 /// Version 1 limits memory, and memory with swap; the second may never be below the first, so which
-/// is written first depends on the direction. Version 2 limits swap by itself: to nothing.
+/// is written first depends on the direction: up, as a rule, so the second. Version 2 limits swap by
+/// itself: to nothing.
 fn set_memory(
     path: PathBuf,
     version: Version,
@@ -256,9 +257,12 @@ fn set_memory(
     let swap = |value| if counted { memory.set_memswap_limit(value) } else { Ok(()) };
     match (version, change) {
         (Version::V1, Change::First) => memory.set_limit(bytes).and_then(|()| swap(bytes)),
-        (Version::V1, Change::Raise) => swap(bytes).and_then(|()| memory.set_limit(bytes)),
+        (Version::V1, Change::Later) => match swap(bytes) {
+            Ok(()) => memory.set_limit(bytes),
+            Err(_below_the_first) => memory.set_limit(bytes).and_then(|()| swap(bytes)),
+        },
         (Version::V2, Change::First) => memory.set_limit(bytes).and_then(|()| swap(0)),
-        (Version::V2, Change::Raise) => memory.set_limit(bytes),
+        (Version::V2, Change::Later) => memory.set_limit(bytes),
     }
 }
 

@@ -227,6 +227,14 @@ pub fn inherited(number: i32) -> nix::Result<OwnedFd> {
     Ok(fd)
 }
 
+/// Lets go of a descriptor that stays open as long as the process runs this program.
+pub fn leak(fd: OwnedFd) -> BorrowedFd<'static> {
+    let number = fd.into_raw_fd();
+    // SAFETY: its owner was consumed without closing it, so nothing can close it by accident, and
+    // the number stays valid for the rest of the program.
+    unsafe { BorrowedFd::borrow_raw(number) }
+}
+
 /// Puts a copy of `fd` at `number`, whatever was there; it survives `execve` if `keep`.
 ///
 /// The number belongs to the process from then on, like its standard streams.

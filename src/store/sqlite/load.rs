@@ -44,6 +44,9 @@ pub enum LoadError {
 /// Everything that has a function's identifier in its row, by that identifier.
 type Parts<T> = HashMap<i64, T>;
 
+/// Scope, revision and statements of a row of `policy`.
+type PolicyRow = (String, String, String);
+
 /// A row of `function`.
 struct FunctionRow {
     id: i64,
@@ -136,7 +139,7 @@ fn function(
     row: FunctionRow,
     versions: Vec<VersionRow>,
     tags: BTreeMap<String, String>,
-    policies: Vec<(String, String, String)>,
+    policies: Vec<PolicyRow>,
     urls: Vec<(String, String)>,
 ) -> Result<Function, LoadError> {
     let failed = |source| LoadError::Row { what: format!("function '{}'", row.name), source };
@@ -282,9 +285,7 @@ fn tags(connection: &Connection) -> Result<Parts<BTreeMap<String, String>>, rusq
     gather(query.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?)
 }
 
-fn policies(
-    connection: &Connection,
-) -> Result<Parts<Vec<(String, String, String)>>, rusqlite::Error> {
+fn policies(connection: &Connection) -> Result<Parts<Vec<PolicyRow>>, rusqlite::Error> {
     let mut query =
         connection.prepare("SELECT function, scope, revision, statements FROM policy")?;
     gather(query.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?, row.get(3)?))))?)

@@ -1,6 +1,7 @@
 //! Saving the difference between two states of a function.
 //!
-//! What is the same allocation in both is the same value and is not written.
+//! What is the same allocation in both is the same value and is not written; nor is a version whose
+//! revision is the same, because everything that is kept of a version draws a new one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ pub(crate) fn save(
     now: &Function,
 ) -> Result<(), rusqlite::Error> {
     save_function(connection, now)?;
-    if before.is_none_or(|before| !Arc::ptr_eq(&before.latest, &now.latest)) {
+    if before.is_none_or(|before| before.latest.revision != now.latest.revision) {
         save_version(connection, now.id, &now.latest)?;
     }
     if before.is_none_or(|before| !Arc::ptr_eq(&before.versions, &now.versions)) {
@@ -111,7 +112,7 @@ fn save_versions(
     before: &BTreeMap<u64, Arc<FunctionVersion>>,
 ) -> Result<(), rusqlite::Error> {
     for (number, version) in now.versions.iter() {
-        if before.get(number).is_none_or(|before| !Arc::ptr_eq(before, version)) {
+        if before.get(number).is_none_or(|before| before.revision != version.revision) {
             save_version(connection, now.id, version)?;
         }
     }

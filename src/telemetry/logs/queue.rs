@@ -66,6 +66,17 @@ pub(super) struct Batch {
 #[derive(Debug, Default)]
 pub(super) struct Drops(HashMap<(Arc<str>, Arc<str>), u64>);
 
+/// How many lines of one stream are missing.
+#[derive(Debug)]
+pub(super) struct Missing {
+    /// Its group.
+    pub(super) group: Arc<str>,
+    /// The stream.
+    pub(super) stream: Arc<str>,
+    /// How many.
+    pub(super) count: u64,
+}
+
 /// One line.
 #[derive(Debug)]
 pub(super) struct Line<'a> {
@@ -306,7 +317,7 @@ impl Drops {
         }
     }
 
-    /// Takes over what others remembers.
+    /// Takes over what `others` remembers.
     pub(super) fn absorb(&mut self, others: Self) {
         for ((group, stream), count) in others.0 {
             self.add(&group, &stream, count);
@@ -314,8 +325,9 @@ impl Drops {
     }
 
     /// What is missing, in no order; forgotten by asking.
-    pub(super) fn take(&mut self) -> Vec<((Arc<str>, Arc<str>), u64)> {
-        mem::take(&mut self.0).into_iter().collect()
+    pub(super) fn take(&mut self) -> Vec<Missing> {
+        let all = mem::take(&mut self.0).into_iter();
+        all.map(|((group, stream), count)| Missing { group, stream, count }).collect()
     }
 }
 

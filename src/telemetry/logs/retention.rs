@@ -4,6 +4,7 @@
 //! largest group pays: a function that prints without end displaces its own logs, not those of a
 //! quiet neighbour.
 
+use std::cmp::Reverse;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -32,7 +33,10 @@ pub(super) fn choose(catalog: &mut Catalog, limits: &Limits, now_ms: u64) -> Vec
     }
     let mut total = catalog.bytes();
     while total > limits.total_bytes {
-        let largest = catalog.groups.iter_mut().max_by_key(|(_, group)| group.bytes());
+        // Of two that are equally large, the one whose logs are older.
+        let size =
+            |group: &Entry| (group.bytes(), group.segments.front().map(|s| Reverse(s.number)));
+        let largest = catalog.groups.iter_mut().max_by_key(|(_, group)| size(group));
         let Some((name, group)) = largest else { break };
         total -= group.bytes();
         victims.extend(group.take_oldest(name));

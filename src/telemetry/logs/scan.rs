@@ -28,8 +28,8 @@ pub(super) struct Scan<'f> {
 pub(super) enum Item<'a> {
     /// A record at `offset`; the next one begins at `next`. `None` is one of an unknown kind.
     Record { offset: u64, next: u64, record: Option<Record<'a>> },
-    /// Bytes that are no record.
-    Gap { offset: u64, length: u64 },
+    /// So many bytes that are no record.
+    Gap { length: u64 },
 }
 
 /// Reads a segment's header; `None` if it is damaged or not there.
@@ -69,14 +69,12 @@ impl<'f> Scan<'f> {
         let size = loop {
             let here = self.position();
             if here >= self.end {
-                return Ok(gap.map(|offset| Item::Gap { offset, length: here - offset }));
+                return Ok(gap.map(|from| Item::Gap { length: here - from }));
             }
             match self.salt.check(&self.bytes[self.at..]) {
                 Front::Whole(size) => match gap {
                     None => break size,
-                    Some(offset) => {
-                        return Ok(Some(Item::Gap { offset, length: here - offset }));
-                    }
+                    Some(from) => return Ok(Some(Item::Gap { length: here - from })),
                 },
                 Front::Short(size) if self.fill(size)? => {}
                 Front::Short(_) | Front::Damaged => {

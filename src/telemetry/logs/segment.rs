@@ -9,13 +9,14 @@
 //! damaged, or covers too little is replaced by reading the segment.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::record::Record;
-use super::scan::{Item, Scan, read_salt};
+use super::scan::{Item, Scan, read_salt, read_stream};
 
 const MAGIC: &[u8; 8] = b"HEARTHI1";
 
@@ -79,7 +80,7 @@ pub(super) fn read(file: &File, known: Summary, end: u64) -> io::Result<Option<R
     let mut gaps = 0;
     while let Some(item) = scan.next()? {
         let (offset, next, record) = match item {
-            Item::Gap { length, .. } => {
+            Item::Gap { length } => {
                 gaps += length;
                 continue;
             }
@@ -93,11 +94,14 @@ pub(super) fn read(file: &File, known: Summary, end: u64) -> io::Result<Option<R
             }
             Some(Record::Event { stream, timestamp_ms, ingestion_ms, .. }) => {
                 let stream = u64::from(stream);
-                if !names.contains_key(&stream) {
-                    let name = super::scan::read_stream(file, salt, stream)?;
-                    names.insert(stream, stream_name(name));
-                }
-                reading.summary.add(&names[&stream], Span::at(timestamp_ms, ingestion_ms));
+                let name = match names.entry(stream) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    // Announced before the part that is read now, or lost to damage.
+                    Entry::Vacant(place) => {
+                        place.insert(stream_name(read_stream(file, salt, stream)?))
+                    }
+                };
+                reading.summary.add(name, Span::at(timestamp_ms, ingestion_ms));
             }
             None => {}
         }

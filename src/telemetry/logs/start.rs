@@ -7,7 +7,7 @@
 //!   segment whose header is damaged ──► nothing in it can be recognised: removed, and said
 //! ```
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::catalog::{Entry, Segment};
-use super::queue::{Batch, Drops, Line};
+use super::queue::{Batch, Drops, Line, Missing};
 use super::record::{EVENT_OVERHEAD, RECORD_HEADER, SEGMENT_HEADER, Salt};
 use super::scan::read_salt;
 use super::segment::{Span, Summary, index_path, log_path};
@@ -252,7 +252,7 @@ impl Writer {
             return;
         }
         let now = self.shared.now_ms();
-        for ((group, stream), count) in self.owed.take() {
+        for Missing { group, stream, count } in self.owed.take() {
             let lines = if count == 1 { "line was" } else { "lines were" };
             let message = format!(
                 "[hearth] {count} {lines} dropped: more was printed than could be written\n"
@@ -269,7 +269,7 @@ impl Writer {
 
     fn look_at_free_space(&mut self) {
         let floor = self.shared.limits.min_free_bytes;
-        let free = match (self.shared.machine.free_bytes)(&self.shared.dir) {
+        let free = match self.shared.machine.free_bytes(&self.shared.dir) {
             Ok(free) => free,
             Err(err) => return self.fails(&err),
         };

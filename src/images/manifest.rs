@@ -1,0 +1,90 @@
+//! What is known about an image: `manifest.json` beside its tree.
+//!
+//! ```json
+//! { "digest": "5d1f…", "recipe": "host", "files": 2011, "bytes": 151023112, "left_out": [],
+//!   "runtimes": { "python3.11": { "kind": "python", "version": "3.11.2", "preimport": ["json"],
+//!                                 "argv": ["/usr/bin/python3.11", "-S", "…"] }, … } }
+//! ```
+//!
+//! Written by whoever makes the image, read at every start, never by anything inside a sandbox.
+
+use std::collections::BTreeMap;
+
+use model::Digest;
+use serde::{Deserialize, Serialize};
+
+/// One image, described.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Names the image: its directory, and what the spawner is told.
+    #[serde(with = "hex")]
+    pub digest: Digest,
+    /// Which recipe made it.
+    pub recipe: String,
+    /// By runtime identifier, how a function is started.
+    pub runtimes: BTreeMap<String, Start>,
+    /// Regular files in the tree.
+    pub files: u64,
+    /// Bytes in them.
+    pub bytes: u64,
+    /// What the recipe names and the server has, but which lacks a library; with the reason.
+    pub left_out: Vec<String>,
+}
+
+/// How a function of one runtime is started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Start {
+    /// Who speaks for the function.
+    pub kind: Kind,
+    /// Program and arguments; paths as inside the image.
+    pub argv: Vec<String>,
+    /// Of the interpreter, in full; `None` for custom runtimes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Modules that a template may have imported before it knows its function.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preimport: Vec<String>,
+}
+
+/// Who speaks for the function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Our bootstrap for Python, on the link.
+    Python,
+    /// Our bootstrap for Node, on the link.
+    Node,
+    /// The package's own `bootstrap`, over the Runtime API.
+    Custom,
+}
+
+/// Runtimes that are a program in the package; every image serves them.
+pub const CUSTOM: [&str; 3] = ["provided", "provided.al2", "provided.al2023"];
+
+// === impl Start ===
+
+impl Start {
+    /// A custom runtime: the package's executable `bootstrap`.
+    pub fn custom() -> Self {
+        let argv = vec!["/var/task/bootstrap".to_owned()];
+        Self { kind: Kind::Custom, argv, version: None, preimport: Vec::new() }
+    }
+}
+
+// === Digest in JSON ===
+
+mod hex {
+    use model::Digest;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(digest: &Digest, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&digest.hex())
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<Digest, D::Error> {
+        let text = String::deserialize(from)?;
+        Digest::from_hex(&text).ok_or_else(|| de::Error::custom("not a digest"))
+    }
+}

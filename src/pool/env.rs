@@ -1,0 +1,85 @@
+//! The environment a function's process is started with.
+//!
+//! Exactly the variables AWS sets, then nothing of the host's. A user's variable never replaces one
+//! of ours, whatever let it through.
+//!
+//! Deliberately absent are credentials (`AWS_ACCESS_KEY_ID` and its companions): there is no role a
+//! function could act as yet, and an SDK that finds none says so in its first line, whereas keys made
+//! up here would be sent, refused, and sought for in the wrong place. `_X_AMZN_TRACE_ID` belongs to one
+//! invocation, so the runtime sets it from each event.
+
+use images::manifest::Kind;
+use model::{Home, Runnable};
+
+/// Where a custom runtime finds the Runtime API; the listener lives in the sandbox's own network
+/// namespace, so the address is the same in all of them.
+const RUNTIME_API: &str = "127.0.0.1:9001";
+
+/// Everything the process gets: `NAME=value`, ours first.
+///
+/// `stream` is the instance's log stream.
+pub(crate) fn build(home: &Home, function: &Runnable, kind: Kind, stream: &str) -> Vec<Vec<u8>> {
+    let region = home.region.as_str();
+    let memory = function.memory_mib.to_string();
+    let version = function.version.text();
+    let mut ours: Vec<(&str, String)> = vec![
+        ("AWS_LAMBDA_FUNCTION_NAME", function.name.as_str().to_owned()),
+        ("AWS_LAMBDA_FUNCTION_VERSION", version),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", function.log_group.clone()),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", stream.to_owned()),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".to_owned()),
+        ("AWS_LAMBDA_RUNTIME_API", RUNTIME_API.to_owned()),
+        ("AWS_REGION", region.to_owned()),
+        ("AWS_DEFAULT_REGION", region.to_owned()),
+        ("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR".to_owned()),
+        ("AWS_XRAY_DAEMON_ADDRESS", "169.254.100.1:2000".to_owned()),
+        ("_AWS_XRAY_DAEMON_ADDRESS", "169.254.100.1".to_owned()),
+        ("_AWS_XRAY_DAEMON_PORT", "2000".to_owned()),
+        ("_HANDLER", function.handler.clone()),
+        ("LAMBDA_TASK_ROOT", "/var/task".to_owned()),
+        ("LAMBDA_RUNTIME_DIR", "/var/runtime".to_owned()),
+        ("TZ", ":UTC".to_owned()),
+        ("LANG", "en_US.UTF-8".to_owned()),
+        ("PATH", "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin".to_owned()),
+        (
+            "LD_LIBRARY_PATH",
+            "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:\
+             /var/task/lib:/opt/lib"
+                .to_owned(),
+        ),
+    ];
+    match kind {
+        Kind::Python => ours.push(("PYTHONPATH", "/var/runtime".to_owned())),
+        Kind::Node => ours.push(("NODE_PATH", node_path(&function.runtime))),
+        Kind::Custom => {}
+    }
+    if kind != Kind::Custom {
+        ours.push(("AWS_EXECUTION_ENV", format!("AWS_Lambda_{}", function.runtime)));
+    }
+    let users = function
+        .environment
+        .iter()
+        .filter(|(name, _)| is_theirs(name, &ours))
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let ours = ours.iter().map(|(name, value)| (*name, value.as_str()));
+    ours.chain(users).map(|(name, value)| format!("{name}={value}").into_bytes()).collect()
+}
+
+/// Whether a user's variable is passed on. AWS lets users replace the ones that only steer where an
+/// interpreter looks, and the API has refused the reserved ones already; here the reserved win.
+fn is_theirs(name: &str, ours: &[(&str, String)]) -> bool {
+    !ours.iter().any(|(own, _)| *own == name)
+}
+
+/// Where Node looks for modules beside the package; layers put theirs under `/opt/nodejs`.
+fn node_path(runtime: &str) -> String {
+    let major = runtime.trim_start_matches("nodejs").trim_end_matches(".x");
+    format!(
+        "/opt/nodejs/node{major}/node_modules:/opt/nodejs/node_modules:\
+         /var/runtime/node_modules:/var/runtime:/var/task"
+    )
+}
+
+#[cfg(test)]
+mod tests;

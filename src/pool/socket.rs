@@ -1,0 +1,151 @@
+//! Datagrams with descriptors beside them, and the pairs and pipes an instance is given.
+//!
+//! Everything is close-on-exec from the moment it exists. The control plane's ends never block;
+//! the other ends do, because a function's program expects its output to be an ordinary pipe.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+};
+use rustix::pipe::PipeFlags;
+use tokio::io::unix::AsyncFd;
+
+/// Most descriptors one datagram brings.
+const MOST: usize = wire::spawner::MADE_DESCRIPTORS;
+
+/// `SO_PASSRIGHTS` (Linux 6.16): whether descriptors may arrive on a socket at all. The number is
+/// the same on every architecture that has the generic list of socket options.
+const SO_PASSRIGHTS: libc::c_int = 83;
+
+nix::sockopt_impl!(
+    /// Whether descriptors may be passed to this socket.
+    PassRights,
+    SetOnly,
+    libc::SOL_SOCKET,
+    self::SO_PASSRIGHTS,
+    bool
+);
+
+/// One end of a `SEQPACKET` socket.
+#[derive(Debug)]
+pub(crate) struct Datagrams {
+    socket: AsyncFd<OwnedFd>,
+}
+
+/// One datagram that was received; empty when the other end is closed.
+#[derive(Debug)]
+pub(crate) struct Datagram {
+    /// How many bytes of the buffer it fills.
+    pub(crate) length: usize,
+    /// What came beside it.
+    pub(crate) descriptors: Vec<OwnedFd>,
+}
+
+// === impl Datagrams ===
+
+impl Datagrams {
+    /// Takes over a socket.
+    pub(crate) fn new(socket: OwnedFd) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(&socket, true)?;
+        Ok(Self { socket: AsyncFd::new(socket)? })
+    }
+
+    /// Sends one datagram; waits while the socket is full.
+    pub(crate) async fn send(
+        &self,
+        bytes: &[u8],
+        descriptors: &[BorrowedFd<'_>],
+    ) -> io::Result<()> {
+        loop {
+            // The common case first: there is room, and no need to ask the reactor.
+            match send_now(self.socket.get_ref().as_fd(), bytes, descriptors) {
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => continue,
+                done => return done,
+            }
+            let mut guard = self.socket.writable().await?;
+            let attempt = guard.try_io(|fd| send_now(fd.as_fd(), bytes, descriptors));
+            if let Ok(done) = attempt {
+                return done;
+            }
+        }
+    }
+
+    /// Receives one datagram. A datagram that was cut, or whose descriptors were, is an error.
+    pub(crate) async fn receive(&self, buffer: &mut [u8]) -> io::Result<Datagram> {
+        loop {
+            let mut guard = self.socket.readable().await?;
+            match guard.try_io(|fd| receive_now(fd.as_fd(), buffer)) {
+                Ok(Err(err)) if err.kind() == io::ErrorKind::Interrupted => {}
+                Ok(done) => return done,
+                Err(_would_block) => {}
+            }
+        }
+    }
+}
+
+fn send_now(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    rustix::net::sendmsg(socket, &[IoSlice::new(bytes)], &mut control, flags)?;
+    Ok(())
+}
+
+fn receive_now(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Datagram> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    let got =
+        rustix::net::recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, flags)?;
+    // Taken out first: whatever is wrong with the message, what came with it is closed.
+    let descriptors: Vec<OwnedFd> = control
+        .drain()
+        .filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(fds) => Some(fds),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    if got.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(Datagram { length: got.bytes, descriptors })
+}
+
+/// A connected pair of streams: our end, which does not block and takes no descriptors, and the
+/// function's.
+pub(crate) fn link_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = SocketFlags::CLOEXEC;
+    let (ours, theirs) =
+        rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::io::ioctl_fionbio(&ours, true)?;
+    // A kernel before 6.16 does not know the option; there descriptors that are sent are dropped
+    // by every read, which brings no room for them.
+    match nix::sys::socket::setsockopt(&ours, PassRights, &false) {
+        Ok(()) | Err(nix::errno::Errno::ENOPROTOOPT) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    Ok((ours, theirs))
+}
+
+/// A pipe: our end, which does not block, and the function's.
+pub(crate) fn log_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (ours, theirs) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&ours, true)?;
+    Ok((ours, theirs))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,246 @@
+//! The spawner's part of one cell: before it exists, when it runs, when a function moves in.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::stat::Mode;
+
+use super::start::{Stage, device_attributes, tree_attributes};
+use super::{Cause, StepError};
+use crate::cgroup::{Leaf, LeafLimits};
+use crate::plan::{AssignStep, FinishStep, PrepareStep, Spec, tmp_options};
+use crate::sys::{mount, socket};
+
+/// What belongs to a cell whose first process does not exist yet.
+#[derive(Debug)]
+pub struct Draft {
+    /// Its directories in the control group hierarchies.
+    pub leaf: Leaf,
+    /// `cgroup.procs` of each, for the process to let itself in.
+    pub doors: Vec<OwnedFd>,
+    /// The image, detached.
+    pub image: OwnedFd,
+    /// Device nodes, detached.
+    pub devices: OwnedFd,
+    /// The control plane's end of the runner's socket.
+    pub control_end: OwnedFd,
+    /// The runner's end.
+    pub runner_end: OwnedFd,
+}
+
+/// What the control plane gets of a cell, beside its process and its socket.
+#[derive(Debug)]
+pub struct Finished {
+    /// Listens on the Runtime API's address, inside; non-blocking.
+    pub listener: OwnedFd,
+    /// `memory.stat` of the leaf; empty where memory is not limited.
+    pub statistics: OwnedFd,
+}
+
+/// Performs the prepare steps for a cell with this name and image.
+///
+/// # Errors
+/// The step that failed. Nothing is left behind.
+pub fn prepare(
+    steps: &[PrepareStep],
+    stage: &Stage,
+    name: &str,
+    image: BorrowedFd<'_>,
+) -> Result<Draft, StepError> {
+    let mut parts = Parts::default();
+    for step in steps {
+        if let Err(cause) = parts.perform(*step, stage, name, image) {
+            if let Some(mut leaf) = parts.leaf {
+                // Nothing was ever in it; should removal fail too, the next start sweeps it.
+                let _swept_later = leaf.remove();
+            }
+            return Err(StepError::at(step, cause));
+        }
+    }
+    parts.whole().ok_or_else(|| StepError {
+        step: "finish the prepare plan".to_owned(),
+        cause: Errno::ENOTRECOVERABLE.into(),
+    })
+}
+
+/// The parts of a [`Draft`], as the steps supply them.
+#[derive(Default)]
+struct Parts {
+    leaf: Option<Leaf>,
+    doors: Vec<OwnedFd>,
+    image: Option<OwnedFd>,
+    devices: Option<OwnedFd>,
+    ends: Option<(OwnedFd, OwnedFd)>,
+}
+
+// === impl Parts ===
+
+impl Parts {
+    fn perform(
+        &mut self,
+        step: PrepareStep,
+        stage: &Stage,
+        name: &str,
+        image: BorrowedFd<'_>,
+    ) -> Result<(), Cause> {
+        match step {
+            PrepareStep::CreateLeaves => {
+                let leaf = Leaf::create(&stage.trees, name, &Spec::empty_leaf_limits())?;
+                self.doors = self.leaf.insert(leaf).doors()?;
+            }
+            PrepareStep::CloneImage => {
+                let tree = mount::clone_tree(image)?;
+                mount::set_attributes(tree.as_fd(), tree_attributes())?;
+                self.image = Some(tree);
+            }
+            PrepareStep::CloneDevices => {
+                let tree = mount::clone_tree(stage.devices.as_fd())?;
+                mount::set_attributes(tree.as_fd(), device_attributes())?;
+                self.devices = Some(tree);
+            }
+            PrepareStep::ConnectRunner => {
+                let (control_end, runner_end) = socket::pair()?;
+                // Runners send no descriptors; where the kernel can, it refuses them for us. Where
+                // it cannot, a receiver that provides no room for them drops them.
+                let _kernel_helps = socket::refuse_descriptors(control_end.as_fd())?;
+                self.ends = Some((control_end, runner_end));
+            }
+        }
+        Ok(())
+    }
+
+    fn whole(self) -> Option<Draft> {
+        let (control_end, runner_end) = self.ends?;
+        Some(Draft {
+            leaf: self.leaf?,
+            doors: self.doors,
+            image: self.image?,
+            devices: self.devices?,
+            control_end,
+            runner_end,
+        })
+    }
+}
+
+/// Performs the finish steps for a cell whose runner runs.
+///
+/// # Errors
+/// The step that failed; the cell is to be ended.
+pub fn finish(
+    steps: &[FinishStep],
+    stage: &Stage,
+    cell: BorrowedFd<'_>,
+    leaf: &Leaf,
+) -> Result<Finished, StepError> {
+    let (mut listener, mut statistics) = (None, None);
+    for step in steps {
+        let performed = match *step {
+            FinishStep::OpenListener { port, backlog } => {
+                let open = || socket::listen_on_loopback(port, backlog);
+                within(cell, CloneFlags::CLONE_NEWNET, stage.own_network.as_fd(), open)
+                    .map(|opened| listener = Some(opened))
+                    .map_err(Cause::from)
+            }
+            FinishStep::OpenStatistics => {
+                open_statistics(leaf).map(|opened| statistics = Some(opened))
+            }
+        };
+        performed.map_err(|cause| StepError::at(step, cause))?;
+    }
+    match (listener, statistics) {
+        (Some(listener), Some(statistics)) => Ok(Finished { listener, statistics }),
+        _ => Err(StepError {
+            step: "finish the finish plan".to_owned(),
+            cause: Errno::ENOTRECOVERABLE.into(),
+        }),
+    }
+}
+
+fn open_statistics(leaf: &Leaf) -> Result<OwnedFd, Cause> {
+    match leaf.statistics()? {
+        Some(file) => Ok(file),
+        // Memory is not limited, by the operator's word: a file that says nothing about it.
+        None => {
+            Ok(open(c"/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?)
+        }
+    }
+}
+
+/// Performs the assign steps: this code, these limits, into a cell in which nothing has run yet.
+///
+/// # Errors
+/// The step that failed. Before `mount` nothing of the cell has changed but its limits; in `mount`
+/// itself, `/tmp` may have its new size.
+pub fn assign(
+    steps: &[AssignStep],
+    stage: &Stage,
+    cell: BorrowedFd<'_>,
+    leaf: &Leaf,
+    code: BorrowedFd<'_>,
+    tmp_mib: u32,
+    limits: &LeafLimits,
+) -> Result<(), StepError> {
+    let mut tree = None;
+    for step in steps {
+        let performed: Result<(), Cause> = match *step {
+            AssignStep::CloneCode => clone_code(code).map(|made| tree = Some(made)),
+            AssignStep::SetLimits => leaf.change(limits).map_err(Cause::from),
+            AssignStep::MountCode { at, usual_tmp_mib } => match &tree {
+                None => Err(Errno::ENOTRECOVERABLE.into()),
+                Some(tree) => {
+                    let own = stage.own_mounts.as_fd();
+                    let resize = (tmp_mib != usual_tmp_mib).then_some(tmp_mib);
+                    let mount = || mount_code(tree.as_fd(), at, resize);
+                    within(cell, CloneFlags::CLONE_NEWNS, own, mount).map_err(Cause::from)
+                }
+            },
+        };
+        performed.map_err(|cause| StepError::at(step, cause))?;
+    }
+    Ok(())
+}
+
+fn clone_code(code: BorrowedFd<'_>) -> Result<OwnedFd, Cause> {
+    let tree = mount::clone_tree(code)?;
+    mount::set_attributes(tree.as_fd(), tree_attributes())?;
+    Ok(tree)
+}
+
+/// Runs inside the cell's mount namespace, whose root is the image: read-only, and not the
+/// function's. Links are refused all the same.
+fn mount_code(tree: BorrowedFd<'_>, at: &str, resize: Option<u32>) -> nix::Result<()> {
+    if let Some(mib) = resize {
+        let (size, inodes) = tmp_options(mib);
+        let (size, inodes) = (c_string(size)?, c_string(inodes)?);
+        mount::reconfigure(c"/tmp", &[(c"size", &size), (c"nr_inodes", &inodes)])?;
+    }
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let root = open(c"/", flags, Mode::empty())?;
+    let target = mount::open_beneath(root.as_fd(), Path::new(at.trim_start_matches('/')))?;
+    mount::attach(tree, target.as_fd())
+}
+
+pub(super) fn c_string(text: String) -> nix::Result<CString> {
+    CString::new(text).map_err(|_| Errno::EINVAL)
+}
+
+/// Steps into one namespace of a process, acts, and steps back.
+fn within<T>(
+    process: BorrowedFd<'_>,
+    kind: CloneFlags,
+    own: BorrowedFd<'_>,
+    act: impl FnOnce() -> nix::Result<T>,
+) -> nix::Result<T> {
+    setns(process, kind)?;
+    let result = act();
+    if setns(own, kind).is_err() {
+        // A spawner that stays in a cell's namespace would do the next cell's steps there. There is
+        // no way on from here; the kernel ends everything beneath us.
+        std::process::abort();
+    }
+    result
+}

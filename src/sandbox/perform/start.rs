@@ -1,0 +1,210 @@
+//! The spawner's own world: a root with nothing of the host in it but what cells are made from.
+//!
+//! Everything is attached by descriptor into a tmpfs that is mounted over an existing directory of
+//! the host, in a mount namespace nobody else is in. After the pivot the host's tree is gone.
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::{Mode, SFlag, makedev, mkdirat, mknodat, umask};
+use nix::unistd::symlinkat;
+
+use super::{Cause, StepError};
+use crate::cgroup::{Instance, Tree};
+use crate::plan::StartStep;
+use crate::sys::mount::{self, Attributes};
+
+/// Device nodes of every cell: name, major, minor.
+const NODES: [(&str, u64, u64); 5] =
+    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9)];
+/// Links of every cell's `/dev`, as POSIX programs expect them.
+const LINKS: [(&str, &str); 4] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+];
+/// Where cells attach their root to be.
+pub(super) const CELL_ROOT: &str = "/cell";
+
+const TREE: Attributes =
+    Attributes { read_only: true, no_suid: true, no_dev: true, no_exec: false };
+const DEVICES: Attributes =
+    Attributes { read_only: true, no_suid: true, no_dev: false, no_exec: true };
+const NOTHING_SPECIAL: Attributes =
+    Attributes { read_only: false, no_suid: true, no_dev: true, no_exec: true };
+
+/// What of the host the spawner may see.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// Runtime images: `sha256/<hex>/tree`.
+    pub images: PathBuf,
+    /// Functions' code, the same.
+    pub code: PathBuf,
+    /// This instance's control groups.
+    pub control_groups: Instance,
+    /// Any directory: the new root is mounted over it, unseen by others.
+    pub mount_point: PathBuf,
+}
+
+/// What every cell is made from.
+#[derive(Debug)]
+pub struct Stage {
+    /// The directory of images, in the spawner's mount namespace.
+    pub images: OwnedFd,
+    /// The directory of code, the same.
+    pub code: OwnedFd,
+    /// Where leaves are made, in the spawner's mount namespace.
+    pub trees: Vec<Tree>,
+    pub(super) devices: OwnedFd,
+    pub(super) own_mounts: OwnedFd,
+    pub(super) own_network: OwnedFd,
+}
+
+/// Flags of a tree of files that a cell sees.
+pub(super) fn tree_attributes() -> Attributes {
+    TREE
+}
+
+/// Flags of a cell's `/dev`.
+pub(super) fn device_attributes() -> Attributes {
+    DEVICES
+}
+
+/// Performs the start steps, in a process that was cloned into a mount namespace of its own.
+///
+/// # Errors
+/// The step that failed; the process must not go on.
+pub fn start(steps: &[StartStep], sources: &Sources) -> Result<Stage, StepError> {
+    let mut builder = Builder { root: None, stage: None };
+    for step in steps {
+        builder.perform(*step, sources).map_err(|errno| StepError::at(step, errno))?;
+    }
+    builder.stage.ok_or_else(|| StepError {
+        step: "finish the start plan".to_owned(),
+        cause: Cause::Call(Errno::ENOTRECOVERABLE),
+    })
+}
+
+struct Builder {
+    /// The file system that becomes the root; set by `NewRoot`.
+    root: Option<OwnedFd>,
+    /// Set by `RememberNamespaces`, the last step.
+    stage: Option<Stage>,
+}
+
+// === impl Builder ===
+
+impl Builder {
+    fn perform(&mut self, step: StartStep, sources: &Sources) -> nix::Result<()> {
+        match step {
+            StartStep::PrivateMounts => mount::make_all_private(),
+            StartStep::NewRoot => self.new_root(&sources.mount_point),
+            StartStep::BindSources => {
+                self.bind(&sources.images, "images", TREE)?;
+                self.bind(&sources.code, "code", TREE)
+            }
+            StartStep::BindControlGroups => {
+                self.directory("cgroup")?;
+                let trees = sources.control_groups.trees.iter().enumerate();
+                for (number, tree) in trees {
+                    self.bind(&tree.path, &format!("cgroup/{number}"), NOTHING_SPECIAL)?;
+                }
+                Ok(())
+            }
+            StartStep::MountProc => {
+                let proc = mount::new_filesystem(c"proc", &[], NOTHING_SPECIAL)?;
+                self.attach(proc, "proc")
+            }
+            StartStep::MakeDevices => self.devices(),
+            StartStep::Pivot => {
+                self.directory(CELL_ROOT.trim_start_matches('/'))?;
+                let root = self.root()?;
+                mount::set_attributes(
+                    root,
+                    Attributes { read_only: true, ..NOTHING_SPECIAL },
+                )?;
+                mount::pivot_into(root)
+            }
+            StartStep::RememberNamespaces => {
+                let directory = |path: &str| {
+                    open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+                };
+                let file = |path: &str| open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
+                let mut trees = sources.control_groups.trees.clone();
+                for (number, tree) in trees.iter_mut().enumerate() {
+                    tree.path = Path::new("/cgroup").join(number.to_string());
+                }
+                self.stage = Some(Stage {
+                    images: directory("/images")?,
+                    code: directory("/code")?,
+                    devices: directory("/dev")?,
+                    own_mounts: file("/proc/self/ns/mnt")?,
+                    own_network: file("/proc/self/ns/net")?,
+                    trees,
+                });
+                Ok(())
+            }
+        }
+    }
+
+    fn root(&self) -> nix::Result<std::os::fd::BorrowedFd<'_>> {
+        self.root.as_ref().map(AsFd::as_fd).ok_or(Errno::ENOTRECOVERABLE)
+    }
+
+    fn new_root(&mut self, mount_point: &Path) -> nix::Result<()> {
+        // A dozen directories; the size is a guard against our own mistakes.
+        let options = [(c"size", c"256k"), (c"nr_inodes", c"64"), (c"mode", c"755")];
+        let root = mount::new_filesystem(c"tmpfs", &options, NOTHING_SPECIAL)?;
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let over = open(mount_point, flags, Mode::empty())?;
+        mount::attach(root.as_fd(), over.as_fd())?;
+        self.root = Some(root);
+        Ok(())
+    }
+
+    fn directory(&self, name: &str) -> nix::Result<OwnedFd> {
+        mkdirat(self.root()?, name, Mode::from_bits_truncate(0o755))?;
+        mount::open_beneath(self.root()?, Path::new(name))
+    }
+
+    fn attach(&self, tree: OwnedFd, name: &str) -> nix::Result<()> {
+        let target = self.directory(name)?;
+        mount::attach(tree.as_fd(), target.as_fd())
+    }
+
+    fn bind(&self, source: &Path, name: &str, attributes: Attributes) -> nix::Result<()> {
+        // The operator's own paths, of this machine: links in them are his.
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let source = open(source, flags, Mode::empty())?;
+        let tree = mount::clone_tree(source.as_fd())?;
+        mount::set_attributes(tree.as_fd(), attributes)?;
+        self.attach(tree, name)
+    }
+
+    fn devices(&self) -> nix::Result<()> {
+        let options = [(c"size", c"64k"), (c"nr_inodes", c"32"), (c"mode", c"755")];
+        let writable = Attributes { read_only: false, ..DEVICES };
+        let dev = mount::new_filesystem(c"tmpfs", &options, writable)?;
+        let before = umask(Mode::empty());
+        let made = NODES.iter().try_for_each(|(name, major, minor)| {
+            let mode = Mode::from_bits_truncate(0o666);
+            mknodat(&dev, *name, SFlag::S_IFCHR, mode, makedev(*major, *minor))
+        });
+        umask(before);
+        made?;
+        LINKS.iter().try_for_each(|(name, to)| symlinkat(*to, &dev, *name))?;
+        mount::set_attributes(dev.as_fd(), DEVICES)?;
+        self.attach(dev, "dev")
+    }
+}
+
+/// Checks that a descriptor is the null device, not something that took its name.
+pub(super) fn is_null_device(file: &File) -> nix::Result<bool> {
+    let stat = nix::sys::stat::fstat(file)?;
+    let character = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR;
+    Ok(character && stat.st_rdev == makedev(1, 3))
+}

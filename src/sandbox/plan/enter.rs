@@ -1,0 +1,242 @@
+//! The steps of the cell's first process: from a clone of the maker to the runner.
+//!
+//! It starts with every capability in its own user namespace and none outside, in the spawner's mount
+//! table, and ends with none at all. The order is what took experiments to find; each place where
+//! another order fails says so.
+
+use nix::sys::resource::Resource;
+
+use super::{Describe, Spec, TMP_MIB, tmp_options};
+use crate::seccomp::Policy;
+
+/// One thing the cell's first process does to itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EnterStep {
+    /// Write `0` into each door the spawner opened.
+    JoinControlGroups,
+    /// The joined groups become the roots of what it can see.
+    NewCgroupNamespace,
+    /// First candidate when the host runs out of memory.
+    OutOfMemoryFirst,
+    /// No supplementary groups.
+    DropGroups,
+    /// The one id that exists inside.
+    BecomeUser {
+        /// Its number inside.
+        id: u32,
+    },
+    /// A limit of its own user namespace, below `/proc/sys/user`.
+    UserLimit {
+        /// File name.
+        name: &'static str,
+        /// What is written.
+        value: u64,
+    },
+    /// `setrlimit`.
+    ResourceLimit {
+        /// Which.
+        resource: Resource,
+        /// What applies.
+        soft: u64,
+        /// What it may be raised to.
+        hard: u64,
+    },
+    /// `lo` up.
+    LoopbackUp,
+    /// `sethostname`.
+    Hostname {
+        /// To what.
+        name: String,
+    },
+    /// Mounts of the spawner's table stay the spawner's.
+    PrivateMounts,
+    /// The image becomes the root to be.
+    MountImage,
+    /// Device nodes.
+    MountDevices,
+    /// A tmpfs of its own.
+    MountTmp {
+        /// MiB; an inode for every 16 KiB of it.
+        mib: u32,
+    },
+    /// Its own pid namespace's, and only processes.
+    MountProc,
+    /// Enter the new root, let go of the old.
+    Pivot,
+    /// The working directory has a path, so it is inside.
+    CheckDirectory,
+    /// Standard streams lead nowhere.
+    NullStreams,
+    /// A keyring of its own.
+    NewKeyring,
+    /// No terminal, no process group of ours.
+    NewSession,
+    /// Mode of new files.
+    Umask {
+        /// Bits that new files lack.
+        mask: u32,
+    },
+    /// Every signal at its default, none blocked.
+    ResetSignals,
+    /// Nothing can be gained by executing anything.
+    EmptyBoundingSet,
+    /// Uid 0 means nothing, for ever.
+    LockSecurebits,
+    /// Ambient, inheritable, effective and permitted.
+    EmptyCapabilities,
+    /// Set-user-id and file capabilities are void.
+    NoNewPrivileges,
+    /// Everything but the runner's socket is closed.
+    CloseDescriptors,
+    /// The allowlist.
+    LoadFilter,
+    /// The runner takes over.
+    Execute,
+}
+
+pub(super) fn enter(spec: &Spec) -> Vec<EnterStep> {
+    let budget = &spec.budget;
+    let limit = |resource, soft, hard| EnterStep::ResourceLimit { resource, soft, hard };
+    let same = |resource, value| limit(resource, value, value);
+    let user = |name, value| EnterStep::UserLimit { name, value };
+    vec![
+        // The score file belongs to the id it was born with until its credentials change.
+        EnterStep::OutOfMemoryFirst,
+        // Before the namespace: groups joined after it would show as `/../c7`.
+        EnterStep::JoinControlGroups,
+        EnterStep::NewCgroupNamespace,
+        EnterStep::DropGroups,
+        EnterStep::BecomeUser { id: spec.inside_id },
+        // From inside: whoever writes these changes his own namespace's, and the host's from outside.
+        user("max_user_namespaces", 0),
+        user("max_inotify_instances", budget.inotify_instances),
+        user("max_inotify_watches", budget.inotify_watches),
+        // AWS's limit of descriptors.
+        same(Resource::RLIMIT_NOFILE, 1024),
+        // The real bound is pids.max; this one is for tools that ask.
+        same(Resource::RLIMIT_NPROC, 4096),
+        // 1, not 0: the kernel starts a piped core handler, as root on the host, unless it is 1.
+        same(Resource::RLIMIT_CORE, 1),
+        same(Resource::RLIMIT_MEMLOCK, 64 * 1024),
+        limit(Resource::RLIMIT_STACK, 8 * 1024 * 1024, nix::libc::RLIM_INFINITY),
+        same(Resource::RLIMIT_MSGQUEUE, 0),
+        same(Resource::RLIMIT_RTPRIO, 0),
+        same(Resource::RLIMIT_NICE, 0),
+        same(Resource::RLIMIT_SIGPENDING, budget.pending_signals),
+        EnterStep::LoopbackUp,
+        EnterStep::Hostname { name: spec.hostname.clone() },
+        EnterStep::PrivateMounts,
+        EnterStep::MountImage,
+        EnterStep::MountDevices,
+        EnterStep::MountTmp { mib: TMP_MIB },
+        // While the spawner's complete proc is still visible: without it this is refused.
+        EnterStep::MountProc,
+        EnterStep::Pivot,
+        EnterStep::CheckDirectory,
+        EnterStep::NullStreams,
+        EnterStep::NewKeyring,
+        EnterStep::NewSession,
+        EnterStep::Umask { mask: 0o022 },
+        EnterStep::ResetSignals,
+        // Entering the user namespace filled the bounding set again; emptying it needs SETPCAP.
+        EnterStep::EmptyBoundingSet,
+        EnterStep::LockSecurebits,
+        EnterStep::EmptyCapabilities,
+        EnterStep::NoNewPrivileges,
+        EnterStep::CloseDescriptors,
+        EnterStep::LoadFilter,
+        EnterStep::Execute,
+    ]
+}
+
+// === impl EnterStep ===
+
+impl EnterStep {
+    /// The policy [`EnterStep::LoadFilter`] loads.
+    pub fn policy() -> Policy {
+        Policy::complete()
+    }
+}
+
+impl Describe for EnterStep {
+    fn what(&self) -> String {
+        let fixed = match self {
+            Self::UserLimit { name, value } => return format!("write user.{name} = {value}"),
+            Self::ResourceLimit { resource, soft, hard } => {
+                return format!("setrlimit {resource:?} {} / {}", bound(*soft), bound(*hard));
+            }
+            Self::BecomeUser { id } => return format!("setresgid, setresuid {id}"),
+            Self::Hostname { name } => return format!("sethostname {name}"),
+            Self::MountTmp { mib } => {
+                let (size, inodes) = tmp_options(*mib);
+                return format!("mount /tmp: tmpfs, {size}, {inodes} inodes, nosuid, nodev");
+            }
+            Self::Umask { mask } => return format!("umask {mask:03o}"),
+            Self::JoinControlGroups => "join the cgroup leaves",
+            Self::NewCgroupNamespace => "unshare the cgroup namespace",
+            Self::OutOfMemoryFirst => "write oom_score_adj = 1000",
+            Self::DropGroups => "setgroups to none",
+            Self::LoopbackUp => "bring lo up",
+            Self::PrivateMounts => "mount / private, recursively",
+            Self::MountImage => "mount the image as root to be",
+            Self::MountDevices => "mount /dev",
+            Self::MountProc => "mount /proc: subset=pid, hidepid=ptraceable, read-only",
+            Self::Pivot => "pivot_root, detach the old root",
+            Self::CheckDirectory => "check that the working directory is /",
+            Self::NullStreams => "open /dev/null as 0, 1 and 2",
+            Self::NewKeyring => "join a new session keyring",
+            Self::NewSession => "setsid",
+            Self::ResetSignals => "reset signal actions and mask",
+            Self::EmptyBoundingSet => "empty the bounding set",
+            Self::LockSecurebits => "lock the securebits",
+            Self::EmptyCapabilities => "empty the other four capability sets",
+            Self::NoNewPrivileges => "set no_new_privs",
+            Self::CloseDescriptors => "keep 0, 1, 2 and the runner's socket at 3, close the rest",
+            Self::LoadFilter => "load the system-call filter",
+            Self::Execute => "execute the runner from its sealed memory file",
+        };
+        fixed.to_owned()
+    }
+
+    fn why(&self) -> &'static str {
+        match self {
+            Self::JoinControlGroups => "limits hold before anything else happens",
+            Self::NewCgroupNamespace => "it sees `/` and not where it is on the host",
+            Self::OutOfMemoryFirst => "the host's own processes come last",
+            Self::DropGroups => "no group of the host's comes along",
+            Self::BecomeUser { .. } => "no id inside is anybody outside",
+            Self::UserLimit { name: "max_user_namespaces", .. } => {
+                "no nested namespace, whatever the filter misses"
+            }
+            Self::UserLimit { .. } => "its share of what the host allows one user",
+            Self::ResourceLimit { resource: Resource::RLIMIT_CORE, .. } => {
+                "no core file, and no core handler of the host"
+            }
+            Self::ResourceLimit { .. } => "per process, on top of the leaf's limits",
+            Self::LoopbackUp => "without it connect fails although listen works",
+            Self::Hostname { .. } => "the host's name is not the function's business",
+            Self::PrivateMounts => "no mount of the cell reaches the spawner",
+            Self::MountImage => "read-only, shared with nothing privileged",
+            Self::MountDevices => "five nodes; no kvm, no vsock, no disk",
+            Self::MountTmp { .. } => "full means ENOSPC, never a memory kill",
+            Self::MountProc => "own processes only: no sysrq, keys, kallsyms, sys",
+            Self::Pivot => "nothing of the spawner's root is reachable by path",
+            Self::CheckDirectory => "a directory outside would have no path here",
+            Self::NullStreams => "no descriptor of the host's is inherited",
+            Self::NewKeyring => "keys of whoever started Hearth stay there",
+            Self::NewSession => "no terminal to type into",
+            Self::Umask { .. } => "what AWS has",
+            Self::ResetSignals => "ignored signals would survive execve",
+            Self::EmptyBoundingSet | Self::EmptyCapabilities => "none of 41, in none of five sets",
+            Self::LockSecurebits => "for ever, over execve",
+            Self::NoNewPrivileges => "also what lets a filter be loaded without privilege",
+            Self::CloseDescriptors => "a directory of the host's would defeat every wall above",
+            Self::LoadFilter => "nothing runs unfiltered, not even the runner",
+            Self::Execute => "sealed: not even root inside could change it",
+        }
+    }
+}
+
+fn bound(value: u64) -> String {
+    if value == nix::libc::RLIM_INFINITY { "unlimited".to_owned() } else { value.to_string() }
+}

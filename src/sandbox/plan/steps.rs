@@ -1,0 +1,293 @@
+//! The steps of everybody but the cell itself.
+
+use super::{
+    Describe, FIRST_CELL_ID, OWNER_ID, RUNTIME_API_BACKLOG, RUNTIME_API_PORT, Spec, TMP_MIB,
+};
+
+/// The spawner builds what every cell is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartStep {
+    /// Nothing mounted here shows outside, nor the other way round.
+    PrivateMounts,
+    /// A small file system that becomes the spawner's root.
+    NewRoot,
+    /// The images and the code, and nothing else of the host's files.
+    BindSources,
+    /// This instance's directory of each control group hierarchy.
+    BindControlGroups,
+    /// A complete `proc` of the spawner's own pid namespace.
+    MountProc,
+    /// The device nodes all cells share.
+    MakeDevices,
+    /// Enter the new root, let go of the host's.
+    Pivot,
+    /// Descriptors of the own namespaces.
+    RememberNamespaces,
+}
+
+/// The spawner makes what belongs to one cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PrepareStep {
+    /// Directories with limits in each hierarchy.
+    CreateLeaves,
+    /// The image, as a mount of its own.
+    CloneImage,
+    /// The device nodes, as a mount of their own.
+    CloneDevices,
+    /// A socket between the control plane and the runner.
+    ConnectRunner,
+}
+
+/// The maker bears the cell's first process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BearStep {
+    /// All namespaces but the cgroup namespace, at once.
+    Clone,
+    /// `gid_map`: one id.
+    MapGroup {
+        /// As the function sees it.
+        inside: u32,
+    },
+    /// `uid_map`: one id.
+    MapUser {
+        /// As the function sees it.
+        inside: u32,
+    },
+    /// The pidfd goes to the spawner.
+    HandBack,
+    /// The process may go on.
+    Release,
+}
+
+/// The spawner completes a cell whose runner runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FinishStep {
+    /// The Runtime API's address, inside.
+    OpenListener {
+        /// On 127.0.0.1.
+        port: u16,
+        /// Connections that may wait.
+        backlog: i32,
+    },
+    /// What its memory is used for.
+    OpenStatistics,
+}
+
+/// The spawner gives a cell to one function version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AssignStep {
+    /// The code, as a mount of its own.
+    CloneCode,
+    /// `/tmp` gets its size, and the code appears at `/var/task`.
+    MountCode {
+        /// Where.
+        at: &'static str,
+        /// A `/tmp` of this many MiB is there already.
+        usual_tmp_mib: u32,
+    },
+    /// Memory, pids, CPU weight.
+    SetLimits,
+}
+
+/// The spawner takes a cell down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndStep {
+    /// Everything in it, at once.
+    Kill,
+    /// Whoever entered it first, then its first process.
+    Reap,
+    /// What it used.
+    ReadUsage,
+    /// Its directories.
+    RemoveLeaves,
+}
+
+pub(super) fn start() -> Vec<StartStep> {
+    vec![
+        StartStep::PrivateMounts,
+        StartStep::NewRoot,
+        StartStep::BindSources,
+        StartStep::BindControlGroups,
+        StartStep::MountProc,
+        StartStep::MakeDevices,
+        StartStep::Pivot,
+        StartStep::RememberNamespaces,
+    ]
+}
+
+pub(super) fn prepare() -> Vec<PrepareStep> {
+    vec![
+        PrepareStep::CreateLeaves,
+        PrepareStep::CloneImage,
+        PrepareStep::CloneDevices,
+        PrepareStep::ConnectRunner,
+    ]
+}
+
+pub(super) fn bear(spec: &Spec) -> Vec<BearStep> {
+    vec![
+        BearStep::Clone,
+        BearStep::MapGroup { inside: spec.inside_id },
+        BearStep::MapUser { inside: spec.inside_id },
+        // Before it is released: the spawner then knows every process that can end.
+        BearStep::HandBack,
+        BearStep::Release,
+    ]
+}
+
+pub(super) fn finish() -> Vec<FinishStep> {
+    vec![
+        FinishStep::OpenListener { port: RUNTIME_API_PORT, backlog: RUNTIME_API_BACKLOG },
+        FinishStep::OpenStatistics,
+    ]
+}
+
+pub(super) fn assign() -> Vec<AssignStep> {
+    vec![
+        // A tree that is not attached yet vanishes by itself; code that is mounted could not be
+        // taken back if the limits failed.
+        AssignStep::CloneCode,
+        AssignStep::SetLimits,
+        AssignStep::MountCode { at: "/var/task", usual_tmp_mib: TMP_MIB },
+    ]
+}
+
+pub(super) fn end() -> Vec<EndStep> {
+    vec![EndStep::Kill, EndStep::Reap, EndStep::ReadUsage, EndStep::RemoveLeaves]
+}
+
+// === impl Describe ===
+
+impl Describe for StartStep {
+    fn what(&self) -> String {
+        match self {
+            Self::PrivateMounts => "mount / private, recursively",
+            Self::NewRoot => "mount a tmpfs as root to be",
+            Self::BindSources => "bind /images and /code, read-only, nosuid, nodev",
+            Self::BindControlGroups => "bind this instance's directory of each hierarchy",
+            Self::MountProc => "mount /proc, complete",
+            Self::MakeDevices => "mount /dev: null zero full random urandom, links; read-only",
+            Self::Pivot => "pivot_root, detach the old root",
+            Self::RememberNamespaces => "open own mount and network namespaces",
+        }
+        .to_owned()
+    }
+
+    fn why(&self) -> &'static str {
+        match self {
+            Self::PrivateMounts => "no mount of ours reaches the host",
+            Self::NewRoot => "a short mount table is copied fast, and holds nothing of the host",
+            Self::BindSources => "what cells are made from; the rest of the host is out of reach",
+            Self::BindControlGroups => "leaves of this instance, and of no other",
+            Self::MountProc => "a cell may mount its own proc only where a complete one is visible",
+            Self::MakeDevices => "made once: mknod is given up afterwards",
+            Self::Pivot => "the host's files are gone from this process and all it makes",
+            Self::RememberNamespaces => "the way back after stepping into a cell",
+        }
+    }
+}
+
+impl Describe for PrepareStep {
+    fn what(&self) -> String {
+        match self {
+            Self::CreateLeaves => "create cgroup leaves with limits of an empty cell",
+            Self::CloneImage => "clone the image tree, read-only, nosuid, nodev",
+            Self::CloneDevices => "clone /dev, read-only, nosuid, noexec",
+            Self::ConnectRunner => "connect the runner's socket",
+        }
+        .to_owned()
+    }
+
+    fn why(&self) -> &'static str {
+        match self {
+            Self::CreateLeaves => "no process of a cell ever runs without limits",
+            Self::CloneImage => "the cell gets the tree as a descriptor, never as a path",
+            Self::CloneDevices => "the cell's own view of five harmless nodes",
+            Self::ConnectRunner => "one message each way starts and reports a program",
+        }
+    }
+}
+
+impl Describe for BearStep {
+    fn what(&self) -> String {
+        match self {
+            Self::Clone => {
+                format!("clone into new user, pid, mnt, net, ipc, uts namespaces as id {OWNER_ID}")
+            }
+            Self::MapGroup { inside } => format!("write gid_map: {inside} <id> 1"),
+            Self::MapUser { inside } => format!("write uid_map: {inside} <id> 1"),
+            Self::HandBack => "send the pidfd to the spawner".to_owned(),
+            Self::Release => "release the process".to_owned(),
+        }
+    }
+
+    fn why(&self) -> &'static str {
+        const _: () = assert!(FIRST_CELL_ID > OWNER_ID);
+        match self {
+            Self::Clone => "its parent is the spawner; its owner an id that runs nothing else",
+            Self::MapGroup { .. } => "one group, unique among all living cells of the host",
+            Self::MapUser { .. } => "one user, unique among all living cells of the host",
+            Self::HandBack => "the spawner can end it before it has done anything",
+            Self::Release => "it waited for its identity",
+        }
+    }
+}
+
+impl Describe for FinishStep {
+    fn what(&self) -> String {
+        match self {
+            Self::OpenListener { port, .. } => {
+                format!("listen on 127.0.0.1:{port} inside, step back")
+            }
+            Self::OpenStatistics => "open its memory.stat".to_owned(),
+        }
+    }
+
+    fn why(&self) -> &'static str {
+        match self {
+            Self::OpenListener { .. } => "taken before the function could take it",
+            Self::OpenStatistics => "what the control plane looks at while it runs",
+        }
+    }
+}
+
+impl Describe for AssignStep {
+    fn what(&self) -> String {
+        match self {
+            Self::CloneCode => "clone the code tree, read-only, nosuid, nodev".to_owned(),
+            Self::MountCode { at, usual_tmp_mib } => {
+                format!("inside: resize /tmp unless {usual_tmp_mib} MiB, mount it at {at}; step back")
+            }
+            Self::SetLimits => "set memory, pids and CPU weight".to_owned(),
+        }
+    }
+
+    fn why(&self) -> &'static str {
+        match self {
+            Self::CloneCode => "by digest, from the store; no path crosses the socket",
+            Self::MountCode { .. } => "nothing of the function has run yet",
+            Self::SetLimits => "before the code: a cell whose limits fail gets none",
+        }
+    }
+}
+
+impl Describe for EndStep {
+    fn what(&self) -> String {
+        match self {
+            Self::Kill => "write cgroup.kill",
+            Self::Reap => "reap entered processes, then PID 1",
+            Self::ReadUsage => "read memory kills and peak",
+            Self::RemoveLeaves => "remove the leaves",
+        }
+        .to_owned()
+    }
+
+    fn why(&self) -> &'static str {
+        match self {
+            Self::Kill => "catches what forks, ignores signals or is frozen",
+            Self::Reap => "PID 1 cannot finish dying before those whose parent is outside",
+            Self::ReadUsage => "final only when nothing runs",
+            Self::RemoveLeaves => "only then is its id free for another cell",
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The order that the walls depend on, and that the plan can be read.
+
+use super::{Actor, AssignStep, EnterStep, Plan, Spec};
+use crate::budget::Budget;
+use crate::cgroup::Controller;
+
+fn plan() -> Plan {
+    let budget =
+        Budget { inotify_instances: 4, inotify_watches: 100, pending_signals: 50 };
+    Plan::new(&Spec::new(budget, &Controller::ALL))
+}
+
+fn position(plan: &Plan, matches: impl Fn(&EnterStep) -> bool) -> usize {
+    let mut found = plan.enter.iter().enumerate().filter(|(_, step)| matches(step));
+    let (at, _) = found.next().expect("the step is there");
+    assert!(found.next().is_none(), "the step is there once");
+    at
+}
+
+fn assert_order(plan: &Plan, steps: &[EnterStep]) {
+    let places: Vec<usize> = steps.iter().map(|s| position(plan, |other| other == s)).collect();
+    assert!(places.is_sorted(), "{steps:?} are at {places:?}");
+}
+
+#[test]
+fn limits_hold_before_the_process_does_anything_of_size() {
+    use EnterStep::{BecomeUser, JoinControlGroups, NewCgroupNamespace, Pivot};
+    assert_order(&plan(), &[JoinControlGroups, NewCgroupNamespace, BecomeUser { id: 1000 }, Pivot]);
+}
+
+#[test]
+fn proc_is_mounted_while_the_complete_one_is_visible() {
+    use EnterStep::{MountImage, MountProc, Pivot, PrivateMounts};
+    assert_order(&plan(), &[PrivateMounts, MountImage, MountProc, Pivot]);
+}
+
+#[test]
+fn user_limits_are_written_from_inside_and_before_the_old_proc_is_gone() {
+    let plan = plan();
+    let limit = EnterStep::UserLimit { name: "max_user_namespaces", value: 0 };
+    assert_order(&plan, &[EnterStep::BecomeUser { id: 1000 }, limit, EnterStep::Pivot]);
+}
+
+#[test]
+fn every_capability_is_gone_before_the_filter_and_the_filter_is_there_before_the_runner() {
+    use EnterStep::{
+        EmptyBoundingSet, EmptyCapabilities, Execute, LoadFilter, LockSecurebits, NoNewPrivileges,
+    };
+    let plan = plan();
+    assert_order(
+        &plan,
+        &[
+            EmptyBoundingSet,
+            LockSecurebits,
+            EmptyCapabilities,
+            NoNewPrivileges,
+            LoadFilter,
+            Execute,
+        ],
+    );
+    assert_eq!(plan.enter.last(), Some(&Execute));
+}
+
+#[test]
+fn descriptors_are_closed_before_the_runner_starts() {
+    assert_order(&plan(), &[EnterStep::CloseDescriptors, EnterStep::Execute]);
+}
+
+#[test]
+fn the_core_limit_is_one_and_cannot_be_changed() {
+    let plan = plan();
+    let core = nix::sys::resource::Resource::RLIMIT_CORE;
+    position(&plan, |step| {
+        matches!(step, EnterStep::ResourceLimit { resource, soft: 1, hard: 1 } if *resource == core)
+    });
+}
+
+#[test]
+fn a_cell_whose_limits_cannot_be_set_gets_no_code() {
+    let plan = plan();
+    let at = |wanted: fn(&AssignStep) -> bool| plan.assign.iter().position(wanted).unwrap();
+    assert!(
+        at(|step| matches!(step, AssignStep::SetLimits))
+            < at(|step| matches!(step, AssignStep::MountCode { .. }))
+    );
+}
+
+#[test]
+fn the_leaf_holds_the_functions_memory_and_its_tmp() {
+    let limits = Spec::leaf_limits(128, 1024, 64, 100);
+    assert_eq!(limits.memory_bytes, (128 + 1024) * 1024 * 1024);
+}
+
+#[test]
+fn every_step_prints_with_who_what_and_why() {
+    let lines = plan().lines();
+    assert!(lines.len() > 50);
+    for line in &lines {
+        assert!(!line.what.is_empty() && !line.why.is_empty());
+    }
+    let filter = lines.iter().find(|line| line.what == "load the system-call filter").unwrap();
+    assert_eq!((filter.phase, filter.actor), ("enter", Actor::Cell));
+    assert!(lines[0].to_string().starts_with("start    spawner  mount / private"));
+}
