@@ -15,10 +15,6 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use wire::runner::LINK_FD;
 
-/// Most descriptors taken from one datagram: one more than any message has, so that too many are
-/// seen and counted, not merely cut off.
-const MAX_DESCRIPTORS: usize = 3;
-
 /// Stack of the child between `clone` and `execve`, in units of 16 bytes: 64 KiB, several times what
 /// a dozen system calls need.
 const STACK: usize = 4096;
@@ -133,16 +129,12 @@ pub(crate) fn wait(
 
 /// Receives one datagram; none if the peer has closed.
 pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Option<Datagram>> {
-    /// Space for one SCM_RIGHTS message, aligned as its header must be.
+    /// Space for one SCM_RIGHTS message of four descriptors (the kernel closes what does not fit),
+    /// twice what any message has; aligned as its header must be.
     #[repr(align(8))]
-    struct Control([u8; 64]);
-    const _: () = {
-        let descriptors = (MAX_DESCRIPTORS * mem::size_of::<RawFd>()) as u32;
-        // SAFETY: CMSG_SPACE only computes.
-        assert!(unsafe { libc::CMSG_SPACE(descriptors) } as usize <= mem::size_of::<Control>());
-    };
+    struct Control([u8; 32]);
 
-    let mut control = Control([0; 64]);
+    let mut control = Control([0; 32]);
     let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     // SAFETY: all fields are integers and pointers, for which zeroes are a value.
     let mut message: libc::msghdr = unsafe { mem::zeroed() };

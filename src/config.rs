@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use images::RuntimePath;
 use model::{AccountId, Home, Region};
 use serde::Deserialize;
 
@@ -19,6 +20,9 @@ use crate::args::{HostOptions, Serve};
 const ROOT: &str = "/var/lib/hearth";
 /// Where machine-wide allocations are recorded; gone after a reboot, as what they describe is.
 const STATE: &str = "/run/hearth";
+
+/// What the process table and descriptors of one host bear; the spawner's own bound.
+const MOST_INSTANCES: u32 = 10_000;
 
 /// The configuration file.
 #[derive(Debug, Default, Deserialize)]
@@ -64,8 +68,8 @@ pub struct Config {
     pub home: Home,
     /// Last labels of the hosts of function URLs.
     pub domain: String,
-    /// Interpreters from elsewhere, by runtime identifier.
-    pub runtime_path: BTreeMap<String, PathBuf>,
+    /// Interpreters from elsewhere; of two for one identifier the later counts.
+    pub runtime_path: Vec<RuntimePath>,
     /// Runtime identifiers knowingly served by another.
     pub runtime_alias: BTreeMap<String, String>,
     /// Concurrent executions of the account (AWS's default is 1,000).
@@ -112,7 +116,10 @@ impl Config {
         let host = &args.host;
         let account = file.account.as_deref().map(AccountId::parse).transpose()?;
         let region = file.region.as_deref().map(Region::parse).transpose()?;
-        let mut runtime_path = file.runtime_path.unwrap_or_default();
+        let mut runtime_path = Vec::new();
+        for (id, path) in file.runtime_path.unwrap_or_default() {
+            runtime_path.push(format!("{id}={}", path.display()).parse()?);
+        }
         runtime_path.extend(runtime_paths(host)?);
         let mib = |given: Option<u64>, default: u64| given.unwrap_or(default) << 20;
         let config = Self {
@@ -160,8 +167,8 @@ impl Config {
                 );
             }
         }
-        if self.max_instances == 0 || self.max_instances > 60_000 {
-            bail!("max_instances is {}, it must be 1 to 60000", self.max_instances);
+        if !(1..=MOST_INSTANCES).contains(&self.max_instances) {
+            bail!("max_instances is {}, it must be 1 to {MOST_INSTANCES}", self.max_instances);
         }
         if self.ready_cells >= self.max_instances {
             bail!("ready_cells ({}) must be below max_instances", self.ready_cells);
@@ -170,19 +177,13 @@ impl Config {
     }
 }
 
-/// `--runtime-path ID=PATH`, taken apart.
+/// What `--runtime-path` names.
 ///
 /// # Errors
-/// If one has another form.
-pub fn runtime_paths(host: &HostOptions) -> Result<BTreeMap<String, PathBuf>> {
-    let pair = |text: &String| {
-        let (id, path) = text
-            .split_once('=')
-            .filter(|(id, path)| !id.is_empty() && path.starts_with('/'))
-            .with_context(|| format!("--runtime-path {text} is not RUNTIME=/ABSOLUTE/PATH"))?;
-        Ok((id.to_owned(), PathBuf::from(path)))
-    };
-    host.runtime_path.iter().map(pair).collect()
+/// If one is not `RUNTIME=/ABSOLUTE/PATH`.
+pub fn runtime_paths(host: &HostOptions) -> Result<Vec<RuntimePath>> {
+    let one = |text: &String| text.parse().with_context(|| format!("--runtime-path {text}"));
+    host.runtime_path.iter().map(one).collect()
 }
 
 /// `/var/lib/hearth`.

@@ -16,12 +16,15 @@ use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{Method, StatusCode};
+use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::args::FunctionOptions;
+use crate::args::{Deploy, Format, FunctionOptions};
 use crate::client::{Client, Refused};
+use crate::exit::Exit;
 use crate::project::{self, Language, Project};
+use crate::{output, verbs};
 
 const FUNCTIONS: &str = "/2015-03-31/functions";
 /// A role is part of AWS's API; Hearth does not act on it.
@@ -105,6 +108,42 @@ impl Package {
     fn sha256(&self) -> String {
         STANDARD.encode(Sha256::digest(&self.zip))
     }
+}
+
+/// `hearth deploy`.
+///
+/// # Errors
+/// A package that cannot be made, or what the daemon refuses.
+pub async fn run(args: &Deploy, format: Format) -> Result<Exit> {
+    let spinner = ProgressBar::new_spinner();
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    spinner.set_message(format!("packing {}", args.path.display()));
+    let package = Package::load(&args.path, &args.function)?;
+    let client = verbs::client(&args.remote)?;
+    spinner.set_message(format!("deploying {} ({} KiB)", package.name, package.zip.len() / 1024));
+    let change = deploy(&client, &package, &args.function).await?;
+    let url = match args.url {
+        true => Some(ensure_url(&client, &package.name).await?),
+        false => None,
+    };
+    spinner.finish_and_clear();
+    let done = match change {
+        Change::Created => "created",
+        Change::Updated => "updated",
+        Change::Unchanged => "unchanged",
+    };
+    match format {
+        Format::Json => output::json(&json!({
+            "FunctionName": package.name, "Change": done, "FunctionUrl": url,
+        }))?,
+        Format::Text => {
+            output::say(&format!("{} {done}", package.name));
+            if let Some(url) = url {
+                output::line(&url)?;
+            }
+        }
+    }
+    Ok(Exit::Done)
 }
 
 /// Creates or updates the function and waits until it can be called.

@@ -30,7 +30,7 @@ use crate::exit::Exit;
 use crate::output::say;
 use crate::project::{self, Language};
 use crate::verbs::{self, Lines};
-use crate::{config, serve};
+use crate::{config, doctor, serve};
 
 /// Changes come in bursts (an editor writes, renames, sets modes); this long a silence ends one.
 const SETTLE: Duration = Duration::from_millis(80);
@@ -144,13 +144,13 @@ async fn again(client: &Client, folder: &Path, package: &mut Package, args: &Dev
 fn check(folder: &Path, language: Option<Language>, args: &Dev) -> Result<Option<String>> {
     let Some(language) = language else { return Ok(None) };
     let elsewhere = config::runtime_paths(&args.host)?;
-    let (prefix, usual) = match language {
-        Language::Python => ("python", "/usr/bin/python3"),
-        Language::Node => ("nodejs", "/usr/bin/node"),
+    let (wanted, usual) = match language {
+        Language::Python => (images::Language::Python, "/usr/bin/python3"),
+        Language::Node => (images::Language::Node, "/usr/bin/node"),
         Language::Custom => return Ok(None),
     };
-    let given = elsewhere.iter().rev().find(|(id, _)| id.starts_with(prefix));
-    let interpreter = given.map_or_else(|| PathBuf::from(usual), |(_, path)| path.clone());
+    let given = elsewhere.iter().rev().find(|given| given.identifier.language == wanted);
+    let interpreter = given.map_or_else(|| PathBuf::from(usual), |given| given.path.clone());
     if !interpreter.exists() {
         // The daemon will say which runtimes it serves and how to add one.
         return Ok(None);
@@ -186,7 +186,7 @@ impl Daemon {
         }
         // `dev` says what is missing and goes on; `serve` is the one that refuses.
         let missing: Vec<String> = match host.allow_unenforced.is_empty() {
-            true => serve::unenforceable(),
+            true => doctor::waivable(),
             false => host.allow_unenforced.clone(),
         };
         if !missing.is_empty() {

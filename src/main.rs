@@ -1,2 +1,98 @@
 //! `hearth`: functions as a service on your own Linux server.
-fn main() {}
+//!
+//! The binary is thin: it reads the command line, and either becomes the daemon (`split`, then
+//! `serve`) or a client of one (`client`, and a verb). What it composes lives in the crates.
+
+mod args;
+mod client;
+mod config;
+mod deploy;
+mod dev;
+mod doctor;
+mod exit;
+mod output;
+mod project;
+mod serve;
+mod split;
+mod verbs;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{CommandFactory, Parser};
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Arguments, Command};
+use crate::exit::Exit;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    speak(arguments.verbose);
+    match run(&arguments) {
+        Ok(exit) => exit.into(),
+        // Whoever closed the pipe has read enough.
+        Err(err) if is_closed_pipe(&err) => Exit::Done.into(),
+        Err(err) => {
+            output::say(&format!("error: {err:#}"));
+            Exit::Failed.into()
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<Exit> {
+    let format = arguments.output;
+    match &arguments.command {
+        // Everything that needs root happens before the first thread exists.
+        Command::Serve(args) => serve::run(config::Config::new(args)?),
+        Command::Doctor(args) => doctor::run(args, format),
+        Command::Completions(args) => {
+            let mut command = Arguments::command();
+            clap_complete::generate(args.shell, &mut command, "hearth", &mut std::io::stdout());
+            Ok(Exit::Done)
+        }
+        Command::Dev(args) => client_runtime(dev::run(args)),
+        Command::Deploy(args) => client_runtime(deploy::run(args, format)),
+        Command::Invoke(args) => {
+            client_runtime(async { verbs::invoke(&verbs::client(&args.remote)?, args).await })
+        }
+        Command::Logs(args) => {
+            client_runtime(async { verbs::logs(&verbs::client(&args.remote)?, args, format).await })
+        }
+        Command::List(remote) => {
+            client_runtime(async { verbs::list(&verbs::client(remote)?, format).await })
+        }
+        Command::Describe(args) => client_runtime(async {
+            verbs::describe(&verbs::client(&args.remote)?, args, format).await
+        }),
+        Command::Delete(args) => {
+            client_runtime(async { verbs::delete(&verbs::client(&args.remote)?, args).await })
+        }
+        Command::Url(args) => {
+            client_runtime(async { verbs::url(&verbs::client(&args.remote)?, args, format).await })
+        }
+    }
+}
+
+/// A client makes a handful of requests; one thread is plenty.
+fn client_runtime(work: impl Future<Output = Result<Exit>>) -> Result<Exit> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+/// Log lines go to standard error; `RUST_LOG` wins over `-v`.
+fn speak(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+fn is_closed_pipe(err: &anyhow::Error) -> bool {
+    err.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|err| err.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}

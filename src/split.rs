@@ -18,12 +18,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use caps::CapSet;
 use command_fds::{CommandFdExt, FdMapping};
+use images::{Catalogue, HostImage};
 use nix::fcntl::{FcntlArg, Flock, FlockArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -31,6 +32,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::{Gid, Uid, User, chown, geteuid, setgroups, setresgid, setresuid};
 
 use crate::config::Config;
+use crate::output;
 
 /// The privileged program, built by `build.rs`.
 static SPAWNER: &[u8] = include_bytes!(env!("HEARTH_SPAWNER_PROGRAM"));
@@ -58,7 +60,7 @@ pub struct Split {
     /// The spawner's outer process.
     pub spawner: Child,
     /// Runtimes that are served.
-    pub images: images::Catalogue,
+    pub images: Catalogue,
     /// The ready file, opened while that was still possible.
     pub ready: Option<File>,
     /// Held as long as this daemon uses the data directory.
@@ -304,8 +306,24 @@ fn drop_root(uid: Uid, gid: Gid) -> Result<()> {
 }
 
 /// The host's interpreters as an image, copied if they have changed.
-fn host_image(config: &Config) -> Result<images::Catalogue> {
-    let _ = config;
-    let _: PathBuf = config.image_dir.clone();
-    todo_host_image(config)
+fn host_image(config: &Config) -> Result<Catalogue> {
+    /// The first start copies some hundred megabytes; people are told, logs are not flooded.
+    const STEP: u64 = 10;
+    let cache = images::Cache::open(&config.image_dir)
+        .with_context(|| format!("images cannot be kept in {}", config.image_dir.display()))?;
+    let host = HostImage::survey(&config.runtime_path)?;
+    let mut told = None;
+    let image = host.ensure(&cache, &mut |progress| {
+        let share = progress.bytes_done * 100 / progress.bytes.max(1) / STEP * STEP;
+        if told != Some(share) {
+            told = Some(share);
+            let mib = progress.bytes >> 20;
+            output::say(&format!("copying this server's interpreters: {share:3} % of {mib} MiB"));
+        }
+    })?;
+    for reason in &image.manifest.left_out {
+        tracing::debug!(%reason, "left out of the host image");
+    }
+    Catalogue::new([&image.manifest], &config.runtime_alias)
+        .context("runtime_alias in the configuration names a runtime that is not there")
 }

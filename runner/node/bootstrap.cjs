@@ -106,22 +106,25 @@ function synchronize(name, fd) {
 /** An error of AWS's client, `Runtime.<name>`. */
 function runtimeError(name, message) {
   const err = new Error(message);
-  err.name = `Runtime.${name}`;
+  const value = `Runtime.${name}`;
+  Object.defineProperty(err, 'name', { value, configurable: true, writable: true });
   // The name was not there yet when the stack was taken.
-  err.stack = err.stack.replace(/^Error/, err.name);
+  err.stack = err.stack.replace(/^Error/, value);
   return err;
 }
 
-/** The stack without this file's own frames, which say nothing about the function. */
+/** The stack down to the function's outermost frame: what called that says nothing about it. */
 function stackLines(stack) {
-  return stack.split('\n').filter((line) => !line.includes(__filename));
+  const lines = stack.split('\n');
+  const own = lines.findIndex((line) => /^ +at /.test(line) && line.includes(__filename));
+  return own < 0 ? lines : lines.slice(0, own);
 }
 
 /** The document the caller gets. */
 function errorDocument(err) {
   try {
-    const named = err && typeof err.name === 'string' && typeof err.message === 'string';
-    if (util.types.isNativeError(err) || (named && typeof err.stack === 'string')) {
+    const alike = [err?.name, err?.message, err?.stack].every((it) => it && typeof it === 'string');
+    if (util.types.isNativeError(err) || alike) {
       return { errorType: err.name, errorMessage: err.message, trace: stackLines(err.stack) };
     }
     return { errorType: typeof err, errorMessage: err.toString(), trace: [] };
@@ -280,3 +283,271 @@ async function loadHandler(name) {
   }
   return handler;
 }
+
+// === the link ===
+
+/** Frames on descriptor 3. */
+class Link {
+  /** Calls `receive` with every frame; the process ends with the link. */
+  constructor(receive) {
+    this.receive = receive;
+    this.gathered = null;
+    this.count = 0;
+    const buffer = Buffer.allocUnsafeSlow(CHUNK);
+    const end = () => process.exit(0);
+    const onread = {
+      buffer,
+      callback: (count) => {
+        this.take(buffer.subarray(0, count));
+        return true;
+      },
+    };
+    this.socket = new net.Socket({ fd: LINK, readable: true, writable: true, onread });
+    this.socket.on('end', end).on('error', end);
+    this.socket.resume();
+  }
+
+  /** Takes what was read: whole frames go to `receive`, a part of one is kept until the rest comes. */
+  take(bytes) {
+    while (bytes.length > 0) {
+      if (this.gathered === null) {
+        const length = bytes.length < HEADER ? HEADER : HEADER + bytes.readUInt32LE(0);
+        if (length - HEADER > MAX_INVOKE) {
+          throw new Error(`a frame of ${length} bytes is none of the protocol's`);
+        }
+        if (bytes.length >= length) {
+          // The receiver is done with the bytes when it returns: the buffer is read into again.
+          this.receive(bytes.subarray(0, length));
+          bytes = bytes.subarray(length);
+          continue;
+        }
+        this.gathered = Buffer.allocUnsafeSlow(length);
+        this.count = 0;
+      }
+      const taken = bytes.copy(this.gathered, this.count);
+      this.count += taken;
+      bytes = bytes.subarray(taken);
+      if (this.count < this.gathered.length) return;
+      const whole = this.gathered;
+      this.gathered = null;
+      if (whole.length === HEADER && whole.readUInt32LE(0) > 0) {
+        // Only a header had come in part: now its length is known.
+        bytes = Buffer.concat([whole, bytes]);
+      } else {
+        this.receive(whole);
+      }
+    }
+  }
+
+  /** Sends a frame; what the socket does not take at once follows by the event loop. */
+  send(kind, body) {
+    const frame = frameOf(kind, body);
+    let done = 0;
+    try {
+      done = fs.writeSync(LINK, frame);
+    } catch (err) {
+      if (err.code === 'EPIPE') process.exit(0);
+      if (err.code !== 'EAGAIN') throw err;
+    }
+    if (done < frame.length) this.socket.write(frame.subarray(done));
+  }
+}
+
+function frameOf(kind, body) {
+  const text = typeof body === 'string';
+  const length = text ? Buffer.byteLength(body) : body.length;
+  const frame = Buffer.allocUnsafe(HEADER + length);
+  frame.writeUInt32LE(length, 0);
+  frame.writeUInt32LE(kind, 4);
+  if (text) frame.write(body, HEADER);
+  else body.copy(frame, HEADER);
+  return frame;
+}
+
+/** The parts of an Invoke frame. */
+function parse(frame) {
+  if (frame[4] !== INVOKE) throw new Error(`a frame of kind ${frame[4]} is none of the protocol's`);
+  let at = HEADER + 8;
+  const text = () => {
+    const start = at + 4;
+    at = start + frame.readUInt32LE(at);
+    return frame.toString('utf8', start, at);
+  };
+  return {
+    deadline: frame.readUInt32LE(HEADER) + frame.readUInt32LE(HEADER + 4) * 2 ** 32,
+    requestId: text(),
+    arn: text(),
+    traceId: text(),
+    clientContext: text(),
+    identity: text(),
+    payload: frame.toString('utf8', at),
+  };
+}
+
+// === the life of an instance ===
+
+let link = null;
+let handler = null;
+// The event being served; none before the first and between two.
+let current = null;
+// What to do when the event loop has nothing left but the link.
+let onEmptyLoop = () => process.exit(EXIT_UNSETTLED);
+
+/** One event and the many ways to answer it, of which the first one counts. */
+class Invocation {
+  settled = false;
+  answered = false;
+  waitsForEmptyEventLoop = true;
+
+  /** Sends the answer, and lets the link count again as something to wait for. */
+  answer(kind, body) {
+    if (this.answered) {
+      console.error('The invocation has already been answered; this answer is ignored.');
+      return;
+    }
+    this.answered = true;
+    current = null;
+    onEmptyLoop = () => {};
+    link.socket.ref();
+    link.send(kind, body);
+  }
+
+  respond(result) {
+    let text;
+    try {
+      text = JSON.stringify(result) ?? 'null';
+    } catch {
+      throw new Error('Unable to stringify response body');
+    }
+    const size = Buffer.byteLength(text);
+    if (size <= MAX_RESPONSE) return this.answer(RESPONSE, text);
+    const body = Buffer.alloc(8);
+    body.writeBigUInt64LE(BigInt(size));
+    this.answer(OVERSIZE, body);
+  }
+
+  reject(err) {
+    logError('Invoke Error', err);
+    this.answer(FAILED, encodeError(err));
+  }
+
+  /** Makes a function of the handler's do nothing once one of them was called without failing. */
+  once(answer) {
+    return (...args) => {
+      if (this.settled) return;
+      answer(...args);
+      this.settled = true;
+    };
+  }
+
+  callback = this.once((err, result) => {
+    onEmptyLoop = () => {};
+    if (err !== undefined && err !== null) this.reject(err);
+    else if (!this.waitsForEmptyEventLoop) this.respond(result);
+    else onEmptyLoop = () => setImmediate(() => this.respond(result));
+  });
+
+  done = this.once((err, result) => {
+    onEmptyLoop = () => {};
+    if (err !== undefined && err !== null) this.reject(err);
+    else this.respond(result);
+  });
+
+  succeed = (result) => this.done(null, result);
+
+  fail = (err) => this.done(err ?? 'handled');
+
+  /** What the handler is given beside its event. */
+  context(parts) {
+    const invocation = this;
+    const { env } = process;
+    return {
+      get callbackWaitsForEmptyEventLoop() {
+        return invocation.waitsForEmptyEventLoop;
+      },
+      set callbackWaitsForEmptyEventLoop(value) {
+        invocation.waitsForEmptyEventLoop = value;
+      },
+      succeed: this.succeed,
+      fail: this.fail,
+      done: this.done,
+      functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
+      functionName: env.AWS_LAMBDA_FUNCTION_NAME,
+      memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
+      logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
+      logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
+      clientContext: document(parts.clientContext, 'ClientContext'),
+      identity: document(parts.identity, 'CognitoIdentity'),
+      invokedFunctionArn: parts.arn,
+      awsRequestId: parts.requestId,
+      getRemainingTimeInMillis: () => parts.deadline - Date.now(),
+    };
+  }
+}
+
+/** What came beside the event as JSON. */
+function document(text, name) {
+  if (text === '') return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (err) {
+    throw new Error(`Cannot parse ${name} as json: ${err}`);
+  }
+}
+
+/** Serves one event. */
+function serve(frame) {
+  const parts = parse(frame);
+  const invocation = new Invocation();
+  current = invocation;
+  globalThis[REQUEST_ID] = parts.requestId;
+  if (parts.traceId !== '') process.env[TRACE_ID] = parts.traceId;
+  else delete process.env[TRACE_ID];
+  // From here on only the function's own doings keep the event loop going.
+  link.socket.unref();
+  onEmptyLoop = () => {
+    // Neither answered nor anything left that could: AWS answers for the handler.
+    invocation.settled = true;
+    invocation.respond(null);
+  };
+  try {
+    const context = invocation.context(parts);
+    const result = handler(JSON.parse(parts.payload), context, invocation.callback);
+    if (typeof result?.then === 'function') {
+      result.then(invocation.succeed, invocation.fail).catch(invocation.fail);
+    }
+  } catch (err) {
+    invocation.callback(err);
+  }
+}
+
+/** Reports what nobody caught, and ends the process. */
+function crash(what, err, status) {
+  logError(what, err);
+  const kind = handler === null ? INIT_FAILED : FAILED;
+  // Between two events nobody waits for a frame: the exit status says it all.
+  if (kind === INIT_FAILED || current !== null) writeAll(LINK, frameOf(kind, encodeError(err)));
+  process.exit(status);
+}
+
+async function main() {
+  synchronize('stdout', 1);
+  synchronize('stderr', 2);
+  patchConsole();
+  process.on('uncaughtException', (err) => crash('Uncaught Exception', err, EXIT_EXCEPTION));
+  process.on('unhandledRejection', (reason, promise) => {
+    const err = runtimeError('UnhandledPromiseRejection', String(reason));
+    crash('Unhandled Promise Rejection', Object.assign(err, { reason, promise }), EXIT_REJECTION);
+  });
+  process.on('beforeExit', () => onEmptyLoop());
+  try {
+    handler = await loadHandler(process.env._HANDLER ?? '');
+  } catch (err) {
+    crash('Uncaught Exception', err, EXIT_EXCEPTION);
+  }
+  onEmptyLoop = () => {};
+  link = new Link(serve);
+  link.send(READY, '');
+}
+
+main();

@@ -52,6 +52,8 @@ FUNCTION_NAME, FUNCTION_VERSION, MEMORY_SIZE, LOG_GROUP_NAME, LOG_STREAM_NAME = 
         "LOG_STREAM_NAME",
     )
 )
+JSON_LOGS = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
+LOG_TIME = "%Y-%m-%dT%H:%M:%S"
 TRACE_ID = "_X_AMZN_TRACE_ID"
 VERSION = "python%d.%d" % sys.version_info[:2]
 
@@ -167,7 +169,8 @@ def load_json(text):
         value, end = scan(text, 0)
         if end == len(text):
             return value
-    except StopIteration:
+    except Exception:
+        # Not even a reliable reason: for some the scanner looks to a package that is not imported.
         pass
     # White space around it, or no JSON at all: rare enough for the package, which says what is wrong
     # in the words people know.
@@ -394,17 +397,15 @@ def stack_of(err):
             frames.append((code.co_filename, place.tb_lineno, code.co_name))
         place = place.tb_next
     entries, files, previous, repeated = [], {}, None, 0
-    for frame in frames + [None]:
+    for frame in [*frames, None]:
         if frame == previous:
             repeated += 1
-            if repeated >= 3:
-                continue
         else:
-            if repeated >= 3:
-                times = repeated - 2
-                entries.append("  [Previous line repeated %d more time%s]\n" % (times, "s"[: times > 1]))
+            if repeated > 2:
+                more = "%d more time%s" % (repeated - 2, "" if repeated == 3 else "s")
+                entries.append("  [Previous line repeated %s]\n" % more)
             previous, repeated = frame, 0
-        if frame:
+        if frame and repeated < 3:
             entry = '  File "%s", line %s, in %s\n' % frame
             line = source_line(*frame[:2], files)
             entries.append(entry + "    %s\n" % line if line else entry)
@@ -413,34 +414,51 @@ def stack_of(err):
 
 def report(kind, message, stack):
     """An error document for the caller, after the same has gone to the log."""
-    lines = ["[ERROR] " + ": ".join(part for part in (kind, message) if part)]
-    lines.append("Traceback (most recent call last):")
-    for entry in stack:
-        for line in entry.splitlines():
-            text = line.lstrip(" ")
-            # Not indented by spaces, so that no log viewer folds them; as AWS does.
-            lines.append("\u00a0" * (len(line) - len(text)) + text)
+    error = {
+        "errorMessage": printable(message),
+        "errorType": printable(kind),
+        "requestId": request_id,
+        "stackTrace": [printable(entry) for entry in stack],
+    }
     try:
-        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.write(error_record(error) + "\n")
     except Exception:
         # The function closed or replaced its output: the caller is told all the same.
         pass
     limit = MAX_ERROR
     while True:
-        error = {
-            "errorMessage": message,
-            "errorType": kind,
-            "requestId": request_id,
-            "stackTrace": stack,
-        }
         body = encode(error)
         if len(body) <= MAX_ERROR:
             return body
-        # Escapes make a character up to twelve bytes: cut and see, ends of the stack first to stay.
+        # Escapes make a character up to twelve bytes: cut and see, both ends of the stack last.
         limit //= 4
-        message = message[:limit]
-        kept = min(len(stack), max(limit // 2048, 2))
-        stack = [entry[:1024] for entry in stack[: kept - kept // 2] + stack[len(stack) - kept // 2 :]]
+        stack, kept = error["stackTrace"], max(limit // 2048, 1)
+        if len(stack) > 2 * kept:
+            stack = stack[:kept] + stack[-kept:]
+        error["errorMessage"] = error["errorMessage"][:limit]
+        error["errorType"] = error["errorType"][:limit]
+        error["stackTrace"] = [entry[:1024] for entry in stack]
+
+
+def printable(text):
+    """Text that has UTF-8: halves of surrogate pairs, as in odd file names, are spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def error_record(error):
+    """What the log says about an error document."""
+    if JSON_LOGS:
+        now = time.strftime(LOG_TIME, time.gmtime())
+        return encode({"timestamp": now + "Z", "level": "ERROR", **error}).decode()
+    parts = (error["errorType"], error["errorMessage"])
+    lines = ["[ERROR] " + ": ".join(part for part in parts if part)]
+    lines.append("Traceback (most recent call last):")
+    for entry in error["stackTrace"]:
+        for line in entry.splitlines():
+            text = line.lstrip(" ")
+            # Not indented by spaces, so that no log viewer folds them; as AWS does.
+            lines.append("\u00a0" * (len(line) - len(text)) + text)
+    return "\n".join(lines)
 
 
 def flush():
@@ -461,7 +479,9 @@ def set_up_logging(logging):
 
     class LambdaLoggerHandler(logging.Handler):
         def emit(self, record):
-            sys.stdout.write(self.format(record))
+            text = self.format(record)
+            # A stack is appended to the format's own end of line, and has none itself.
+            sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
     class LambdaLoggerFilter(logging.Filter):
         def filter(self, record):
@@ -472,7 +492,7 @@ def set_up_logging(logging):
         def format(self, record):
             level = min(50, max(0, record.levelno)) // 10 * 10
             known = {
-                "timestamp": self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ"),
+                "timestamp": self.formatTime(record, LOG_TIME + "Z"),
                 "level": logging.getLevelName(level),
                 "message": record.msg
                 if isinstance(record.msg, dict) and not record.args
@@ -495,11 +515,11 @@ def set_up_logging(logging):
     standard = set(logging.makeLogRecord({}).__dict__) | {"aws_request_id", "message", "asctime"}
     logging.Formatter.converter = time.gmtime
     handler = LambdaLoggerHandler()
-    if os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON":
+    if JSON_LOGS:
         handler.setFormatter(JsonFormatter())
     else:
         form = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n"
-        handler.setFormatter(logging.Formatter(form, "%Y-%m-%dT%H:%M:%S"))
+        handler.setFormatter(logging.Formatter(form, LOG_TIME))
     handler.addFilter(LambdaLoggerFilter())
     root = logging.getLogger()
     root.addHandler(handler)

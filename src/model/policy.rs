@@ -40,5 +40,6 @@ impl Statement {
             && self.source_arn.is_none()
             && self.source_account.is_none()
             && self.principal_org_id.is_none()
+            && self.event_source_token.is_none()
     }
 }

@@ -1,7 +1,8 @@
 //! The environment a function's process is started with.
 //!
-//! Exactly the variables AWS sets, then nothing of the host's. A user's variable never replaces one
-//! of ours, whatever let it through.
+//! Exactly the variables AWS sets, and nothing of the host's. The reserved ones are ours whatever let
+//! a user's through; the others (`LANG`, `PATH`, `PYTHONPATH`, …) are defaults that a user's variable
+//! of the same name replaces, as on AWS.
 //!
 //! Deliberately absent are credentials (`AWS_ACCESS_KEY_ID` and its companions): there is no role a
 //! function could act as yet, and an SDK that finds none says so in its first line, whereas keys made
@@ -9,6 +10,7 @@
 //! invocation, so the runtime sets it from each event.
 
 use images::manifest::Kind;
+use model::environment::RESERVED;
 use model::{Home, Runnable};
 
 /// Where a custom runtime finds the Runtime API; the listener lives in the sandbox's own network
@@ -57,19 +59,15 @@ pub(crate) fn build(home: &Home, function: &Runnable, kind: Kind, stream: &str) 
     if kind != Kind::Custom {
         ours.push(("AWS_EXECUTION_ENV", format!("AWS_Lambda_{}", function.runtime)));
     }
-    let users = function
+    let users: Vec<&(String, String)> = function
         .environment
         .iter()
-        .filter(|(name, _)| is_theirs(name, &ours))
-        .map(|(name, value)| (name.as_str(), value.as_str()));
+        .filter(|(name, _)| !RESERVED.contains(&name.as_str()))
+        .collect();
+    ours.retain(|(name, _)| !users.iter().any(|(theirs, _)| theirs == name));
     let ours = ours.iter().map(|(name, value)| (*name, value.as_str()));
+    let users = users.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     ours.chain(users).map(|(name, value)| format!("{name}={value}").into_bytes()).collect()
-}
-
-/// Whether a user's variable is passed on. AWS lets users replace the ones that only steer where an
-/// interpreter looks, and the API has refused the reserved ones already; here the reserved win.
-fn is_theirs(name: &str, ours: &[(&str, String)]) -> bool {
-    !ours.iter().any(|(own, _)| *own == name)
 }
 
 /// Where Node looks for modules beside the package; layers put theirs under `/opt/nodejs`.

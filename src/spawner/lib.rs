@@ -1,1 +1,35 @@
 //! The privileged program: receive, check, act, reply.
+//!
+//! ```text
+//!   hearth (control plane, no privilege)
+//!      │  SEQPACKET on descriptor 3, the messages of `wire::spawner`
+//!      │
+//!   outer      takes a slot of the machine, sweeps, waits, cleans up            host's pid namespace
+//!      └─ spawner proper: PID 1 of Hearth's pid namespace, own root, no network
+//!           ├─ maker: bears cells; capabilities only in the nursery user namespace
+//!           ├─ cell: PID 1 is the runner
+//!           └─ cell …
+//! ```
+//!
+//! If the control plane goes, the spawner proper reads the end of its socket and exits; if the
+//! spawner proper goes, the kernel ends everything beneath it; if the outer process goes, the spawner
+//! proper is killed with it. Nobody has to be told.
+//!
+//! No tokio, no HTTP, no JSON: one thread, one `epoll`, and a closed set of operations.
+
+mod arguments;
+mod cells;
+mod control;
+mod exit;
+mod inner;
+mod library;
+mod log;
+mod maker;
+mod order;
+mod outer;
+mod service;
+mod slot;
+
+pub use arguments::{Arguments, ArgumentsError};
+pub use exit::Exit;
+pub use outer::run;

@@ -22,7 +22,7 @@
 //! The peer runs a stranger's code and may write anything at any time: [`Header::parse`] decides from
 //! eight bytes whether a frame may be read at all, before anything is allocated for it.
 
-use crate::codec::{DecodeError, Reader, Writer};
+use crate::codec::{DecodeError, Reader};
 
 /// Bytes of a header.
 pub const HEADER: usize = 8;
@@ -154,21 +154,32 @@ impl<'a> Invoke<'a> {
     /// Header and metadata, to be followed on the link by [`Invoke::payload`] itself, so that a
     /// large event is never copied.
     pub fn encode_head(&self) -> Vec<u8> {
-        let mut out = Writer::default();
-        out.raw(&[0; HEADER]).u64(self.deadline_ms);
-        for text in [
+        let mut out = Vec::new();
+        self.encode_head_into(&mut out);
+        out
+    }
+
+    /// The same into a buffer that is kept for it; `out` must be empty.
+    ///
+    /// # Panics
+    /// If a string is 4 GiB or longer; every caller's own limit is far below.
+    pub fn encode_head_into(&self, out: &mut Vec<u8>) {
+        let texts = [
             self.request_id,
             self.invoked_arn,
             self.trace_id,
             self.client_context,
             self.cognito_identity,
-        ] {
-            out.bytes(text.as_bytes());
+        ];
+        out.extend_from_slice(&[0; HEADER]);
+        out.extend_from_slice(&self.deadline_ms.to_le_bytes());
+        for text in texts {
+            let length = u32::try_from(text.len()).expect("a field is shorter than 4 GiB");
+            out.extend_from_slice(&length.to_le_bytes());
+            out.extend_from_slice(text.as_bytes());
         }
-        let mut out = out.done();
         let length = out.len() - HEADER + self.payload.len();
         out[..HEADER].copy_from_slice(&Header { kind: Kind::Invoke, length }.encode());
-        out
     }
 
     /// Reads a body.

@@ -88,7 +88,12 @@ impl Kind {
         let answer = self.folder.path().join("answer");
         let invoke = || {
             let said = call(&[
-                "invoke", "--function-name", name, "--payload", r#"{"name":"Ada"}"#, path(&answer),
+                "invoke",
+                "--function-name",
+                name,
+                "--payload",
+                r#"{"name":"Ada"}"#,
+                path(&answer),
             ]);
             assert_eq!(said["StatusCode"], 200, "{said}");
             assert_eq!(said.get("FunctionError"), None, "{said}");
@@ -96,9 +101,21 @@ impl Kind {
         };
 
         let created = call(&[
-            "create-function", "--function-name", name, "--runtime", &self.runtime, "--handler",
-            self.handler, "--role", "arn:aws:iam::000000000000:role/any", "--zip-file", &first,
-            "--timeout", "20", "--environment", "Variables={COLOUR=green}",
+            "create-function",
+            "--function-name",
+            name,
+            "--runtime",
+            &self.runtime,
+            "--handler",
+            self.handler,
+            "--role",
+            "arn:aws:iam::000000000000:role/any",
+            "--zip-file",
+            &first,
+            "--timeout",
+            "20",
+            "--environment",
+            "Variables={COLOUR=green}",
         ]);
         assert_eq!(created["State"], "Pending", "{created}");
         call(&["wait", "function-active-v2", "--function-name", name]);
@@ -200,7 +217,8 @@ fn a_program_on_the_lambda_runtime_crate_is_updated_and_published() {
     let daemon = shared();
     let function = deploy_rust(&daemon);
     let publish = || {
-        daemon.api("POST", &function.path("versions"), &json!({})).expect(201).json()["Version"].take()
+        daemon.api("POST", &function.path("versions"), &json!({})).expect(201).json()["Version"]
+            .take()
     };
     assert_eq!(publish(), "1");
     function.replace(&rust_example("second"));

@@ -11,7 +11,10 @@ use crate::harness::{Function, Request, shared};
 
 /// A runtime that answers each event with what `expression` is, given `request`, `headers`, `event`.
 fn answering(statements: &str) -> Function {
-    let body: String = statements.lines().map(|line| format!("    {}\n", line.trim_start_matches("        "))).collect();
+    let body: String = statements
+        .lines()
+        .map(|line| format!("    {}\n", line.trim_start_matches("        ")))
+        .collect();
     Function::runtime_in_python(&format!(
         "import json\nwhile True:\n    request, headers, event = next_event()\n{body}"
     ))
@@ -20,7 +23,8 @@ fn answering(statements: &str) -> Function {
 #[test]
 fn the_next_event_comes_with_every_header_that_aws_sends() {
     let daemon = shared();
-    let function = answering("respond(request, json.dumps([headers, json.loads(event)]))").deploy(&daemon);
+    let function =
+        answering("respond(request, json.dumps([headers, json.loads(event)]))").deploy(&daemon);
     let request = Request::new("POST", &function.path("invocations")).body(r#"{"a":1}"#);
     // base64 of {"custom":{"k":"v"}}
     let called = function.invoke_with(
@@ -152,7 +156,9 @@ fn an_init_error_is_the_caller_s_answer() {
 #[test]
 fn a_bootstrap_that_cannot_run_is_reported() {
     let daemon = shared();
-    for (script, how) in [("exit 0", "without providing a reason"), ("exit 7", "with error: exit status 7")] {
+    for (script, how) in
+        [("exit 0", "without providing a reason"), ("exit 7", "with error: exit status 7")]
+    {
         let function = Function::shell(script).deploy(&daemon);
         let called = function.invoke(&json!({}));
         let failure = called.failure();

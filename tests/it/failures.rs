@@ -111,7 +111,10 @@ fn what_node_leaves_unhandled_ends_the_instance_and_says_so() {
     .deploy(&daemon);
     let rejected = function.invoke(&json!({"do": "reject"})).failure();
     assert_eq!(rejected["errorType"], "Runtime.UnhandledPromiseRejection", "{rejected}");
-    assert!(rejected["errorMessage"].as_str().is_some_and(|text| text.contains("nobody looks")), "{rejected}");
+    assert!(
+        rejected["errorMessage"].as_str().is_some_and(|text| text.contains("nobody looks")),
+        "{rejected}"
+    );
     let thrown = function.invoke(&json!({"do": "throw"})).failure();
     assert_eq!(thrown["errorType"], "TypeError", "{thrown}");
     assert_eq!(thrown["errorMessage"], "later", "{thrown}");
@@ -222,7 +225,11 @@ fn memory_without_end_ends_in_a_memory_kill_that_says_so() {
     let function = obedient().memory(128).timeout(60).deploy(&daemon);
     let called = function.invoke(&json!({"do": "allocate"}));
     assert_eq!(called.failure(), exited(called.request_id(), "with error: signal: killed"));
-    assert!(called.log.contains("\tMemory Size: 128 MB\tMax Memory Used: 128 MB\t"), "{}", called.log);
+    assert!(
+        called.log.contains("\tMemory Size: 128 MB\tMax Memory Used: 128 MB\t"),
+        "{}",
+        called.log
+    );
     serves_on(&function);
 }
 
@@ -248,24 +255,14 @@ fn python_s_init_errors_are_aws_s() {
             "Runtime.ImportModuleError",
             "Unable to import module 'absent': No module named 'absent'",
         ),
-        (
-            "app.absent",
-            good,
-            "Runtime.HandlerNotFound",
-            "Handler 'absent' missing on module 'app'",
-        ),
+        ("app.absent", good, "Runtime.HandlerNotFound", "Handler 'absent' missing on module 'app'"),
         (
             "handler",
             good,
             "Runtime.MalformedHandlerName",
             "Bad handler 'handler': not enough values to unpack (expected 2, got 1)",
         ),
-        (
-            "app.handler",
-            "raise ValueError('at import')\n",
-            "ValueError",
-            "at import",
-        ),
+        ("app.handler", "raise ValueError('at import')\n", "ValueError", "at import"),
         (
             "app.handler",
             "import nowhere\n",
@@ -290,19 +287,19 @@ fn node_s_init_errors_are_aws_s() {
     let runtime = &setup::node().runtime;
     let good = "export const handler = async () => 1;";
     for (handler, source, kind, message) in [
-        (
-            "absent.handler",
-            good,
-            "Runtime.ImportModuleError",
-            "Error: Cannot find module 'absent'",
-        ),
+        ("absent.handler", good, "Runtime.ImportModuleError", "Error: Cannot find module 'absent'"),
         (
             "index.absent",
             good,
             "Runtime.HandlerNotFound",
             "index.absent is undefined or not exported",
         ),
-        ("index.handler", "export const handler = 7;", "Runtime.HandlerNotFound", "index.handler is not a function"),
+        (
+            "index.handler",
+            "export const handler = 7;",
+            "Runtime.HandlerNotFound",
+            "index.handler is not a function",
+        ),
         ("index.handler", "throw new RangeError('at import');", "RangeError", "at import"),
     ] {
         let (failure, _) = init_failure(runtime, handler, "index.mjs", source);

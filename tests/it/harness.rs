@@ -16,6 +16,6 @@ pub mod tools;
 
 pub use daemon::{Daemon, Home, Options, shared};
 pub use eventually::eventually;
-pub use function::{Deployed, Function, Invocation};
+pub use function::{Deployed, Function};
 pub use http::{Request, Response};
 pub use package::Package;

@@ -25,7 +25,8 @@ fn python_answers_what_its_handler_returns_byte_for_byte() {
         ("true", "true"),
         (r#"{"ö": "\u00e4 \ud83d\ude00"}"#, r#"{"ö": "ä 😀"}"#),
     ] {
-        let called = function.invoke_with(Request::new("POST", &function.path("invocations")).body(event));
+        let called =
+            function.invoke_with(Request::new("POST", &function.path("invocations")).body(event));
         called.answer();
         assert_eq!(called.response.text(), answer);
     }
@@ -59,7 +60,10 @@ fn node_answers_from_every_kind_of_handler() {
     assert_eq!(nothing.deploy(&daemon).answer(&json!({})), Value::Null);
 
     let common = crate::harness::Package::new()
-        .file("lib/app.js", "exports.run = (event, context, callback) => callback(null, {got: event});")
+        .file(
+            "lib/app.js",
+            "exports.run = (event, context, callback) => callback(null, {got: event});",
+        )
         .build();
     let function = Function::new(&setup::node().runtime, "lib/app.run", common);
     assert_eq!(function.deploy(&daemon).answer(&json!(3)), json!({"got": 3}));
@@ -79,7 +83,11 @@ fn node_waits_for_the_event_loop_unless_the_handler_says_otherwise() {
     )
     .deploy(&daemon);
     assert_eq!(waits.answer(&json!({"wait": true})), 0);
-    assert_eq!(waits.answer(&json!({"wait": true})), 1, "the timer ran before the first answer left");
+    assert_eq!(
+        waits.answer(&json!({"wait": true})),
+        1,
+        "the timer ran before the first answer left"
+    );
     assert_eq!(waits.answer(&json!({"wait": false})), 2, "and this one's did not");
 }
 
@@ -134,7 +142,8 @@ fn calls_at_the_same_time_run_in_instances_of_their_own() {
         let calls: Vec<_> = (0..4).map(|_| scope.spawn(|| function.answer(&json!({})))).collect();
         calls.into_iter().map(|call| call.join().expect("the call succeeds")).collect()
     });
-    let distinct: std::collections::HashSet<String> = instances.iter().map(Value::to_string).collect();
+    let distinct: std::collections::HashSet<String> =
+        instances.iter().map(Value::to_string).collect();
     assert_eq!(distinct.len(), 4, "{instances:?}");
 }
 
@@ -215,7 +224,10 @@ fn node_is_given_the_whole_context() {
     assert_eq!(context["awsRequestId"], called.request_id());
     assert_eq!(context["logGroupName"], format!("/aws/lambda/{}", function.name));
     assert_eq!(context["callbackWaitsForEmptyEventLoop"], true);
-    assert!(context["remaining"].as_u64().is_some_and(|ms| (1_000..=20_000).contains(&ms)), "{context}");
+    assert!(
+        context["remaining"].as_u64().is_some_and(|ms| (1_000..=20_000).contains(&ms)),
+        "{context}"
+    );
 }
 
 #[test]
@@ -300,13 +312,18 @@ fn expected_environment(name: &str, runtime: &str) -> BTreeMap<String, Option<St
     all
 }
 
-fn compare(seen: &Value, mut expected: BTreeMap<String, Option<String>>, more: &[(&str, Option<&str>)]) {
+fn compare(
+    seen: &Value,
+    mut expected: BTreeMap<String, Option<String>>,
+    more: &[(&str, Option<&str>)],
+) {
     for (key, value) in more {
         expected.insert((*key).to_owned(), value.map(str::to_owned));
     }
     let seen: BTreeMap<String, String> =
         serde_json::from_value(seen.clone()).expect("names and values");
-    let names = |keys: &mut dyn Iterator<Item = &String>| keys.cloned().collect::<Vec<_>>().join("\n");
+    let names =
+        |keys: &mut dyn Iterator<Item = &String>| keys.cloned().collect::<Vec<_>>().join("\n");
     assert_eq!(names(&mut seen.keys()), names(&mut expected.keys()));
     for (key, value) in expected {
         if let Some(value) = value {

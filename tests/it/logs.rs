@@ -118,7 +118,8 @@ fn a_timeout_and_an_exit_are_in_the_log() {
 #[test]
 fn boto3_reads_the_log_group_of_a_function() {
     let daemon = shared();
-    let function = Function::python("def handler(event, context):\n    print('marked', event)\n").deploy(&daemon);
+    let function = Function::python("def handler(event, context):\n    print('marked', event)\n")
+        .deploy(&daemon);
     for number in 0..3 {
         function.answer(&json!(number));
     }
@@ -166,10 +167,10 @@ fn boto3_reads_the_log_group_of_a_function() {
 fn lines_of_a_function_survive_a_restart() {
     let home = Home::new();
     let daemon = Daemon::start_in(&home, &Options::default());
-    let function = Function::python("def handler(event, context):\n    print('before')\n").deploy(&daemon);
+    let function =
+        Function::python("def handler(event, context):\n    print('before')\n").deploy(&daemon);
     function.answer(&json!({}));
-    let name = function.name.clone();
-    std::mem::forget(function); // It stays: only the daemon goes.
+    let name = function.keep();
     daemon.stop();
     let daemon = Daemon::start_in(&home, &Options::default());
     let ran = hearth(&daemon, &["logs", &name, "--since", "1h"], "").succeeded();
@@ -200,7 +201,8 @@ fn a_flood_of_lines_fills_neither_memory_nor_disk_and_hides_no_other_function() 
     let config = "log_total_mib = 32\nlog_function_mib = 8\n".to_owned();
     let options = Options { config: Some(config), ..Options::default() };
     let daemon = Daemon::start_in(&Home::new(), &options);
-    let quiet = Function::python("def handler(event, context):\n    print('quiet', event)\n").deploy(&daemon);
+    let quiet = Function::python("def handler(event, context):\n    print('quiet', event)\n")
+        .deploy(&daemon);
     quiet.answer(&json!("before"));
     let before = resident(daemon.pid);
 

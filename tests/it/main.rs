@@ -2,6 +2,8 @@
 //!
 //! Every test is a promise and its name says which. The table of contents:
 
+#![allow(unreachable_pub, reason = "a test binary exports nothing: `pub` means for its other modules")]
+
 // What the tests stand on: tools, daemons, a client that can misbehave.
 mod harness;
 
@@ -21,3 +23,9 @@ mod urls;
 mod logs;
 // Bad input of every kind, each with the exact answer.
 mod bad_input;
+// Beginning and end: nothing left behind, nothing registered lost.
+mod lifecycle;
+// The command line.
+mod cli;
+// The walls, each with a probe and its negative control.
+mod isolation;

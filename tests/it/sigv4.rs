@@ -218,13 +218,18 @@ fn development_mode_accepts_any_credentials_and_none_but_nothing_from_a_web_page
         assert!(response.header("access-control-allow-origin").is_none(), "{what}: {response:?}");
     }
     let own = format!("http://127.0.0.1:{port}");
-    list().header("origin", &own).header("sec-fetch-site", "same-origin").send(daemon.api).expect(200);
+    list()
+        .header("origin", &own)
+        .header("sec-fetch-site", "same-origin")
+        .send(daemon.api)
+        .expect(200);
 }
 
 #[test]
 fn development_mode_changes_nothing_else() {
     let daemon = in_development();
-    let function = Function::python("def handler(event, context):\n    return event\n").deploy(&daemon);
+    let function =
+        Function::python("def handler(event, context):\n    return event\n").deploy(&daemon);
     assert_eq!(function.answer(&json!({"a": [1, null]})), json!({"a": [1, null]}));
     assert_eq!(function.answer(&Value::Null), Value::Null);
 }

@@ -171,7 +171,8 @@ fn status_headers_cookies_and_body_are_the_function_s() {
 #[test]
 fn a_function_that_fails_is_a_bad_gateway_that_tells_nothing() {
     let daemon = shared();
-    let (_function, host) = with_url(&daemon, "def handler(event, context):\n    raise ValueError('secret')\n");
+    let (_function, host) =
+        with_url(&daemon, "def handler(event, context):\n    raise ValueError('secret')\n");
     let response = to(&host, "GET", "/").send(daemon.http);
     assert_eq!((response.status, response.text().as_str()), (502, "Internal Server Error"));
 
@@ -181,9 +182,8 @@ fn a_function_that_fails_is_a_bad_gateway_that_tells_nothing() {
 
 #[test]
 fn headers_that_would_split_an_answer_do_not() {
-    let response = answering(
-        "{'statusCode': 200, 'headers': {'X-Own': 'v\\r\\nX-Injected: 1'}, 'body': 'b'}",
-    );
+    let response =
+        answering("{'statusCode': 200, 'headers': {'X-Own': 'v\\r\\nX-Injected: 1'}, 'body': 'b'}");
     assert_eq!(response.header("x-injected"), None, "{response:?}");
 }
 
@@ -196,7 +196,8 @@ const FORBIDDEN: &str = "Forbidden. For troubleshooting Function URL authorizati
 fn a_url_without_permission_is_forbidden_and_with_it_is_open() {
     let daemon = shared();
     let function = Function::python(ECHO).deploy(&daemon);
-    let answer = daemon.api("POST", &function.path("url"), &json!({"AuthType": "NONE"})).expect(201);
+    let answer =
+        daemon.api("POST", &function.path("url"), &json!({"AuthType": "NONE"})).expect(201);
     let url = answer.json()["FunctionUrl"].as_str().expect("a URL").to_owned();
     let host = url.trim_start_matches("http://").trim_end_matches('/');
     let closed = to(host, "GET", "/").send(daemon.http);

@@ -111,10 +111,8 @@ impl Loader {
                     continue;
                 }
                 let found = self.find(name, &asking, &object)?;
-                let library = found.ok_or_else(|| Unmet::Missing {
-                    object: asking.clone(),
-                    name: name.clone(),
-                })?;
+                let library = found
+                    .ok_or_else(|| Unmet::Missing { object: asking.clone(), name: name.clone() })?;
                 if let Some(next) = self.object(&library.source)? {
                     waiting.push((library.source.clone(), next));
                 }
@@ -146,7 +144,12 @@ impl Loader {
         Ok(object)
     }
 
-    fn find(&mut self, name: &str, asking: &Path, object: &Object) -> Result<Option<Library>, Unmet> {
+    fn find(
+        &mut self,
+        name: &str,
+        asking: &Path,
+        object: &Object,
+    ) -> Result<Option<Library>, Unmet> {
         if name.contains('/') {
             return self.look(Path::new(name), name, object.machine, How::Default);
         }
@@ -154,8 +157,7 @@ impl Loader {
         for directory in &object.search {
             let how = if directory.contains("ORIGIN") { How::Origin } else { How::Absolute };
             let origin = origin.to_string_lossy();
-            let directory =
-                directory.replace("${ORIGIN}", &origin).replace("$ORIGIN", &origin);
+            let directory = directory.replace("${ORIGIN}", &origin).replace("$ORIGIN", &origin);
             let path = Path::new(&directory).join(name);
             if let Some(found) = self.look(&path, name, object.machine, how)? {
                 return Ok(Some(found));

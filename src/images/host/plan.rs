@@ -85,6 +85,11 @@ impl Plan {
         self.items.entry(path).or_insert(item);
     }
 
+    /// Takes back what was planned at `path`.
+    pub(crate) fn remove(&mut self, path: &Path) {
+        self.items.remove(&relative(path));
+    }
+
     /// Plans a copy of the file that `from` leads to.
     pub(crate) fn add_file(&mut self, to: &Path, from: &Path) -> Result<Source, Unseen> {
         let unseen = |source| Unseen { path: from.to_owned(), source };
@@ -157,9 +162,16 @@ impl Plan {
             field(path.as_os_str().as_bytes());
             match item {
                 Item::Directory => field(b"directory"),
-                Item::Text(text) => field(text.as_bytes()),
-                Item::Link(target) => field(target.as_os_str().as_bytes()),
+                Item::Text(text) => {
+                    field(b"text");
+                    field(text.as_bytes());
+                }
+                Item::Link(target) => {
+                    field(b"link");
+                    field(target.as_os_str().as_bytes());
+                }
                 Item::File(source) => {
+                    field(b"file");
                     field(source.path.as_os_str().as_bytes());
                     field(&source.size.to_le_bytes());
                     field(&source.modified.0.to_le_bytes());

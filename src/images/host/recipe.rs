@@ -12,9 +12,6 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Recipe {
-    /// Changes when this crate makes something else of the same text.
-    #[allow(dead_code, reason = "part of the text, which is part of the digest")]
-    version: u32,
     pub(crate) python: Python,
     pub(crate) node: Node,
     pub(crate) programs: Programs,

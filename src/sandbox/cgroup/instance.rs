@@ -78,11 +78,7 @@ impl Instance {
     ///
     /// # Errors
     /// [`InstanceError::NoUnifiedTree`], or reading which controllers the version-2 tree has.
-    pub fn plan(
-        layout: &Layout,
-        slot: u32,
-        wanted: &[Controller],
-    ) -> Result<Self, InstanceError> {
+    pub fn plan(layout: &Layout, slot: u32, wanted: &[Controller]) -> Result<Self, InstanceError> {
         let name = format!("hearth-{slot}");
         let unified = layout.v2.as_ref().ok_or(InstanceError::NoUnifiedTree)?;
         let mut trees: Vec<Tree> = Vec::new();
@@ -93,11 +89,9 @@ impl Instance {
             // cpu and memory may share a hierarchy; they then share the directory too.
             match trees.iter_mut().find(|tree| tree.path == path) {
                 Some(tree) => tree.controllers.push(controller),
-                None => trees.push(Tree {
-                    version: Version::V1,
-                    controllers: vec![controller],
-                    path,
-                }),
+                None => {
+                    trees.push(Tree { version: Version::V1, controllers: vec![controller], path })
+                }
             }
         }
         let parent = delegating_ancestor(unified, &in_v2)?;
@@ -187,10 +181,7 @@ fn remove_tree(path: &Path, deadline: Instant, swept: &mut Swept) -> Result<(), 
 }
 
 /// The nearest group, from the own one upwards, that hands `wanted` down.
-fn delegating_ancestor(
-    unified: &Home,
-    wanted: &[Controller],
-) -> Result<PathBuf, InstanceError> {
+fn delegating_ancestor(unified: &Home, wanted: &[Controller]) -> Result<PathBuf, InstanceError> {
     if wanted.is_empty() {
         return Ok(unified.own.clone());
     }

@@ -113,7 +113,8 @@ impl Leaf {
             });
             if tree.version == Version::V2 {
                 let path = path.join("cgroup.kill");
-                kill = Some(File::options().write(true).open(&path).map_err(failed("open", &path))?);
+                kill =
+                    Some(File::options().write(true).open(&path).map_err(failed("open", &path))?);
             }
         }
         set(parts, limits, Change::First)?;
@@ -231,7 +232,11 @@ fn set(parts: &[Part], limits: &LeafLimits, change: Change) -> Result<(), LeafEr
                     (value, CpuController::new(path, v2).set_shares(value))
                 }
             };
-            written.map_err(|source| LeafError::Limit { controller: *controller, value, source })?;
+            written.map_err(|source| LeafError::Limit {
+                controller: *controller,
+                value,
+                source,
+            })?;
         }
     }
     Ok(())

@@ -105,14 +105,18 @@ fn clone(
         // Or the end of the maker would not end the wait.
         drop(starter.take());
         match birth.take() {
-            Some(birth) if released(waiter) => enter::enter(steps, filter, Inheritance {
-                image: birth.image,
-                devices: birth.devices,
-                runner_end: birth.runner_end,
-                report: birth.report,
-                doors: birth.doors,
-                runner,
-            }),
+            Some(birth) if released(waiter) => enter::enter(
+                steps,
+                filter,
+                Inheritance {
+                    image: birth.image,
+                    devices: birth.devices,
+                    runner_end: birth.runner_end,
+                    report: birth.report,
+                    doors: birth.doors,
+                    runner,
+                },
+            ),
             _ => enter::NOT_RELEASED,
         }
     })?;

@@ -164,9 +164,7 @@ fn open_statistics(leaf: &Leaf) -> Result<OwnedFd, Cause> {
     match leaf.statistics()? {
         Some(file) => Ok(file),
         // Memory is not limited, by the operator's word: a file that says nothing about it.
-        None => {
-            Ok(open(c"/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?)
-        }
+        None => Ok(open(c"/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?),
     }
 }
 

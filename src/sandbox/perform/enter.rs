@@ -7,6 +7,7 @@
 //! ```
 
 use std::fs::{self, File};
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -86,12 +87,10 @@ pub fn read_outcome(bytes: &[u8], steps: &[EnterStep]) -> Outcome {
 }
 
 /// Performs the steps; returns the exit status of a process that failed to.
-pub(super) fn enter(
-    steps: &[EnterStep],
-    filter: &Program,
-    inheritance: Inheritance<'_>,
-) -> i32 {
-    let mut cell = Cell { filter, inheritance, root: None };
+pub(super) fn enter(steps: &[EnterStep], filter: &Program, inheritance: Inheritance<'_>) -> i32 {
+    // Never dropped: the process ends with this function, and once the descriptors are closed, an
+    // owner that closed its number again would hit a stranger's.
+    let mut cell = ManuallyDrop::new(Cell { filter, inheritance, root: None });
     for (index, step) in steps.iter().enumerate() {
         if *step == EnterStep::Execute {
             cell.report(READY, 0);
@@ -250,4 +249,3 @@ fn null_streams() -> nix::Result<()> {
 fn write_file(path: &str, text: &str) -> nix::Result<()> {
     fs::write(path, text).map_err(|err| err.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
 }
-

@@ -123,17 +123,15 @@ impl Builder {
             StartStep::Pivot => {
                 self.directory(CELL_ROOT.trim_start_matches('/'))?;
                 let root = self.root()?;
-                mount::set_attributes(
-                    root,
-                    Attributes { read_only: true, ..NOTHING_SPECIAL },
-                )?;
+                mount::set_attributes(root, Attributes { read_only: true, ..NOTHING_SPECIAL })?;
                 mount::pivot_into(root)
             }
             StartStep::RememberNamespaces => {
                 let directory = |path: &str| {
                     open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
                 };
-                let file = |path: &str| open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
+                let file =
+                    |path: &str| open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
                 let mut trees = sources.control_groups.trees.clone();
                 for (number, tree) in trees.iter_mut().enumerate() {
                     tree.path = Path::new("/cgroup").join(number.to_string());

@@ -256,7 +256,9 @@ impl Describe for AssignStep {
         match self {
             Self::CloneCode => "clone the code tree, read-only, nosuid, nodev".to_owned(),
             Self::MountCode { at, usual_tmp_mib } => {
-                format!("inside: resize /tmp unless {usual_tmp_mib} MiB, mount it at {at}; step back")
+                format!(
+                    "inside: resize /tmp unless {usual_tmp_mib} MiB, mount it at {at}; step back"
+                )
             }
             Self::SetLimits => "set memory, pids and CPU weight".to_owned(),
         }

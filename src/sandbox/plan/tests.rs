@@ -5,8 +5,7 @@ use crate::budget::Budget;
 use crate::cgroup::Controller;
 
 fn plan() -> Plan {
-    let budget =
-        Budget { inotify_instances: 4, inotify_watches: 100, pending_signals: 50 };
+    let budget = Budget { inotify_instances: 4, inotify_watches: 100, pending_signals: 50 };
     Plan::new(&Spec::new(budget, &Controller::ALL))
 }
 
@@ -70,9 +69,10 @@ fn descriptors_are_closed_before_the_runner_starts() {
 fn the_core_limit_is_one_and_cannot_be_changed() {
     let plan = plan();
     let core = nix::sys::resource::Resource::RLIMIT_CORE;
-    position(&plan, |step| {
-        matches!(step, EnterStep::ResourceLimit { resource, soft: 1, hard: 1 } if *resource == core)
-    });
+    position(
+        &plan,
+        |step| matches!(step, EnterStep::ResourceLimit { resource, soft: 1, hard: 1 } if *resource == core),
+    );
 }
 
 #[test]

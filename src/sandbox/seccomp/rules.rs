@@ -65,18 +65,9 @@ pub(super) const SOCKET: &[Rule] = &[
     ip!(AF_INET6, SOCK_STREAM, IPPROTO_TCP),
     ip!(AF_INET6, SOCK_DGRAM, IPPROTO_IP),
     ip!(AF_INET6, SOCK_DGRAM, IPPROTO_UDP),
-    Rule {
-        when: &[Condition::Masked(1, SOCKET_TYPE, libc::SOCK_RAW as u32)],
-        refuse: ADMIN,
-    },
-    Rule {
-        when: &[Condition::Is(0, libc::AF_INET as u32)],
-        refuse: Some(libc::EPROTONOSUPPORT),
-    },
-    Rule {
-        when: &[Condition::Is(0, libc::AF_INET6 as u32)],
-        refuse: Some(libc::EPROTONOSUPPORT),
-    },
+    Rule { when: &[Condition::Masked(1, SOCKET_TYPE, libc::SOCK_RAW as u32)], refuse: ADMIN },
+    Rule { when: &[Condition::Is(0, libc::AF_INET as u32)], refuse: Some(libc::EPROTONOSUPPORT) },
+    Rule { when: &[Condition::Is(0, libc::AF_INET6 as u32)], refuse: Some(libc::EPROTONOSUPPORT) },
     Rule { when: &[], refuse: Some(libc::EAFNOSUPPORT) },
 ];
 
@@ -105,21 +96,15 @@ pub(super) const IOCTL: &[Rule] = &[
 
 pub(super) const PRLIMIT: &[Rule] = &[
     Rule {
-        when: &[Condition::Is(1, libc::RLIMIT_CORE as u32), Condition::Given(2)],
+        when: &[Condition::Is(1, libc::RLIMIT_CORE), Condition::Given(2)],
         refuse: ADMIN,
     },
     Rule { when: &[], refuse: None },
 ];
 
 pub(super) const SCHED_SETSCHEDULER: &[Rule] = &[
-    Rule {
-        when: &[Condition::Masked(1, SCHED_POLICY, libc::SCHED_OTHER as u32)],
-        refuse: None,
-    },
-    Rule {
-        when: &[Condition::Masked(1, SCHED_POLICY, libc::SCHED_BATCH as u32)],
-        refuse: None,
-    },
+    Rule { when: &[Condition::Masked(1, SCHED_POLICY, libc::SCHED_OTHER as u32)], refuse: None },
+    Rule { when: &[Condition::Masked(1, SCHED_POLICY, libc::SCHED_BATCH as u32)], refuse: None },
     Rule { when: &[Condition::Masked(1, SCHED_POLICY, libc::SCHED_IDLE as u32)], refuse: None },
     Rule { when: &[], refuse: ADMIN },
 ];

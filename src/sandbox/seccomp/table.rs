@@ -26,7 +26,12 @@ pub(super) const fn is(
     Entry { name, number: number as u32, decision: Decision::Arguments(rules), why }
 }
 
-pub(super) const fn refuse(name: &'static str, number: libc::c_long, errno: i32, why: &'static str) -> Entry {
+pub(super) const fn refuse(
+    name: &'static str,
+    number: libc::c_long,
+    errno: i32,
+    why: &'static str,
+) -> Entry {
     Entry { name, number: number as u32, decision: Decision::Refuse(errno), why }
 }
 

@@ -187,8 +187,7 @@ fn what_reaches_the_host_is_refused() {
 #[test]
 fn a_policy_can_differ_in_one_call_and_nothing_else() {
     let setns = libc::SYS_setns as u32;
-    let (usual, other) =
-        (Policy::complete(), Policy::complete().with(setns, Decision::Allow));
+    let (usual, other) = (Policy::complete(), Policy::complete().with(setns, Decision::Allow));
     for number in (0..1024).filter(|number| *number != setns) {
         assert_eq!(usual.decide(number), other.decide(number));
     }

@@ -37,13 +37,11 @@ pub struct Attributes {
 /// # Errors
 /// What `openat2` returns: `ELOOP` for a link, `EXDEV` for an escape.
 pub fn open_beneath(root: BorrowedFd<'_>, path: &Path) -> nix::Result<OwnedFd> {
-    let how = OpenHow::new()
-        .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
-        .resolve(
-            ResolveFlag::RESOLVE_BENEATH
-                | ResolveFlag::RESOLVE_NO_SYMLINKS
-                | ResolveFlag::RESOLVE_NO_MAGICLINKS,
-        );
+    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).resolve(
+        ResolveFlag::RESOLVE_BENEATH
+            | ResolveFlag::RESOLVE_NO_SYMLINKS
+            | ResolveFlag::RESOLVE_NO_MAGICLINKS,
+    );
     openat2(root, path, how)
 }
 
@@ -69,12 +67,8 @@ pub fn clone_tree(directory: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
 /// # Errors
 /// What `mount_setattr` returns.
 pub fn set_attributes(mount: BorrowedFd<'_>, attributes: Attributes) -> nix::Result<()> {
-    let attr = libc::mount_attr {
-        attr_set: attributes.bits(),
-        attr_clr: 0,
-        propagation: 0,
-        userns_fd: 0,
-    };
+    let attr =
+        libc::mount_attr { attr_set: attributes.bits(), attr_clr: 0, propagation: 0, userns_fd: 0 };
     // SAFETY: the path is a static, empty C string, and `attr` is readable for the size given.
     let result = unsafe {
         libc::syscall(
@@ -177,9 +171,8 @@ fn set_option(context: &OwnedFd, key: &CStr, value: &CStr) -> nix::Result<()> {
 fn command(context: &OwnedFd, command: libc::c_uint) -> nix::Result<()> {
     let none = std::ptr::null::<libc::c_char>();
     // SAFETY: these commands take neither key nor value; both are null.
-    let result = unsafe {
-        libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), command, none, none, 0)
-    };
+    let result =
+        unsafe { libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), command, none, none, 0) };
     Errno::result(result).map(drop)
 }
 

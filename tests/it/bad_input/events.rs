@@ -80,7 +80,8 @@ fn an_unknown_invocation_type_or_log_type_is_refused() {
     for (header, field) in
         [("x-amz-invocation-type", "invocationType"), ("x-amz-log-type", "logType")]
     {
-        let request = Request::new("POST", &function.path("invocations")).header(header, "Sometimes");
+        let request =
+            Request::new("POST", &function.path("invocations")).header(header, "Sometimes");
         let response = daemon.send(request.body("{}"));
         assert_eq!(response.status, 400, "{response:?}");
         assert_eq!(response.header("x-amzn-errortype"), Some("ValidationException"));
@@ -115,7 +116,8 @@ fn a_client_context_that_is_none_is_refused() {
 #[test]
 fn a_url_refuses_what_the_function_could_not_be_given() {
     let daemon = shared();
-    let function = Function::python("def handler(event, context):\n    return 'ok'\n").deploy(&daemon);
+    let function =
+        Function::python("def handler(event, context):\n    return 'ok'\n").deploy(&daemon);
     function.public_url();
     let path = format!("/{}/", function.name);
     let large = Request::new("POST", &path).body(vec![b'x'; 6 * 1024 * 1024 + 1]).send(daemon.http);

@@ -32,10 +32,14 @@ fn is_not_allowed(response: &Response, message: &str) {
 #[test]
 fn numbers_outside_their_range_are_refused() {
     let at_most = |value: u32, field: &str, limit: u32| {
-        format!("Value '{value}' at '{field}' failed to satisfy constraint: Member must have value less than or equal to {limit}")
+        format!(
+            "Value '{value}' at '{field}' failed to satisfy constraint: Member must have value less than or equal to {limit}"
+        )
     };
     let at_least = |value: i32, field: &str, limit: u32| {
-        format!("Value '{value}' at '{field}' failed to satisfy constraint: Member must have value greater than or equal to {limit}")
+        format!(
+            "Value '{value}' at '{field}' failed to satisfy constraint: Member must have value greater than or equal to {limit}"
+        )
     };
     breaks_the_model(&create_with("MemorySize", json!(127)), &at_least(127, "memorySize", 128));
     breaks_the_model(&create_with("Timeout", json!(0)), &at_least(0, "timeout", 1));
@@ -127,28 +131,40 @@ fn fields_that_are_too_long_or_missing_are_refused() {
     let response = create_with("Description", json!(long));
     breaks_the_model(
         &response,
-        &format!("Value '{long}' at 'description' failed to satisfy constraint: Member must have length less than or equal to 256"),
+        &format!(
+            "Value '{long}' at 'description' failed to satisfy constraint: Member must have length less than or equal to 256"
+        ),
     );
     let response = create_with("Handler", json!("h".repeat(129)));
     assert_eq!(response.header("x-amzn-errortype"), Some("ValidationException"), "{response:?}");
     let response = create_with("Role", Value::Null);
-    breaks_the_model(&response, "Value null at 'role' failed to satisfy constraint: Member must not be null");
+    breaks_the_model(
+        &response,
+        "Value null at 'role' failed to satisfy constraint: Member must not be null",
+    );
     let response = create_with("Code", Value::Null);
-    breaks_the_model(&response, "Value null at 'code' failed to satisfy constraint: Member must not be null");
-    let tags: Value = (0..51).map(|n| (format!("k{n}"), json!("v"))).collect::<serde_json::Map<_, _>>().into();
+    breaks_the_model(
+        &response,
+        "Value null at 'code' failed to satisfy constraint: Member must not be null",
+    );
+    let tags: Value =
+        (0..51).map(|n| (format!("k{n}"), json!("v"))).collect::<serde_json::Map<_, _>>().into();
     is_not_allowed(&create_with("Tags", tags), "Number of tags exceeds resource tag limit.");
 }
 
 #[test]
 fn a_body_that_is_not_what_the_operation_takes_is_refused() {
     let daemon = shared();
-    for body in ["", "nonsense", "[]", "7", "{", r#"{"FunctionName": 7}"#, r#"{"Timeout": "three"}"#] {
+    for body in
+        ["", "nonsense", "[]", "7", "{", r#"{"FunctionName": 7}"#, r#"{"Timeout": "three"}"#]
+    {
         let request = crate::harness::Request::new("POST", FUNCTIONS);
         let response = daemon.send(request.header("content-type", "application/json").body(body));
         assert_eq!(response.status, 400, "{body}: {response:?}");
         let code = response.header("x-amzn-errortype").unwrap_or_default();
         assert!(
-            ["SerializationException", "ValidationException", "InvalidParameterValueException"].contains(&code),
+            ["SerializationException", "ValidationException", "InvalidParameterValueException"]
+                .contains(&code),
             "{body}: {response:?}"
         );
     }
@@ -218,9 +234,8 @@ fn concurrency_beyond_the_account_s_is_refused() {
 fn permissions_that_are_none_are_refused() {
     let daemon = shared();
     let function = Function::python(CODE).deploy(&daemon);
-    let statement = |id: &str| {
-        json!({"StatementId": id, "Action": "lambda:InvokeFunction", "Principal": "*"})
-    };
+    let statement =
+        |id: &str| json!({"StatementId": id, "Action": "lambda:InvokeFunction", "Principal": "*"});
     let add = |body: &Value| daemon.api("POST", &function.path("policy"), body);
     let response = add(&statement("example.com"));
     breaks_the_model(
@@ -236,5 +251,9 @@ fn permissions_that_are_none_are_refused() {
     gone.refused(404, "ResourceNotFoundException", message);
     daemon.api("DELETE", &function.path("policy/s1"), &Value::Null).expect(204);
     let none = daemon.api("GET", &function.path("policy"), &Value::Null);
-    none.refused(404, "ResourceNotFoundException", "No policy is associated with the given resource.");
+    none.refused(
+        404,
+        "ResourceNotFoundException",
+        "No policy is associated with the given resource.",
+    );
 }

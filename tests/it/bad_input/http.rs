@@ -108,7 +108,8 @@ fn a_body_above_the_limit_is_refused_before_it_is_read() {
             request.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         format!("POST {path} HTTP/1.1\r\n{lines}connection: close\r\n\r\n")
     };
-    let response = exchange(daemon.api, head("/2015-03-31/functions").as_bytes()).expect("an answer");
+    let response =
+        exchange(daemon.api, head("/2015-03-31/functions").as_bytes()).expect("an answer");
     assert_eq!(response.status, 413, "{response:?}");
     let code = response.header("x-amzn-errortype");
     assert_eq!(code, Some("RequestEntityTooLargeException"), "{response:?}");
@@ -157,7 +158,8 @@ fn a_request_that_dribbles_its_head_is_given_up_on() {
 fn a_body_that_stops_half_way_is_given_up_on() {
     let daemon = shared();
     let mut stream = connect(daemon.api);
-    let head = "POST /2015-03-31/functions HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\n{\"half\":";
+    let head =
+        "POST /2015-03-31/functions HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\n{\"half\":";
     stream.write_all(head.as_bytes()).expect("small");
     assert!(hangs_up(stream, Duration::from_secs(55)));
     lives(&daemon);

@@ -21,9 +21,15 @@ fn what_cannot_be_a_function_s_name_is_refused_by_the_pattern() {
         ("a%2Fb", "a/b"),
         ("%C3%A9", "é"),
         ("a.b", "a.b"),
-        ("arn:aws:lambda:us-east-1:123400000000@function:myfn", "arn:aws:lambda:us-east-1:123400000000@function:myfn"),
+        (
+            "arn:aws:lambda:us-east-1:123400000000@function:myfn",
+            "arn:aws:lambda:us-east-1:123400000000@function:myfn",
+        ),
         ("arn:aws:lambda:us-east-1:12:function:f", "arn:aws:lambda:us-east-1:12:function:f"),
-        ("arn:aws:lambda:us-east-1:000000000000:layer:f", "arn:aws:lambda:us-east-1:000000000000:layer:f"),
+        (
+            "arn:aws:lambda:us-east-1:000000000000:layer:f",
+            "arn:aws:lambda:us-east-1:000000000000:layer:f",
+        ),
         ("arn:aws:s3:::bucket", "arn:aws:s3:::bucket"),
         ("f:1:2", "f:1:2"),
         (":", ":"),
@@ -52,14 +58,18 @@ fn a_name_that_is_too_long_is_refused() {
     let path = format!("/2015-03-31/functions/{}", "a".repeat(141));
     let response = daemon.api("GET", &path, &Value::Null);
     assert_eq!(response.status, 400, "{response:?}");
-    assert!(response.text().contains("Member must have length less than or equal to 140"), "{response:?}");
+    assert!(
+        response.text().contains("Member must have length less than or equal to 140"),
+        "{response:?}"
+    );
 }
 
 #[test]
 fn a_function_that_does_not_exist_is_not_found_in_the_words_of_each_operation() {
     let daemon = shared();
     let arn = "arn:aws:lambda:us-east-1:000000000000:function:doesnotexist";
-    let invoke = daemon.send(Request::new("POST", "/2015-03-31/functions/doesnotexist/invocations"));
+    let invoke =
+        daemon.send(Request::new("POST", "/2015-03-31/functions/doesnotexist/invocations"));
     invoke.refused(404, "ResourceNotFoundException", &format!("Function not found: {arn}:$LATEST"));
     let target = "/2015-03-31/functions/doesnotexist/invocations?Qualifier=42";
     let invoke = daemon.send(Request::new("POST", target));
@@ -112,9 +122,11 @@ fn two_qualifiers_that_differ_are_refused_and_two_that_agree_are_not() {
     let daemon = shared();
     let function = Function::python("def handler(event, context):\n    pass\n").deploy(&daemon);
     daemon.api("POST", &function.path("versions"), &json!({})).expect(201);
-    let path = |name: &str, query: &str| format!("/2015-03-31/functions/{name}:1?Qualifier={query}");
+    let path =
+        |name: &str, query: &str| format!("/2015-03-31/functions/{name}:1?Qualifier={query}");
     let response = daemon.api("GET", &path(&function.name, "$LATEST"), &Value::Null);
-    let message = "The derived qualifier from the function name does not match the specified qualifier.";
+    let message =
+        "The derived qualifier from the function name does not match the specified qualifier.";
     response.refused(400, "InvalidParameterValueException", message);
     daemon.api("GET", &path(&function.arn(), "1"), &Value::Null).expect(200);
 }
@@ -135,7 +147,8 @@ fn tags_belong_to_functions_only() {
     let function = Function::python("def handler(event, context):\n    pass\n").deploy(&daemon);
     let tags = |arn: &str| daemon.api("GET", &format!("/2017-03-31/tags/{arn}"), &Value::Null);
     assert_eq!(tags(&function.arn()).expect(200).json()["Tags"], json!({}));
-    let message = "Tags on function aliases and versions are not supported. Please specify a function ARN.";
+    let message =
+        "Tags on function aliases and versions are not supported. Please specify a function ARN.";
     tags(&format!("{}:1", function.arn())).refused(400, "InvalidParameterValueException", message);
     let wrong = tags("arn:aws:something");
     assert_eq!(wrong.status, 400, "{wrong:?}");

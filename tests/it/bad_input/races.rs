@@ -22,7 +22,8 @@ fn of_concurrent_updates_each_is_done_or_refused_and_the_last_one_done_stands() 
         daemon.api("PUT", &function.path("code"), &body)
     };
     let responses: Vec<_> = thread::scope(|scope| {
-        let all: Vec<_> = (1..=8).map(|answer| scope.spawn(move || (answer, update(answer)))).collect();
+        let all: Vec<_> =
+            (1..=8).map(|answer| scope.spawn(move || (answer, update(answer)))).collect();
         all.into_iter().map(|one| one.join().expect("answered")).collect()
     });
     let mut done = Vec::new();
@@ -62,12 +63,13 @@ fn of_concurrent_creations_of_one_name_exactly_one_succeeds() {
 /// Starts a slow call in a daemon of its own, does something meanwhile, returns the call's answer.
 fn during_a_call(meanwhile: impl FnOnce(&Daemon, &str)) -> (u16, Value) {
     let daemon = shared();
-    let source = "import time\ndef handler(event, context):\n    time.sleep(event)\n    return 'finished'\n";
+    let source =
+        "import time\ndef handler(event, context):\n    time.sleep(event)\n    return 'finished'\n";
     let function = Function::python(source).deploy(&daemon);
     function.answer(&json!(0));
     thread::scope(|scope| {
         let call = scope.spawn(|| function.invoke(&json!(2)).response);
-        thread::sleep(std::time::Duration::from_millis(500));
+        function.called(2);
         meanwhile(&daemon, &function.name);
         let response = call.join().expect("answered");
         (response.status, response.json())

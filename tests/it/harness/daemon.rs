@@ -167,7 +167,9 @@ impl Daemon {
         };
         let address = |name: &str| {
             let url = text(name);
-            url.strip_prefix("http://").and_then(|address| address.parse().ok()).expect("a plain URL")
+            url.strip_prefix("http://")
+                .and_then(|address| address.parse().ok())
+                .expect("a plain URL")
         };
         let credentials = PathBuf::from(text("credentials"));
         let key = read_key(&credentials);
@@ -236,7 +238,8 @@ impl Daemon {
     #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
         let child = &mut self.child;
-        let status = eventually("the daemon ends", STOP, || child.try_wait().expect("our own child"));
+        let status =
+            eventually("the daemon ends", STOP, || child.try_wait().expect("our own child"));
         self.ended = true;
         status
     }

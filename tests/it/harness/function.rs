@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::http::{Request, Response};
 use super::package::{Package, dedent};
+use super::signature::Signer;
 use super::{Daemon, eventually, setup};
 
 /// A role, because the API demands one.
@@ -30,6 +31,8 @@ pub struct Deployed<'d> {
     daemon: &'d Daemon,
     /// Its name, unique among the tests of one run.
     pub name: String,
+    /// Whether it stays when the test is over.
+    kept: bool,
 }
 
 /// What a call came to.
@@ -91,12 +94,6 @@ impl Function {
         }
     }
 
-    /// Another handler.
-    pub fn handler(mut self, handler: &str) -> Self {
-        self.handler = handler.to_owned();
-        self
-    }
-
     /// Seconds until it is ended.
     pub fn timeout(self, seconds: u32) -> Self {
         self.with("Timeout", json!(seconds))
@@ -142,7 +139,7 @@ impl Function {
     #[track_caller]
     pub fn deploy(self, daemon: &Daemon) -> Deployed<'_> {
         self.create(daemon).expect(201);
-        let deployed = Deployed { daemon, name: self.name };
+        let deployed = Deployed { daemon, name: self.name, kept: false };
         deployed.settle();
         deployed
     }
@@ -150,7 +147,18 @@ impl Function {
 
 // === impl Deployed ===
 
-impl Deployed<'_> {
+impl<'d> Deployed<'d> {
+    /// A function that is there already and stays.
+    pub fn existing(daemon: &'d Daemon, name: &str) -> Self {
+        Self { daemon, name: name.to_owned(), kept: true }
+    }
+
+    /// Leaves it there and returns its name.
+    pub fn keep(mut self) -> String {
+        self.kept = true;
+        self.name.clone()
+    }
+
     /// Calls it and waits for the answer.
     #[track_caller]
     pub fn invoke(&self, event: &Value) -> Invocation {
@@ -205,6 +213,34 @@ impl Deployed<'_> {
         })
     }
 
+    /// The lines of its log, once they say what `holds` waits for.
+    #[track_caller]
+    pub fn log_until(&self, what: &str, holds: impl Fn(&[String]) -> bool) -> Vec<String> {
+        let body = json!({"logGroupName": format!("/aws/lambda/{}", self.name)});
+        eventually(what, Duration::from_secs(20), || {
+            let request = Request::new("POST", "/")
+                .header("x-amz-target", "Logs_20140328.FilterLogEvents")
+                .header("content-type", "application/x-amz-json-1.1")
+                .body(body.to_string());
+            let signer = Signer { service: "logs".to_owned(), ..self.daemon.signer() };
+            let response = signer.sign(request, &self.daemon.api.to_string()).send(self.daemon.api);
+            let events = response.json()["events"].take();
+            let messages = events.as_array().into_iter().flatten().map(|event| &event["message"]);
+            let lines: Vec<String> =
+                messages.filter_map(Value::as_str).map(str::to_owned).collect();
+            holds(&lines).then_some(lines)
+        })
+    }
+
+    /// Waits until it has been called `count` times since it was created, however those calls end.
+    #[track_caller]
+    pub fn called(&self, count: usize) {
+        let begun = |lines: &[String]| {
+            lines.iter().filter(|line| line.starts_with("START RequestId: ")).count() >= count
+        };
+        self.log_until("the call has begun", begun);
+    }
+
     /// Replaces its code and waits.
     #[track_caller]
     pub fn replace(&self, package: &[u8]) {
@@ -229,8 +265,8 @@ impl Deployed<'_> {
 
 impl Drop for Deployed<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            return; // The daemon may be what failed, and it is stopped anyway.
+        if self.kept || std::thread::panicking() {
+            return; // Where a test fails, the daemon may be why, and it is stopped anyway.
         }
         let path = format!("/2015-03-31/functions/{}", self.name);
         let response = self.daemon.api("DELETE", &path, &Value::Null);

@@ -72,7 +72,8 @@ impl Request {
     pub fn send(&self, to: SocketAddr) -> Response {
         let mut stream = connect(to);
         // A server may refuse a body after its first bytes and hang up: what it said still counts.
-        if let Err(err) = stream.write_all(&self.head(to)).and_then(|()| stream.write_all(&self.body))
+        if let Err(err) =
+            stream.write_all(&self.head(to)).and_then(|()| stream.write_all(&self.body))
         {
             let hung_up = matches!(err.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset);
             assert!(hung_up, "{} {}: {err}", self.method, self.target);

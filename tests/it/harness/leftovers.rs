@@ -83,6 +83,11 @@ impl Process {
         }
     }
 
+    /// Its parent, in `all`.
+    pub fn parent_in<'a>(&self, all: &'a [Self]) -> Option<&'a Self> {
+        all.iter().find(|one| one.pid == self.parent)
+    }
+
     /// The namespaces it is in, as `kind:[inode]`.
     fn namespaces(&self) -> BTreeSet<String> {
         let link = |kind| fs::read_link(format!("/proc/{}/ns/{kind}", self.pid)).ok();

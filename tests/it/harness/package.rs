@@ -49,10 +49,12 @@ impl Package {
 
     /// Adds everything below a folder, named from `prefix`; what Python compiled is left out.
     pub fn folder(mut self, prefix: &str, folder: &Path) -> Self {
-        let entries = fs::read_dir(folder).unwrap_or_else(|err| panic!("{}: {err}", folder.display()));
+        let entries =
+            fs::read_dir(folder).unwrap_or_else(|err| panic!("{}: {err}", folder.display()));
         for entry in entries {
             let path = entry.expect("a readable folder").path();
-            let name = path.file_name().expect("an entry has a name").to_string_lossy().into_owned();
+            let name =
+                path.file_name().expect("an entry has a name").to_string_lossy().into_owned();
             let inside = format!("{prefix}/{name}");
             self = match path.is_dir() {
                 true if name == "__pycache__" => self,

@@ -45,12 +45,6 @@ impl Entry {
         self.mode = mode;
         self
     }
-
-    /// Another claim about its size.
-    pub fn claims(mut self, size: u32) -> Self {
-        self.size = size;
-        self
-    }
 }
 
 /// An archive of these entries.

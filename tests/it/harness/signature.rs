@@ -53,7 +53,8 @@ impl Signer {
         signed.sort();
         let names: Vec<&str> = signed.iter().map(|(name, _)| name.as_str()).collect();
         let names = names.join(";");
-        let lines: String = signed.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+        let lines: String =
+            signed.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
 
         let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
         let mut pairs: Vec<String> = query

@@ -1,0 +1,1 @@
+exports.handler = async () => [typeof require, __filename.split('/').at(-1)];

@@ -1,0 +1,2 @@
+Promise.reject(new Error('early'));
+exports.handler = async () => 1;

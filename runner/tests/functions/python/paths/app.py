@@ -1,0 +1,5 @@
+from additional import NAME
+
+
+def handler(event, context):
+    return NAME

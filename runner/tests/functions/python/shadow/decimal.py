@@ -1,0 +1,1 @@
+raise RuntimeError("the function's own decimal")

@@ -1,0 +1,258 @@
+//! The control plane's side of one function instance: an interpreter with a bootstrap, its link and
+//! its log.
+
+use std::ffi::OsString;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use serde_json::Value;
+use wire::link::{HEADER, Header, Invoke, Kind};
+
+use crate::supervised::PATIENCE;
+
+/// The id of every event that does not say otherwise.
+pub(crate) const REQUEST_ID: &str = "6a1b9f3c-0f3e-4c5d-9b7a-2d8e4f60a1c2";
+/// The ARN of every event that does not say otherwise.
+pub(crate) const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:probe:live";
+
+/// A frame: what kind it is of, and its body.
+pub(crate) type Frame = (Kind, Vec<u8>);
+
+/// A function before it is started: an interpreter, a bootstrap, a handler and an environment.
+pub(crate) struct Function {
+    argv: Vec<OsString>,
+    env: Vec<(String, OsString)>,
+}
+
+/// A running function.
+pub(crate) struct Instance {
+    process: Child,
+    pub(crate) link: UnixStream,
+    log: io::PipeReader,
+}
+
+/// A path beneath this crate.
+pub(crate) fn path(beneath: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(beneath)
+}
+
+/// An interpreter of this machine. Without it the promises of its bootstrap are not tested, which is
+/// a failure and not a reason to be silent.
+pub(crate) fn interpreter(variable: &str, default: &str) -> OsString {
+    let program = std::env::var_os(variable).unwrap_or(default.into());
+    assert!(
+        Path::new(&program).exists(),
+        "{} does not exist: set {variable} to an interpreter, or these promises go untested",
+        program.display()
+    );
+    program
+}
+
+/// An event with this payload and the usual rest.
+pub(crate) fn event(payload: &[u8]) -> Invoke<'_> {
+    Invoke {
+        // In the year 2100: nothing here runs out of time.
+        deadline_ms: 4_102_444_800_000,
+        request_id: REQUEST_ID,
+        invoked_arn: ARN,
+        trace_id: "",
+        client_context: "",
+        cognito_identity: "",
+        payload,
+    }
+}
+
+/// A frame's body as JSON, if it is of this kind.
+#[track_caller]
+pub(crate) fn json((kind, body): Frame, expected: Kind) -> Value {
+    let text = String::from_utf8_lossy(&body);
+    assert_eq!(kind, expected, "{text}");
+    serde_json::from_slice(&body).unwrap_or_else(|err| panic!("{err}: {text}"))
+}
+
+// === impl Function ===
+
+impl Function {
+    /// A function whose files are in a folder of `tests/functions/`.
+    pub(crate) fn new(argv: Vec<OsString>, folder: &str, handler: &str) -> Self {
+        let root = path("tests/functions").join(folder);
+        Self { argv, env: Vec::new() }
+            .with("PATH", "/usr/bin:/bin")
+            .with("LANG", "en_US.UTF-8")
+            .with("TZ", ":UTC")
+            .with("LAMBDA_TASK_ROOT", root)
+            .with("_HANDLER", handler)
+            .with("AWS_LAMBDA_FUNCTION_NAME", "probe")
+            .with("AWS_LAMBDA_FUNCTION_VERSION", "7")
+            .with("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
+            .with("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/probe")
+            .with("AWS_LAMBDA_LOG_STREAM_NAME", "2026/11/20/[7]0123456789abcdef0123456789abcdef")
+    }
+
+    /// The same with one more variable, or another value for it.
+    pub(crate) fn with(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.env.retain(|(known, _)| known != name);
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Starts it as a runner would, up to its first frame, which says that the interpreter is up.
+    #[track_caller]
+    pub(crate) fn start(&self) -> Instance {
+        let (link, theirs) = UnixStream::pair().expect("a link");
+        link.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let (log, writer) = io::pipe().expect("a pipe");
+        // A control plane reads logs as they come and never waits for them.
+        fcntl(&log, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("fcntl");
+        let process = Command::new("/bin/sh")
+            .args(["-c", "exec \"$@\" 3<&0 0</dev/null", "sh"])
+            .args(&self.argv)
+            .current_dir(path("tests/functions"))
+            .env_clear()
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(writer.try_clone().expect("a pipe"))
+            .stderr(writer)
+            .spawn()
+            .expect("the shell starts");
+        let mut instance = Instance { process, link, log };
+        let hello = instance.frame();
+        assert_eq!(hello, Some((Kind::Hello, wire::VERSION.to_le_bytes().to_vec())));
+        instance
+    }
+
+    /// Starts it and waits until its handler can be called.
+    #[track_caller]
+    pub(crate) fn ready(&self) -> Instance {
+        let mut instance = self.start();
+        match instance.frame() {
+            Some((Kind::Ready, _)) => instance,
+            Some((kind, body)) => panic!("{kind:?}: {}", String::from_utf8_lossy(&body)),
+            None => panic!("gone: {}", instance.finish().1),
+        }
+    }
+
+    /// Starts it and expects that its handler cannot be loaded: the error document, the log, the end.
+    #[track_caller]
+    pub(crate) fn broken(&self) -> (Value, String, ExitStatus) {
+        let mut instance = self.start();
+        let document = json(instance.frame().expect("a frame"), Kind::InitFailed);
+        assert_eq!(instance.frame(), None, "it says no more");
+        let (status, log) = instance.finish();
+        (document, log, status)
+    }
+}
+
+// === impl Instance ===
+
+impl Instance {
+    /// The next frame; none if the process has gone.
+    #[track_caller]
+    pub(crate) fn frame(&mut self) -> Option<Frame> {
+        let mut header = [0; HEADER];
+        match self.link.read_exact(&mut header) {
+            Ok(()) => {}
+            Err(err) if err.kind() == ErrorKind::UnexpectedEof => return None,
+            // It left without having read everything that was sent.
+            Err(err) if err.kind() == ErrorKind::ConnectionReset => return None,
+            Err(err) => panic!("no frame: {err}; log: {}", self.printed()),
+        }
+        let header = Header::parse(header).expect("a header");
+        let mut body = vec![0; header.length];
+        self.link.read_exact(&mut body).expect("the whole body");
+        Some((header.kind, body))
+    }
+
+    /// Sends an event, whatever becomes of it.
+    #[track_caller]
+    pub(crate) fn send(&mut self, event: &Invoke<'_>) {
+        let frame = [&event.encode_head(), event.payload].concat();
+        self.link.write_all(&frame).expect("the link takes it");
+    }
+
+    /// One event and its answer.
+    #[track_caller]
+    pub(crate) fn invoke(&mut self, event: &Invoke<'_>) -> Frame {
+        self.send(event);
+        self.frame().unwrap_or_else(|| panic!("no answer; log: {}", self.printed()))
+    }
+
+    /// One payload and the result, which is JSON.
+    #[track_caller]
+    pub(crate) fn call(&mut self, payload: &str) -> Value {
+        json(self.invoke(&event(payload.as_bytes())), Kind::Response)
+    }
+
+    /// One payload and the bytes of the result.
+    #[track_caller]
+    pub(crate) fn raw(&mut self, payload: &str) -> String {
+        let (kind, body) = self.invoke(&event(payload.as_bytes()));
+        let text = String::from_utf8(body).expect("text");
+        assert_eq!(kind, Kind::Response, "{text}");
+        text
+    }
+
+    /// One payload and the error document.
+    #[track_caller]
+    pub(crate) fn fail(&mut self, payload: &str) -> Value {
+        json(self.invoke(&event(payload.as_bytes())), Kind::Failed)
+    }
+
+    /// What is in the log by now and was not looked at before.
+    pub(crate) fn printed(&mut self) -> String {
+        let mut bytes = Vec::new();
+        match self.log.read_to_end(&mut bytes) {
+            Ok(_) => {}
+            Err(err) if err.kind() == ErrorKind::WouldBlock => {}
+            Err(err) => panic!("no log: {err}"),
+        }
+        String::from_utf8(bytes).expect("text")
+    }
+
+    /// The next line of the log, waited for.
+    #[track_caller]
+    pub(crate) fn line(&mut self) -> String {
+        fcntl(&self.log, FcntlArg::F_SETFL(OFlag::empty())).expect("fcntl");
+        let mut line = Vec::new();
+        while line.last() != Some(&b'\n') {
+            let mut byte = [0];
+            assert_eq!(self.log.read(&mut byte).expect("the log"), 1, "the log ended");
+            line.push(byte[0]);
+        }
+        fcntl(&self.log, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("fcntl");
+        String::from_utf8(line).expect("text")
+    }
+
+    /// Waits for the end of a process that was asked for it: how it ended, the rest of the log.
+    #[track_caller]
+    pub(crate) fn finish(mut self) -> (ExitStatus, String) {
+        fcntl(&self.log, FcntlArg::F_SETFL(OFlag::empty())).expect("fcntl");
+        // Read to its end first: a full pipe would hold up the process.
+        let log = self.printed();
+        (self.process.wait().expect("an end"), log)
+    }
+
+    /// Closes the link and waits for the end.
+    #[track_caller]
+    pub(crate) fn close(self) -> (ExitStatus, String) {
+        self.link.shutdown(std::net::Shutdown::Both).expect("the link is open");
+        self.finish()
+    }
+
+    /// The process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        // Already gone if the test came to its end.
+        let _killed = self.process.kill();
+        let _ended = self.process.wait();
+    }
+}

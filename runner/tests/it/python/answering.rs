@@ -1,0 +1,194 @@
+//! Events and results of every size and kind.
+
+use std::io::Write;
+
+use serde_json::{Value, json};
+use wire::link::{Kind, MAX_EVENT, MAX_RESPONSE};
+
+use super::function;
+use crate::instance::{event, json};
+
+/// What a value of `answers.py` becomes, byte for byte.
+#[track_caller]
+fn becomes(name: &str, expected: &str) {
+    let text = function("answers.value").ready().raw(&format!("\"{name}\""));
+    assert_eq!(text, expected);
+}
+
+/// What is said about a value of `answers.py` that has no JSON.
+#[track_caller]
+fn refused(name: &str, reason: &str) {
+    let mut instance = function("answers.value").ready();
+    let document = instance.fail(&format!("\"{name}\""));
+    assert_eq!(document["errorType"], "Runtime.MarshalError");
+    assert_eq!(document["errorMessage"], format!("Unable to marshal response: {reason}"));
+    assert_eq!(document["stackTrace"], json!([]));
+    assert_eq!(instance.call("\"nothing\""), Value::Null, "it serves on");
+}
+
+#[test]
+fn json_goes_in_and_comes_out() {
+    let mut instance = function("answers.echo").ready();
+    let texts = [
+        "null",
+        "true",
+        "-12",
+        "1.5",
+        "1e+100",
+        "\"\"",
+        "[]",
+        "{}",
+        "[1, [2, [3]]]",
+        "{\"a\": {\"b\": [null, false, \"c\"]}, \"1\": \"\\\"\\\\\\n\\u0001\"}",
+        "123456789012345678901234567890",
+        "\"grüße 🙂\"",
+    ];
+    for text in texts {
+        assert_eq!(instance.raw(text), text);
+    }
+}
+
+#[test]
+fn white_space_around_an_event_is_allowed() {
+    let mut instance = function("answers.echo").ready();
+    for text in [" 1", "1 ", "\n\t{\"a\": 2}\r\n"] {
+        assert_eq!(instance.call(text), serde_json::from_str::<Value>(text).expect("JSON"));
+    }
+}
+
+#[test]
+fn an_event_that_is_not_json_is_an_unmarshal_error() {
+    let mut instance = function("answers.echo").ready();
+    let cases = [
+        ("", "Expecting value: line 1 column 1 (char 0)"),
+        ("{", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+        ("1 2", "Extra data: line 1 column 3 (char 2)"),
+        ("{'a': 1}", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+    ];
+    for (text, reason) in cases {
+        let document = function("answers.echo").ready().fail(text);
+        assert_eq!(document["errorType"], "Runtime.UnmarshalError", "{text}");
+        assert_eq!(document["errorMessage"], format!("Unable to unmarshal input: {reason}"));
+    }
+    let (kind, _) = instance.invoke(&event(b"\"\xff\""));
+    assert_eq!(kind, Kind::Failed, "not even UTF-8");
+    assert_eq!(instance.call("1"), 1, "it serves on");
+}
+
+#[test]
+fn text_beyond_ascii_is_escaped_where_aws_escapes_it() {
+    let plain = "\"grüße \u{2028} 🙂\"";
+    let escaped = "\"gr\\u00fc\\u00dfe \\u2028 \\ud83d\\ude42\"";
+    for (environment, expected) in [
+        ("AWS_Lambda_python3.9", escaped),
+        ("AWS_Lambda_python3.11", escaped),
+        ("AWS_Lambda_python3.12", plain),
+        ("AWS_Lambda_python3.14", plain),
+    ] {
+        let function = function("answers.value").with("AWS_EXECUTION_ENV", environment);
+        assert_eq!(function.ready().raw("\"text\""), expected, "{environment}");
+    }
+}
+
+#[test]
+fn half_a_surrogate_pair_is_answered_as_an_escape() {
+    becomes("half", "\"\\ud83d\"");
+}
+
+#[test]
+fn values_become_json_as_with_aws_client() {
+    becomes("nothing", "null");
+    becomes("numbers", "[1, -2.5, 1e+100, 1000000000000000000000000000000, true]");
+    becomes("not_numbers", "[NaN, Infinity, -Infinity]");
+    becomes("decimals", "[1.10, NaN, {\"deep\": 1E+5}]");
+    becomes(
+        "named",
+        "[{\"x\": 1, \"y\": 2}, {\"pair\": {\"left\": \"a\", \"right\": {\"x\": 3, \"y\": 4}}}]",
+    );
+    becomes("tuples", "[1, [2, []]]");
+    becomes("enums", "{\"red\": 1, \"list\": [\"red\"]}");
+    becomes("record", "{\"kind\": \"record\"}");
+    becomes("bytes_inside", "{\"key\": \"value\"}");
+    becomes("keys", "{\"1\": 3, \"2.5\": 2, \"null\": 4}");
+    becomes("ordered", "{\"b\": 1, \"a\": 2}");
+}
+
+#[test]
+fn values_without_json_are_marshal_errors() {
+    refused("a_set", "Object of type set is not JSON serializable");
+    refused("a_key", "keys must be str, int, float, bool or None, not tuple");
+    refused("an_object", "Object of type type is not JSON serializable");
+    refused("a_circle", "Circular reference detected");
+    refused("a_generator", "Object of type generator is not JSON serializable");
+    refused(
+        "broken_bytes",
+        "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
+    );
+    let document = function("answers.coroutine").ready().fail("1");
+    let reason = "Unable to marshal response: Object of type coroutine is not JSON serializable";
+    assert_eq!(document["errorMessage"], reason);
+}
+
+#[test]
+fn bytes_are_an_answer_as_they_are() {
+    let mut instance = function("answers.value").ready();
+    let answer = instance.invoke(&event(b"\"bytes\""));
+    assert_eq!(answer, (Kind::Response, b"\x00\xffanything".to_vec()));
+}
+
+#[test]
+fn deep_values_are_answered_or_refused_but_never_fatal() {
+    let mut instance = function("answers.deep").ready();
+    assert_eq!(instance.raw("900").len(), 2 * 901);
+    let document = instance.fail("200000");
+    assert_eq!(document["errorType"], "Runtime.MarshalError");
+    assert_eq!(instance.raw("1"), "[[]]");
+}
+
+#[test]
+fn events_of_every_size_arrive_whole() {
+    let mut instance = function("answers.length").ready();
+    // Around what one read takes, with the header and the metadata in front of it.
+    let sizes = (65_100..65_560).step_by(5).chain([0, 1, 1 << 17, 1 << 20, MAX_EVENT - 2]);
+    for size in sizes {
+        let payload = format!("\"{}\"", "x".repeat(size));
+        assert_eq!(instance.call(&payload), size);
+    }
+}
+
+#[test]
+fn an_event_may_come_in_pieces_and_two_at_once() {
+    let mut instance = function("answers.echo").ready();
+    let frame = |payload: &[u8]| [&event(payload).encode_head(), payload].concat();
+    for byte in frame(b"[1]") {
+        instance.link.write_all(&[byte]).expect("the link takes it");
+    }
+    assert_eq!(json(instance.frame().expect("an answer"), Kind::Response), json!([1]));
+    let two = [frame(b"[2]"), frame(b"[3]"), frame(b"[4]")[..100].to_vec()].concat();
+    instance.link.write_all(&two).expect("the link takes it");
+    assert_eq!(json(instance.frame().expect("an answer"), Kind::Response), json!([2]));
+    assert_eq!(json(instance.frame().expect("an answer"), Kind::Response), json!([3]));
+    instance.link.write_all(&frame(b"[4]")[100..]).expect("the link takes it");
+    assert_eq!(json(instance.frame().expect("an answer"), Kind::Response), json!([4]));
+}
+
+#[test]
+fn a_result_of_the_limit_arrives_and_one_byte_more_is_only_measured() {
+    let mut instance = function("answers.size").ready();
+    for size in [2, 65_536, 1 << 20, MAX_RESPONSE] {
+        assert_eq!(instance.raw(&size.to_string()).len(), size);
+    }
+    for size in [MAX_RESPONSE + 1, 3 * MAX_RESPONSE] {
+        let answer = instance.invoke(&event(size.to_string().as_bytes()));
+        assert_eq!(answer, (Kind::Oversize, (size as u64).to_le_bytes().to_vec()));
+    }
+    assert_eq!(instance.raw("3"), "\"x\"", "it serves on");
+}
+
+#[test]
+fn an_instance_keeps_its_state_from_event_to_event() {
+    let mut instance = function("processes.counts").ready();
+    for count in 1..=1000 {
+        assert_eq!(instance.call("{}"), count);
+    }
+}

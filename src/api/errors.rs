@@ -1,0 +1,135 @@
+//! What is wrong, in AWS's sentences.
+//!
+//! One function per sentence that more than one operation says; sentences of one operation stand in
+//! its own file.
+
+use std::borrow::Cow;
+
+use http::StatusCode;
+use httpd::AwsError;
+use store::{ChangeError, Refusal, StorageError};
+
+type Text = Cow<'static, str>;
+
+/// Lambda cannot do that with these values.
+pub(crate) fn invalid(message: impl Into<Text>) -> AwsError {
+    AwsError::user(StatusCode::BAD_REQUEST, "InvalidParameterValueException", message)
+}
+
+/// The request does not have the shape of its operation.
+pub(crate) fn validation(message: impl Into<Text>) -> AwsError {
+    AwsError::new(StatusCode::BAD_REQUEST, "ValidationException", message)
+}
+
+/// The body is not what the operation reads.
+pub(crate) fn content(message: impl Into<Text>) -> AwsError {
+    AwsError::user(StatusCode::BAD_REQUEST, "InvalidRequestContentException", message)
+}
+
+/// There is none.
+pub(crate) fn not_found(message: impl Into<Text>) -> AwsError {
+    AwsError::user(StatusCode::NOT_FOUND, "ResourceNotFoundException", message)
+}
+
+/// There is one already, or something stands in the way.
+pub(crate) fn conflict(message: impl Into<Text>) -> AwsError {
+    AwsError::user(StatusCode::CONFLICT, "ResourceConflictException", message)
+}
+
+/// The caller has seen another revision; `api` is what shows the current one.
+pub(crate) fn stale(api: &str) -> AwsError {
+    let message = format!(
+        "The Revision Id provided does not match the latest Revision Id. Call the {api} API to \
+         retrieve the latest Revision Id"
+    );
+    AwsError::user(StatusCode::PRECONDITION_FAILED, "PreconditionFailedException", message)
+}
+
+/// Too many bytes.
+pub(crate) fn too_large(message: impl Into<Text>) -> AwsError {
+    AwsError::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLargeException", message)
+}
+
+/// There is no function of that name; `arn` says which.
+pub(crate) fn function_not_found(arn: &str) -> AwsError {
+    not_found(format!("Function not found: {arn}"))
+}
+
+/// A function, not one of its versions, is meant.
+pub(crate) fn unqualified_only() -> AwsError {
+    invalid(
+        "This operation is permitted on Lambda functions only. Aliases and versions do not support \
+         this operation. Please specify either a function name or an unqualified function ARN.",
+    )
+}
+
+/// The function is in a state in which this cannot be done.
+pub(crate) fn wrong_state(state: &str) -> AwsError {
+    conflict(format!(
+        "The operation cannot be performed at this time. The function is currently in the \
+         following state: {state}"
+    ))
+}
+
+/// Something AWS has and Hearth has not; `what` begins the sentence, `instead` is another one.
+pub(crate) fn unavailable(what: &str, instead: &str) -> AwsError {
+    invalid(format!("{what} not available on this server. {instead}"))
+}
+
+/// Our fault; the details are in the log.
+pub(crate) fn internal() -> AwsError {
+    AwsError::service("An internal error occurred; the server's log says more.")
+}
+
+/// What stood against a change of the function `arn`. Refusals that only one operation meets are
+/// that operation's to put into words, before it comes here.
+pub(crate) fn refused(err: ChangeError, arn: &str) -> AwsError {
+    match err {
+        ChangeError::Storage(err) => storage(&err),
+        ChangeError::Refused(refusal) => refusal_words(&refusal, arn),
+    }
+}
+
+fn refusal_words(refusal: &Refusal, arn: &str) -> AwsError {
+    match refusal {
+        Refusal::NoFunction | Refusal::NoVersion => function_not_found(arn),
+        Refusal::FunctionExists => {
+            let name = arn.rsplit(':').next().unwrap_or_default();
+            conflict(format!("Function already exist: {name}"))
+        }
+        Refusal::FunctionRevision => stale("GetFunction/GetAlias"),
+        Refusal::PolicyRevision => stale("GetPolicy"),
+        Refusal::UpdateInProgress => conflict(format!(
+            "The operation cannot be performed at this time. An update is in progress for \
+             resource: {arn}"
+        )),
+        Refusal::NotActive { state } => wrong_state(state),
+        Refusal::TooManyTags => invalid("Number of tags exceeds resource tag limit."),
+        Refusal::Unreserved { minimum } => AwsError::new(
+            StatusCode::BAD_REQUEST,
+            "InvalidParameterValueException",
+            format!(
+                "Specified ReservedConcurrentExecutions for function decreases account's \
+                 UnreservedConcurrentExecution below its minimum value of [{minimum}]."
+            ),
+        ),
+        Refusal::UrlExists => conflict(format!(
+            "Failed to create function url config for [functionArn = {arn}]. Error message:  \
+             FunctionUrlConfig exists for this Lambda function"
+        )),
+        Refusal::NoUrl => not_found("The resource you requested does not exist."),
+        Refusal::PolicyTooLong { bytes } => AwsError::user(
+            StatusCode::BAD_REQUEST,
+            "PolicyLengthExceededException",
+            format!("The final policy size ({bytes}) is bigger than the limit (20480)."),
+        ),
+        Refusal::OtherCode { .. } | Refusal::StatementExists | Refusal::NoStatement => {
+            invalid(refusal.to_string())
+        }
+    }
+}
+
+fn storage(err: &StorageError) -> AwsError {
+    tracing::error!(%err, "a change was not written");
+    internal()
+}

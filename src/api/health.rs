@@ -1,0 +1,43 @@
+//! For whoever watches over the process: is it there, can it serve, what does it count.
+//!
+//! `/healthz` and `/readyz` are the only paths that ask for no credentials: they say one bit each.
+
+use axum::body::Body;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+use telemetry::metrics::{CONTENT_TYPE as METRICS_TYPE, METRICS};
+
+use crate::respond::Answer;
+use crate::server::Api;
+
+/// Answers what needs no credentials; `None` if that is not what is asked for.
+pub(crate) fn answer(api: &Api, parts: &Parts) -> Option<Answer> {
+    if parts.method != Method::GET && parts.method != Method::HEAD {
+        return None;
+    }
+    match parts.uri.path() {
+        "/healthz" => Some(text(StatusCode::OK, "ok\n")),
+        "/readyz" if api.store.is_poisoned() => Some(text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not ready: the database takes no more changes; restart\n",
+        )),
+        "/readyz" => Some(text(StatusCode::OK, "ready\n")),
+        "/metrics" if api.open_metrics => Some(metrics()),
+        _ => None,
+    }
+}
+
+/// Everything that is counted, in Prometheus' text format.
+pub(crate) fn metrics() -> Answer {
+    let mut response = Response::new(Body::from(METRICS.render()));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(METRICS_TYPE));
+    Ok(response)
+}
+
+fn text(status: StatusCode, body: &'static str) -> Answer {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    Ok(response)
+}

@@ -1,0 +1,248 @@
+//! The way of every request: who asks, what for, within which limits.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use bytes::Bytes;
+use http::header::{HOST, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{HeaderMap, Response, StatusCode};
+use httpd::{AwsError, BodyError, collect_body};
+use model::RequestId;
+use store::{Function, FunctionVersion};
+
+use crate::credentials::{Caller, Gate};
+use crate::operation::{Operation, Route};
+use crate::query::Query;
+use crate::respond::Answer;
+use crate::server::Api;
+use crate::target::{self, Local, Target};
+use crate::validate::Violations;
+use crate::{
+    account, code, concurrency, configuration, download, errors, functions, health, invoke, logs,
+    payload, permissions, tags, urls, versions,
+};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+
+/// One call of one operation by somebody who may call it.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    /// What it works with.
+    pub(crate) api: &'a Arc<Api>,
+    /// What is asked for.
+    pub(crate) operation: Operation,
+    /// The function or resource that the path names.
+    pub(crate) target: &'a str,
+    /// The statement that the path names.
+    pub(crate) statement: &'a str,
+    /// What stands behind the `?`.
+    pub(crate) query: Query<'a>,
+    /// The head.
+    pub(crate) headers: &'a HeaderMap,
+    /// The body, within the operation's limit.
+    pub(crate) body: Bytes,
+    /// Names the call, and the invocation if it is one.
+    pub(crate) request_id: RequestId,
+}
+
+/// The API as a service: give it to [`httpd::Server`].
+pub fn router(api: Arc<Api>) -> Router {
+    Router::new().fallback(move |request: Request| serve(Arc::clone(&api), request))
+}
+
+async fn serve(api: Arc<Api>, request: Request) -> Response<Body> {
+    let request_id = RequestId::random();
+    let (parts, body) = request.into_parts();
+    let answered = match health::answer(&api, &parts) {
+        Some(answer) => answer,
+        None => answer(&api, &parts, body, request_id).await,
+    };
+    let mut response = match answered {
+        Ok(response) => response,
+        Err(err) => err.into_response(&request_id),
+    };
+    if let Ok(value) = HeaderValue::from_str(request_id.as_str()) {
+        response.headers_mut().entry(REQUEST_ID).or_insert(value);
+    }
+    response
+}
+
+async fn answer(api: &Arc<Api>, parts: &Parts, body: Body, request_id: RequestId) -> Answer {
+    if download::is_for(parts) {
+        return download::serve(api, parts).await;
+    }
+    let route = Route::parse(&parts.method, parts.uri.path());
+    let answer = operate(api, parts, &route, body, request_id).await;
+    if route.operation == Operation::Logs {
+        // Clients of JSON protocols look for the code in the body.
+        return answer.map_err(|err| {
+            let code = err.code.clone().into_owned();
+            err.member("__type", code)
+        });
+    }
+    answer
+}
+
+async fn operate(
+    api: &Arc<Api>,
+    parts: &Parts,
+    route: &Route<'_>,
+    body: Body,
+    request_id: RequestId,
+) -> Answer {
+    let gate = Gate::approach(api, parts)?;
+    let limit = route.operation.body_limit();
+    let body = match collect_body(body, limit).await {
+        Ok(body) => body,
+        Err(err) => return Err(body_refused(&err, route.operation, &parts.headers)),
+    };
+    let caller = gate.enter(api, &body).await?;
+    let call = Call {
+        api,
+        operation: route.operation,
+        target: &route.target,
+        statement: &route.statement,
+        query: Query::parse(parts.uri.query())?,
+        headers: &parts.headers,
+        body,
+        request_id,
+    };
+    call.dispatch(&caller).await
+}
+
+/// What to answer for a body that was not read.
+fn body_refused(err: &BodyError, operation: Operation, headers: &HeaderMap) -> AwsError {
+    match err {
+        BodyError::TooLarge { .. } if operation == Operation::Invoke => payload::too_large(headers),
+        BodyError::TooLarge { limit } => errors::too_large(format!(
+            "Request must be smaller than {} bytes for the {} operation",
+            limit + 1,
+            operation.name()
+        )),
+        err => {
+            let code = match err {
+                BodyError::TooSlow => "RequestTimeoutException",
+                BodyError::NoRoom => "ServiceUnavailableException",
+                BodyError::TooLarge { .. } | BodyError::Broken { .. } => {
+                    "InvalidRequestContentException"
+                }
+            };
+            AwsError::new(err.status(), code, err.to_string())
+        }
+    }
+}
+
+// === impl Call ===
+
+impl Call<'_> {
+    /// Does what is asked for. The caller is asked for so that nobody can forget to.
+    async fn dispatch(&self, caller: &Caller) -> Answer {
+        use Operation as O;
+        let signed_for = if self.operation == O::Logs { "logs" } else { "lambda" };
+        if caller.service.as_deref().is_some_and(|service| service != signed_for) {
+            return Err(AwsError::new(
+                StatusCode::FORBIDDEN,
+                "InvalidSignatureException",
+                format!("Credential should be scoped to correct service: '{signed_for}'. "),
+            ));
+        }
+        match self.operation {
+            O::AddPermission => permissions::add(self).await,
+            O::CreateFunction => functions::create(self).await,
+            O::CreateFunctionUrlConfig => urls::create(self).await,
+            O::DeleteFunction => functions::delete(self).await,
+            O::DeleteFunctionConcurrency => concurrency::delete(self).await,
+            O::DeleteFunctionUrlConfig => urls::delete(self).await,
+            O::GetAccountSettings => account::get(self),
+            O::GetFunction => functions::get(self),
+            O::GetFunctionCodeSigningConfig => functions::get_code_signing(self),
+            O::GetFunctionConcurrency => concurrency::get(self),
+            O::GetFunctionConfiguration => functions::get_configuration(self),
+            O::GetFunctionUrlConfig => urls::get(self),
+            O::GetPolicy => permissions::get(self),
+            O::Invoke => invoke::invoke(self).await,
+            O::ListFunctionUrlConfigs => urls::list(self),
+            O::ListFunctions => functions::list(self),
+            O::ListTags => tags::list(self),
+            O::ListVersionsByFunction => versions::list(self),
+            O::PublishVersion => versions::publish(self).await,
+            O::PutFunctionConcurrency => concurrency::put(self).await,
+            O::RemovePermission => permissions::remove(self).await,
+            O::TagResource => tags::tag(self).await,
+            O::UntagResource => tags::untag(self).await,
+            O::UpdateFunctionCode => code::update(self).await,
+            O::UpdateFunctionConfiguration => configuration::update(self).await,
+            O::UpdateFunctionUrlConfig => urls::update(self).await,
+            O::Logs => logs::answer(self).await,
+            O::Metrics => health::metrics(),
+            O::Unknown => Err(AwsError::unknown_operation()),
+        }
+    }
+
+    /// What is wrong with the name in the path so far.
+    pub(crate) fn violations(&self) -> Violations {
+        let mut violations = Violations::default();
+        target::check_name(&mut violations, self.operation, self.target);
+        violations
+    }
+
+    /// The function that the path names, after everything else about the request's shape.
+    ///
+    /// # Errors
+    /// Every violation of the shape, or a function that is not here.
+    pub(crate) fn local(&self, violations: Violations) -> Result<Local<'_>, AwsError> {
+        let qualifier = self.query.get("Qualifier");
+        violations.finish()?;
+        let target = Target::parse(self.target)
+            .ok_or_else(|| errors::function_not_found(self.target))?;
+        target.here(qualifier, &self.api.home, self.operation)
+    }
+
+    /// The same for operations on functions, not on their versions.
+    ///
+    /// # Errors
+    /// As [`Call::local`], and for a qualifier.
+    pub(crate) fn unqualified(&self, violations: Violations) -> Result<Local<'_>, AwsError> {
+        let local = self.local(violations)?;
+        match local.qualifier {
+            None => Ok(local),
+            Some(_) => Err(errors::unqualified_only()),
+        }
+    }
+
+    /// The function that is meant.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn function(&self, local: &Local<'_>) -> Result<Arc<Function>, AwsError> {
+        let snapshot = self.api.store.snapshot();
+        let function = snapshot.function(local.name).cloned();
+        function.ok_or_else(|| errors::function_not_found(&local.arn(&self.api.home)))
+    }
+
+    /// The version that is meant.
+    ///
+    /// # Errors
+    /// If there is no such function or version.
+    pub(crate) fn version(
+        &self,
+        local: &Local<'_>,
+    ) -> Result<(Arc<Function>, Arc<FunctionVersion>), AwsError> {
+        let function = self.function(local)?;
+        let version = match local.parsed_qualifier() {
+            Ok(qualifier) => function.version(qualifier.as_ref()).cloned(),
+            Err(()) => None,
+        };
+        let none = || errors::function_not_found(&local.arn(&self.api.home));
+        let version = version.ok_or_else(none)?;
+        Ok((function, version))
+    }
+
+    /// What the request calls this server.
+    pub(crate) fn host(&self) -> Option<&str> {
+        self.headers.get(HOST).and_then(|value| value.to_str().ok())
+    }
+}

@@ -1,0 +1,141 @@
+//! What the operations work with.
+
+use std::fmt;
+use std::sync::Arc;
+
+use archive::CodeStore;
+use images::Catalogue;
+use model::url::UrlId;
+use model::{Home, Region};
+use sha2::{Digest as _, Sha256};
+use store::{Store, Unreserved};
+use telemetry::LogStore;
+
+use crate::credentials::{Access, Secrets};
+use crate::invoker::Invoker;
+use crate::presign::Presigner;
+
+/// The collaborators and settings of the API; composition makes them.
+pub struct Parts {
+    /// Functions and what belongs to them.
+    pub store: Arc<Store>,
+    /// Who runs them.
+    pub pool: Arc<dyn Invoker>,
+    /// Their packages.
+    pub code: Arc<CodeStore>,
+    /// Which runtimes there are.
+    pub catalogue: Arc<Catalogue>,
+    /// What they print.
+    pub logs: Arc<LogStore>,
+    /// Whose they are.
+    pub home: Home,
+    /// Who may ask.
+    pub access: Access,
+    /// Where function URLs are.
+    pub urls: UrlBase,
+    /// The account's limit of concurrent executions.
+    pub concurrency: u32,
+    /// Whether `/metrics` is shown to whoever asks, as scrapers that cannot sign need it.
+    pub open_metrics: bool,
+}
+
+/// How function URLs are spelled: `<scheme>://<id>.lambda-url.<region>.<domain>[:<port>]/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UrlBase {
+    /// `http` or `https`.
+    pub scheme: String,
+    /// Such as `localhost`, whose subdomains browsers and curl resolve to this machine.
+    pub domain: String,
+    /// The port, unless it is the scheme's own.
+    pub port: Option<u16>,
+}
+
+/// The API of one account in one region.
+pub struct Api {
+    pub(crate) store: Arc<Store>,
+    pub(crate) pool: Arc<dyn Invoker>,
+    pub(crate) code: Arc<CodeStore>,
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) logs: Arc<LogStore>,
+    pub(crate) home: Home,
+    pub(crate) access: Access,
+    pub(crate) urls: UrlBase,
+    pub(crate) concurrency: u32,
+    pub(crate) open_metrics: bool,
+    /// Secrets of access keys, with the signing keys derived from them.
+    pub(crate) secrets: Secrets,
+    /// Signs and verifies the addresses of packages.
+    pub(crate) presigner: Presigner,
+}
+
+/// What AWS keeps free of reservations in an account of the usual size.
+const UNRESERVED: u32 = 100;
+
+// === impl Api ===
+
+impl Api {
+    /// Puts the parts together.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let presigner = Presigner::new(&parts.home.region);
+        Arc::new(Self {
+            store: parts.store,
+            pool: parts.pool,
+            code: parts.code,
+            catalogue: parts.catalogue,
+            logs: parts.logs,
+            home: parts.home,
+            access: parts.access,
+            urls: parts.urls,
+            concurrency: parts.concurrency,
+            open_metrics: parts.open_metrics,
+            secrets: Secrets::default(),
+            presigner,
+        })
+    }
+
+    /// The account's limit, and what reservations must leave of it: AWS's hundred, or a tenth where
+    /// an operator allows less than AWS's thousand.
+    pub(crate) fn unreserved(&self) -> Unreserved {
+        Unreserved {
+            limit: self.concurrency,
+            minimum: UNRESERVED.min(self.concurrency / 10),
+        }
+    }
+
+    /// The ARN of what runs a runtime here: it changes whenever the image does.
+    pub fn runtime_version_arn(&self, runtime: &str) -> String {
+        let mut hash = Sha256::new();
+        hash.update(runtime);
+        if let Some(served) = self.catalogue.resolve(runtime) {
+            hash.update(served.image.0);
+            hash.update(&served.runtime);
+        }
+        let digest = model::Digest(hash.finalize().into());
+        format!("arn:aws:lambda:{}::runtime:{digest}", self.home.region)
+    }
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("home", &self.home).finish_non_exhaustive()
+    }
+}
+
+// === impl UrlBase ===
+
+impl UrlBase {
+    /// The address of a function URL.
+    pub fn url(&self, id: &UrlId, region: &Region) -> String {
+        let Self { scheme, domain, port } = self;
+        match port {
+            Some(port) => format!("{scheme}://{id}.lambda-url.{region}.{domain}:{port}/"),
+            None => format!("{scheme}://{id}.lambda-url.{region}.{domain}/"),
+        }
+    }
+}
+
+/// Milliseconds since the epoch; a clock before it counts as standing at it.
+pub(crate) fn now_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,242 @@
+//! `hearth doctor`: what this machine can enforce, and what to do about the rest.
+//!
+//! It reads and asks, and changes nothing; it can be run by anybody, beside a running daemon.
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use anyhow::Result;
+use images::HostImage;
+use sandbox::budget::{Budget, HostLimits};
+use sandbox::cgroup::Controller;
+use sandbox::{Plan, Spec, checks};
+use serde_json::{Value, json};
+
+use crate::args::{Doctor, Format};
+use crate::exit::Exit;
+use crate::{config, output};
+
+/// Descriptors one idle sandbox costs each of our processes, at most.
+const DESCRIPTORS: u64 = 6;
+/// What the processes need beside their sandboxes: listeners, connections, databases.
+const SPARE_DESCRIPTORS: u64 = 512;
+
+/// One thing looked at.
+struct Finding {
+    what: String,
+    good: bool,
+    /// A finding that stops `serve`.
+    needed: bool,
+    said: String,
+    remedy: Option<String>,
+}
+
+/// Prints the findings, or the plan.
+///
+/// # Errors
+/// If standard output is closed, or a `--runtime-path` makes no sense.
+pub fn run(args: &Doctor, format: Format) -> Result<Exit> {
+    if args.plan {
+        return plan(format).map(|()| Exit::Done);
+    }
+    let mut findings: Vec<Finding> = checks::findings().into_iter().map(wall).collect();
+    findings.push(root());
+    findings.push(user());
+    findings.extend(capacity());
+    findings.extend(interpreters(args)?);
+    findings.extend([port(9000, "--api-listen"), port(8080, "--http-listen")]);
+    let broken = findings.iter().any(|finding| finding.needed && !finding.good);
+    match format {
+        Format::Json => {
+            let list: Vec<Value> = findings.iter().map(Finding::json).collect();
+            output::json(&json!({ "findings": list, "ready": !broken }))?;
+        }
+        Format::Text => {
+            for finding in &findings {
+                let mark = match (finding.good, finding.needed) {
+                    (true, _) => "ok  ",
+                    (false, true) => "MISS",
+                    (false, false) => "note",
+                };
+                output::line(&format!("{mark}  {:<22} {}", finding.what, finding.said))?;
+                if let Some(remedy) = &finding.remedy {
+                    output::line(&format!("      {:<22} → {remedy}", ""))?;
+                }
+            }
+        }
+    }
+    Ok(if broken { Exit::Unenforceable } else { Exit::Done })
+}
+
+/// Walls and limits that are missing here and that an operator may go without.
+pub fn waivable() -> Vec<String> {
+    let missing = checks::findings().into_iter().filter(|finding| finding.missing.is_some());
+    missing
+        .filter(|finding| finding.need.may_be_missing())
+        .map(|finding| finding.need.name().to_owned())
+        .collect()
+}
+
+fn plan(format: Format) -> Result<()> {
+    let budget = Budget::share(&HostLimits::read(), 1_024);
+    let enforced = [Controller::Memory, Controller::Pids, Controller::Cpu];
+    let lines = Plan::new(&Spec::new(budget, &enforced)).lines();
+    if format == Format::Json {
+        let list: Vec<Value> = lines
+            .iter()
+            .map(|line| {
+                let actor = format!("{:?}", line.actor).to_lowercase();
+                json!({ "phase": line.phase, "actor": actor, "what": line.what, "why": line.why })
+            })
+            .collect();
+        return output::json(&Value::Array(list));
+    }
+    let mut phase = "";
+    for line in &lines {
+        if line.phase != phase {
+            phase = line.phase;
+            output::line(&format!("\n{phase}"))?;
+        }
+        let actor = format!("{:?}", line.actor).to_lowercase();
+        output::line(&format!("  {actor:<8} {}", line.what))?;
+        output::line(&format!("           {}", line.why))?;
+    }
+    Ok(())
+}
+
+fn wall(found: checks::Finding) -> Finding {
+    let (said, remedy) = match found.missing {
+        None => ("can be enforced".to_owned(), None),
+        Some(missing) if found.need.may_be_missing() => {
+            let waive = format!("{}; or go without: --allow-unenforced={}", missing.remedy, found.need);
+            (missing.what, Some(waive))
+        }
+        Some(missing) => (missing.what, Some(missing.remedy)),
+    };
+    let good = remedy.is_none();
+    Finding { what: found.need.to_string(), good, needed: true, said, remedy }
+}
+
+fn root() -> Finding {
+    let good = nix::unistd::geteuid().is_root();
+    Finding {
+        what: "privilege".to_owned(),
+        good,
+        needed: false,
+        said: if good { "root" } else { "not root" }.to_owned(),
+        remedy: (!good).then(|| "start `hearth serve` and `hearth dev` as root, or with sudo".into()),
+    }
+}
+
+fn user() -> Finding {
+    let there = matches!(nix::unistd::User::from_name("hearth"), Ok(Some(_)));
+    let said = if there { "requests are served as `hearth`" } else { "there is no user `hearth`" };
+    let remedy = "a reserved id is used instead; to have a name for it: useradd --system hearth";
+    Finding {
+        what: "user".to_owned(),
+        good: there,
+        needed: false,
+        said: said.to_owned(),
+        remedy: (!there).then(|| remedy.to_owned()),
+    }
+}
+
+/// How many sandboxes the limits in force allow, and which limit it is.
+fn capacity() -> Vec<Finding> {
+    use nix::sys::resource::{Resource, getrlimit};
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1_024, 1_024));
+    let fit = hard.saturating_sub(SPARE_DESCRIPTORS) / DESCRIPTORS;
+    let mut out = vec![Finding {
+        what: "descriptors".to_owned(),
+        good: fit >= 1_024,
+        needed: false,
+        said: format!("room for {fit} sandboxes at once (limit {hard})"),
+        remedy: (fit < 1_024).then(|| "raise the hard limit: ulimit -Hn 65536".to_owned()),
+    }];
+    let host = HostLimits::read();
+    for (sysctl, wanted) in Budget::share(&host, 1_024).shortfall(&host, 1_024) {
+        out.push(Finding {
+            what: "per-user budgets".to_owned(),
+            good: false,
+            needed: false,
+            said: format!("{sysctl} is too low for 1024 sandboxes; each gets less"),
+            remedy: Some(format!("sysctl -w {sysctl}={wanted}")),
+        });
+    }
+    out
+}
+
+fn interpreters(args: &Doctor) -> Result<Vec<Finding>> {
+    let paths = config::runtime_paths(&args.host)?;
+    let directory = args.host.image_dir.clone().unwrap_or_else(config::default_image_dir);
+    let finding = |good, said: String, remedy: Option<&str>| Finding {
+        what: "interpreters".to_owned(),
+        good,
+        needed: false,
+        said,
+        remedy: remedy.map(str::to_owned),
+    };
+    let mut out = Vec::new();
+    let host = match HostImage::survey(&paths) {
+        Ok(host) => host,
+        Err(err) => return Ok(vec![finding(false, chain(&err), Some("name another interpreter"))]),
+    };
+    let image = match directory.exists() {
+        true => images::Cache::open(&directory).ok().and_then(|cache| host.find(&cache).ok()?),
+        false => None,
+    };
+    match image {
+        Some(image) => {
+            let all: Vec<&str> = image.manifest.runtimes.keys().map(String::as_str).collect();
+            out.push(finding(true, format!("image {} serves {}", short(&image), all.join(", ")), None));
+        }
+        None => {
+            let said = "the image is made at the next start".to_owned();
+            out.push(finding(true, said, None));
+        }
+    }
+    for (program, package) in [("/usr/bin/python3", "python3"), ("/usr/bin/node", "nodejs")] {
+        if !Path::new(program).exists() {
+            let remedy = format!("apt install {package}, or --runtime-path");
+            out.push(finding(false, format!("{program} is not there"), Some(&remedy)));
+        }
+    }
+    out.extend(host.left_out().iter().map(|reason| finding(false, reason.clone(), None)));
+    Ok(out)
+}
+
+fn short(image: &images::Image) -> String {
+    image.manifest.digest.hex()[..12].to_owned()
+}
+
+fn chain(err: &dyn std::error::Error) -> String {
+    let mut out = err.to_string();
+    let mut cause = err.source();
+    while let Some(err) = cause {
+        out.push_str(&format!(": {err}"));
+        cause = err.source();
+    }
+    out
+}
+
+fn port(number: u16, flag: &str) -> Finding {
+    let taken = TcpListener::bind(("127.0.0.1", number)).err();
+    Finding {
+        what: format!("port {number}"),
+        good: taken.is_none(),
+        needed: false,
+        said: taken.as_ref().map_or_else(|| "free".to_owned(), ToString::to_string),
+        remedy: taken.map(|_| format!("unless that is Hearth itself: choose another with {flag}")),
+    }
+}
+
+// === impl Finding ===
+
+impl Finding {
+    fn json(&self) -> Value {
+        json!({
+            "what": self.what, "ok": self.good, "needed": self.needed, "said": self.said,
+            "remedy": self.remedy,
+        })
+    }
+}

@@ -1,0 +1,234 @@
+//! One sandbox with a function's process in it, as the control plane sees it.
+//!
+//! Whoever finds that an instance must not go on *condemns* it: the first cause is kept and the
+//! conversation is shut from our side, so that a task which waits for an answer learns of it at once,
+//! however long the kill takes. Ending the cell itself is what dispatching then asks for.
+//!
+//! Descriptors while idle: the runner's socket, the link (or the inner listener), the log pipe and the
+//! memory statistics; four of the six there are to spend.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use dispatch::InstanceId;
+use model::Runnable;
+use tokio::sync::{Notify, oneshot};
+use wire::runner::Report;
+use wire::spawner::CellId;
+
+use crate::fault::Cause;
+use crate::link::Link;
+use crate::logs::Journal;
+use crate::memory::Meter;
+use crate::session::Handle;
+use crate::socket::Datagrams;
+use crate::spawner::Ended;
+
+/// How events reach the function.
+#[derive(Debug)]
+pub(crate) enum Transport {
+    /// Our own bootstrap, on a socket.
+    Link(Link),
+    /// The package's own program, over the Runtime API.
+    Session(Handle),
+}
+
+/// One instance.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    pub(crate) id: InstanceId,
+    pub(crate) function: Arc<Runnable>,
+    pub(crate) cell: CellId,
+    pub(crate) transport: Transport,
+    pub(crate) journal: Journal,
+    /// If this is a second start: when it began, in the pool's time.
+    pub(crate) second_start: Option<Duration>,
+    /// The conversation with PID 1; read by the watcher alone.
+    pub(crate) runner: Datagrams,
+    meter: Meter,
+    /// When the current event must be answered, nanoseconds of the pool's time; [`NONE`] without an
+    /// event, [`EXPIRED`] once the governor has decided that it is too late.
+    deadline: AtomicU64,
+    /// Most anonymous memory seen, bytes.
+    peak: AtomicU64,
+    /// How long the initialisation took; taken by the first event. Nanoseconds, 0 when taken.
+    init: AtomicU64,
+    cause: OnceLock<Cause>,
+    /// What the spawner said when the cell was gone; `None` inside if the spawner went first.
+    ended: OnceLock<Option<Ended>>,
+    /// Tells of `cause` and `ended`.
+    changed: Notify,
+    /// Arrives once the cell is gone; taken by whoever ends the instance.
+    last_word: Mutex<Option<oneshot::Receiver<Ended>>>,
+    /// Whether the governor has this instance on its list.
+    pub(crate) listed: AtomicBool,
+}
+
+/// No event is being served.
+const NONE: u64 = 0;
+/// The event was not answered in time.
+const EXPIRED: u64 = u64::MAX;
+
+/// What an instance is made of.
+pub(crate) struct Parts {
+    pub(crate) id: InstanceId,
+    pub(crate) function: Arc<Runnable>,
+    pub(crate) cell: CellId,
+    pub(crate) transport: Transport,
+    pub(crate) journal: Journal,
+    pub(crate) second_start: Option<Duration>,
+    pub(crate) runner: Datagrams,
+    pub(crate) meter: Meter,
+    pub(crate) last_word: oneshot::Receiver<Ended>,
+}
+
+// === impl Instance ===
+
+impl Instance {
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self {
+            id: parts.id,
+            function: parts.function,
+            cell: parts.cell,
+            transport: parts.transport,
+            journal: parts.journal,
+            second_start: parts.second_start,
+            runner: parts.runner,
+            meter: parts.meter,
+            deadline: AtomicU64::new(NONE),
+            peak: AtomicU64::new(0),
+            init: AtomicU64::new(0),
+            cause: OnceLock::new(),
+            ended: OnceLock::new(),
+            changed: Notify::new(),
+            last_word: Mutex::new(Some(parts.last_word)),
+            listed: AtomicBool::new(false),
+        })
+    }
+
+    /// An event is about to be delivered; it must be answered by `deadline`.
+    pub(crate) fn begin(&self, deadline: Duration) {
+        let nanos = u64::try_from(deadline.as_nanos()).unwrap_or(EXPIRED - 1);
+        self.deadline.store(nanos.clamp(NONE + 1, EXPIRED - 1), Ordering::Release);
+    }
+
+    /// The event was answered; false if the governor had already decided that it is too late.
+    pub(crate) fn finish(&self) -> bool {
+        self.deadline.swap(NONE, Ordering::AcqRel) != EXPIRED
+    }
+
+    /// When the current event must be answered, if there is one.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        match self.deadline.load(Ordering::Acquire) {
+            NONE | EXPIRED => None,
+            nanos => Some(Duration::from_nanos(nanos)),
+        }
+    }
+
+    /// Condemns the instance if the event with this deadline is still being served.
+    pub(crate) fn expire(&self, deadline: Duration) -> bool {
+        let nanos = deadline.as_nanos() as u64;
+        // Exchanged, not stored: the event may have been answered just now and another one begun,
+        // which must not die of its predecessor's deadline.
+        let (acquire, relaxed) = (Ordering::AcqRel, Ordering::Acquire);
+        let still = self.deadline.compare_exchange(nanos, EXPIRED, acquire, relaxed).is_ok();
+        still && self.condemn(Cause::TimedOut)
+    }
+
+    /// Gives the instance up for a cause; false if it had one already.
+    pub(crate) fn condemn(&self, cause: Cause) -> bool {
+        let first = self.cause.set(cause).is_ok();
+        match &self.transport {
+            Transport::Link(link) => link.shut(),
+            Transport::Session(handle) => handle.close(),
+        }
+        self.changed.notify_waiters();
+        first
+    }
+
+    /// Why the instance must not go on, if it must not.
+    pub(crate) fn cause(&self) -> Option<&Cause> {
+        self.cause.get()
+    }
+
+    /// Waits for a cause.
+    pub(crate) async fn condemned(&self) -> &Cause {
+        self.until(|| self.cause.get()).await
+    }
+
+    /// Waits until the cell is gone; `None` if the spawner went first.
+    pub(crate) async fn gone(&self) -> Option<Ended> {
+        *self.until(|| self.ended.get()).await
+    }
+
+    /// The cell is gone.
+    pub(crate) fn set_gone(&self, ended: Option<Ended>) {
+        if self.ended.set(ended).is_ok() {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// What arrives once the cell is gone; to the first who asks.
+    pub(crate) fn take_last_word(&self) -> Option<oneshot::Receiver<Ended>> {
+        self.last_word.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Keeps how long the initialisation took, for the first event.
+    pub(crate) fn set_init(&self, took: Duration) {
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.init.store(nanos.max(1), Ordering::Relaxed);
+    }
+
+    /// How long the initialisation took; to the first who asks.
+    pub(crate) fn take_init(&self) -> Option<Duration> {
+        // A plain look first: a swap takes the cache line from whoever else looks at the instance.
+        if self.init.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        match self.init.swap(0, Ordering::Relaxed) {
+            0 => None,
+            nanos => Some(Duration::from_nanos(nanos)),
+        }
+    }
+
+    /// Measures anonymous memory, bytes, and condemns the instance if it is above MemorySize.
+    /// `None` once the cell is gone.
+    pub(crate) fn measure(&self) -> Option<u64> {
+        let bytes = self.meter.anonymous()?;
+        self.peak.fetch_max(bytes, Ordering::Relaxed);
+        if bytes > u64::from(self.function.memory_mib) << 20 {
+            self.condemn(Cause::Memory);
+        }
+        Some(bytes)
+    }
+
+    /// Most anonymous memory seen, bytes.
+    pub(crate) fn peak(&self) -> u64 {
+        self.peak.load(Ordering::Relaxed)
+    }
+
+    /// Waits for PID 1 to say something; `None` when it is gone.
+    pub(crate) async fn report(&self) -> io::Result<Option<Report>> {
+        let mut buffer = [0; 16];
+        let got = self.runner.receive(&mut buffer).await?;
+        if got.length == 0 {
+            return Ok(None);
+        }
+        let report = Report::decode(&buffer[..got.length]);
+        report.map(Some).map_err(|err| io::Error::new(io::ErrorKind::InvalidData, err))
+    }
+
+    async fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if let Some(seen) = look() {
+                return seen;
+            }
+            changed.await;
+        }
+    }
+}

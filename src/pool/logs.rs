@@ -1,0 +1,244 @@
+//! One instance's log: its pipe is drained here and its lines are put in order.
+//!
+//! Two readers share the pipe under one lock. The instance's watcher reads whenever there is
+//! something, so that a function never waits for a reader; the task that has just received an answer
+//! reads what is left before the END line is placed, so that every line stands with the request that
+//! printed it. What is read goes into [`Lines`]; from there it is written to the log store in batches
+//! by one task, the governor, which keeps the order and is in nobody's way.
+
+mod budget;
+mod lines;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use model::{RequestId, Runnable};
+use telemetry::{LogStore, platform};
+use tokio::io::unix::AsyncFd;
+
+pub(crate) use budget::Budget;
+pub use budget::LogBudget;
+pub(crate) use lines::End;
+use lines::{Entry, Lines};
+
+/// Where lines go in the end.
+pub trait LogSink: Send + Sync + 'static {
+    /// Takes one event: a line with its newline. Must neither block nor fail; a full queue drops.
+    fn append(&self, group: &Arc<str>, stream: &Arc<str>, at_ms: u64, message: &[u8]);
+}
+
+/// One instance's log.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    group: Arc<str>,
+    stream: Arc<str>,
+    version: String,
+    memory_mib: u32,
+    pipe: AsyncFd<OwnedFd>,
+    budget: Arc<Budget>,
+    lines: Mutex<Lines>,
+}
+
+/// What a look into the pipe came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Drained {
+    /// It is empty.
+    All,
+    /// There is more, but it has been long enough.
+    Some,
+    /// More is printed than may be.
+    Flooded,
+    /// Nobody holds its other end.
+    Closed,
+}
+
+/// How much is read at once: what a pipe holds unless somebody enlarged it.
+const CHUNK: usize = 64 * 1024;
+/// Most that is read before an END line. A pipe holds at most 1 MiB (`fs.pipe-max-size`) unless root
+/// says otherwise; whatever comes later was written after the answer.
+const BEFORE_END: usize = 1 << 20;
+
+thread_local! {
+    static BUFFER: std::cell::RefCell<Vec<u8>> = std::cell::RefCell::new(vec![0; CHUNK]);
+}
+
+// === impl LogStore ===
+
+impl LogSink for LogStore {
+    fn append(&self, group: &Arc<str>, stream: &Arc<str>, at_ms: u64, message: &[u8]) {
+        Self::append(self, group, stream, at_ms, message);
+    }
+}
+
+// === impl Journal ===
+
+impl Journal {
+    pub(crate) fn new(
+        function: &Runnable,
+        stream: Arc<str>,
+        pipe: OwnedFd,
+        budget: Arc<Budget>,
+    ) -> io::Result<Self> {
+        let mut lines = Lines::default();
+        // What is printed while initialising belongs to the first invocation's tail; whether that
+        // one wants a tail is not known yet.
+        lines.want_tail();
+        Ok(Self {
+            group: function.log_group.as_str().into(),
+            stream,
+            version: function.version.text(),
+            memory_mib: function.memory_mib,
+            pipe: AsyncFd::new(pipe)?,
+            budget,
+            lines: Mutex::new(lines),
+        })
+    }
+
+    /// Waits until the function has printed something, or can no more.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        self.pipe.readable().await?.retain_ready();
+        Ok(())
+    }
+
+    /// Reads a pipe that was said to be readable; `now` is the pool's time. Until it was found
+    /// empty, [`Journal::readable`] says at once that there is more.
+    pub(crate) fn drain_ready(&self, now: Duration, at_ms: u64) -> Drained {
+        let mut found = Drained::All;
+        let _reported = self.pipe.try_io(tokio::io::Interest::READABLE, |_| {
+            found = self.drain_into(&mut self.lines(), CHUNK, now, at_ms);
+            match found {
+                Drained::All => Err(io::ErrorKind::WouldBlock.into()),
+                _ => Ok(()),
+            }
+        });
+        found
+    }
+
+    /// Reads what is left when nothing more will come, and ends the last line.
+    pub(crate) fn drain_last(&self, now: Duration, at_ms: u64) {
+        let mut lines = self.lines();
+        self.drain_into(&mut lines, BEFORE_END, now, at_ms);
+        lines.finish_output(at_ms);
+    }
+
+    fn drain_into(&self, lines: &mut Lines, most: usize, now: Duration, at_ms: u64) -> Drained {
+        let mut read = 0;
+        let mut flooded = false;
+        BUFFER.with_borrow_mut(|buffer| {
+            while read < most {
+                let count = match rustix::io::read(self.pipe.get_ref(), &mut buffer[..]) {
+                    Ok(0) => return Drained::Closed,
+                    Ok(count) => count,
+                    Err(rustix::io::Errno::INTR) => continue,
+                    // Nothing else than an empty pipe makes a read from one fail.
+                    Err(_empty) => {
+                        return if flooded { Drained::Flooded } else { Drained::All };
+                    }
+                };
+                read += count;
+                let output = &buffer[..count];
+                if self.budget.take(count, now) {
+                    lines.output(output, at_ms);
+                } else {
+                    flooded = true;
+                    lines.drop_output(output);
+                    telemetry::METRICS
+                        .log_lines_dropped
+                        .add(memchr::memchr_iter(b'\n', output).count() as u64);
+                }
+            }
+            if flooded { Drained::Flooded } else { Drained::Some }
+        })
+    }
+
+    /// An event is about to be delivered. With `tail`, the end of its log is kept.
+    pub(crate) fn start(&self, request_id: RequestId, tail: bool, at_ms: u64) {
+        let mut lines = self.lines();
+        if tail {
+            lines.want_tail();
+            lines.platform(&platform::start(request_id.as_str(), &self.version), at_ms);
+        } else {
+            lines.take_tail();
+            lines.start(request_id, at_ms);
+        }
+    }
+
+    /// An event was answered: what it printed is read, then its END is placed.
+    pub(crate) fn end(&self, end: End, now: Duration, at_ms: u64) {
+        let mut lines = self.lines();
+        self.drain_into(&mut lines, BEFORE_END, now, at_ms);
+        lines.end(end, at_ms);
+    }
+
+    /// The same for a caller who wants the tail, which is returned. `memory` is bytes.
+    pub(crate) fn end_with_tail(
+        &self,
+        end: &End,
+        memory: u64,
+        now: Duration,
+        at_ms: u64,
+    ) -> Option<Vec<u8>> {
+        let mut lines = self.lines();
+        self.drain_into(&mut lines, BEFORE_END, now, at_ms);
+        lines.platform(&platform::end(end.request_id.as_str()), at_ms);
+        lines.platform(&self.report(end, memory), at_ms);
+        lines.take_tail()
+    }
+
+    /// A line of the platform's.
+    pub(crate) fn platform(&self, line: &str, at_ms: u64) {
+        self.lines().platform(line, at_ms);
+    }
+
+    /// Whether there is anything to write.
+    pub(crate) fn has_lines(&self) -> bool {
+        !self.lines().is_empty()
+    }
+
+    /// Writes everything there is. `memory` gives the most the instance has used, bytes, and is
+    /// asked only if a REPORT line says it. Only the governor calls this, or the order is lost.
+    pub(crate) fn flush(&self, sink: &dyn LogSink, memory: impl FnOnce() -> u64) {
+        let batch = self.lines().take();
+        let memory = if batch.has_end() { memory() } else { 0 };
+        batch.each(|entry, text| {
+            let mut append = |at_ms, line: &[u8]| {
+                sink.append(&self.group, &self.stream, at_ms, line);
+            };
+            match entry {
+                Entry::Text { at_ms, .. } => append(*at_ms, text),
+                Entry::Start { at_ms, request_id } => {
+                    let line = platform::start(request_id.as_str(), &self.version);
+                    append(*at_ms, line.as_bytes());
+                }
+                Entry::End { at_ms, end } => {
+                    append(*at_ms, platform::end(end.request_id.as_str()).as_bytes());
+                    append(*at_ms, self.report(end, memory).as_bytes());
+                }
+            }
+        });
+    }
+
+    /// The REPORT line; that of an event that failed says how, as AWS's does.
+    fn report(&self, end: &End, memory: u64) -> String {
+        let mut line = platform::Report {
+            request_id: end.request_id.as_str(),
+            duration: end.duration,
+            memory_size_mib: self.memory_mib,
+            max_memory_mib: u32::try_from(memory.div_ceil(1 << 20)).unwrap_or(u32::MAX),
+            init: end.init,
+        }
+        .line();
+        if let Some(status) = &end.status {
+            line.truncate(line.trim_end_matches('\n').len());
+            line.push_str(status);
+            line.push('\n');
+        }
+        line
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

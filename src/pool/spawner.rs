@@ -1,0 +1,300 @@
+//! The control plane's end of the conversation with the spawner.
+//!
+//! Requests are written by whoever has one, straight to the socket; one task reads what comes back
+//! and hands it to whoever waits for it. Nothing is ever retried here, and nothing the spawner says is
+//! believed further than its form: a reply nobody waits for is dropped, with its descriptors.
+//!
+//! The connection ends once, for all: when the socket closes, or says something that is not a message,
+//! everybody who waits learns it and every later request is refused. The spawner has then ended every
+//! sandbox, or is about to.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{oneshot, watch};
+use wire::spawner::{CellId, Digest, Limits, MAX_MESSAGE, Reply, Request, Subject};
+
+use crate::socket::{Datagram, Datagrams};
+
+/// A live connection.
+#[derive(Debug)]
+pub(crate) struct Spawner {
+    socket: Datagrams,
+    waiting: Mutex<Waiting>,
+    /// Becomes true once.
+    closed: watch::Sender<bool>,
+}
+
+/// A cell that was made: a sandbox in which nothing has run yet.
+#[derive(Debug)]
+pub(crate) struct Cell {
+    /// What the spawner calls it.
+    pub(crate) id: CellId,
+    /// The socket of its PID 1.
+    pub(crate) runner: OwnedFd,
+    /// Listens on the Runtime API's address inside.
+    pub(crate) listener: OwnedFd,
+    /// `memory.stat` of its cgroup.
+    pub(crate) memory: OwnedFd,
+    /// The last word about it; fails if the spawner closes without having said it.
+    pub(crate) ended: oneshot::Receiver<Ended>,
+}
+
+/// The last word about a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Ended {
+    /// How many of its processes the kernel killed for memory.
+    pub(crate) memory_kills: u32,
+    /// Most memory ever charged to it, bytes; 0 where the kernel does not say.
+    pub(crate) peak_bytes: u64,
+}
+
+/// Why a conversation could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The socket cannot be used or failed.
+    #[error("the spawner's socket does not work")]
+    Socket {
+        /// What failed.
+        #[source]
+        source: io::Error,
+    },
+    /// It closed before saying hello.
+    #[error("the spawner ended before it was ready; its own output says why")]
+    Ended,
+    /// The first message was not a hello.
+    #[error("the spawner did not introduce itself")]
+    NoHello,
+    /// It is of another build.
+    #[error("the spawner speaks version {theirs} of the protocol and this program {}", wire::VERSION)]
+    Version {
+        /// What it speaks.
+        theirs: u16,
+    },
+}
+
+/// Why a request came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SpawnerError {
+    /// The spawner is gone.
+    #[error("the spawner is gone")]
+    Closed,
+    /// It could not do it.
+    #[error("the spawner failed: {detail}")]
+    Failed {
+        /// The step that failed and why.
+        detail: String,
+    },
+}
+
+/// Who waits for which reply.
+#[derive(Debug, Default)]
+struct Waiting {
+    next_ticket: u64,
+    making: HashMap<u64, oneshot::Sender<Result<Cell, SpawnerError>>>,
+    assigning: HashMap<CellId, oneshot::Sender<Result<(), SpawnerError>>>,
+    ending: HashMap<CellId, oneshot::Sender<Ended>>,
+    closed: bool,
+}
+
+// === impl Spawner ===
+
+impl Spawner {
+    /// Waits for the spawner's hello on a connected socket; beside the connection, how many cells may
+    /// live at once.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub(crate) async fn connect(socket: OwnedFd) -> Result<(Arc<Self>, u32), ConnectError> {
+        let failed = |source| ConnectError::Socket { source };
+        let socket = Datagrams::new(socket).map_err(failed)?;
+        let mut buffer = [0; MAX_MESSAGE];
+        let first = socket.receive(&mut buffer).await.map_err(failed)?;
+        if first.length == 0 {
+            return Err(ConnectError::Ended);
+        }
+        let capacity = match Reply::decode(&buffer[..first.length]) {
+            Ok(Reply::Hello { version: wire::VERSION, capacity, .. }) => capacity,
+            Ok(Reply::Hello { version: theirs, .. }) => {
+                return Err(ConnectError::Version { theirs });
+            }
+            _ => return Err(ConnectError::NoHello),
+        };
+        let spawner = Arc::new(Self {
+            socket,
+            waiting: Mutex::new(Waiting::default()),
+            closed: watch::Sender::new(false),
+        });
+        tokio::spawn(read(Arc::clone(&spawner)));
+        Ok((spawner, capacity))
+    }
+
+    /// Completes when the connection has ended.
+    pub(crate) async fn closed(&self) {
+        // The sender lives in `self`, so waiting cannot fail.
+        let _never_fails = self.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+
+    /// Whether the connection has ended.
+    pub(crate) fn is_closed(&self) -> bool {
+        *self.closed.borrow()
+    }
+
+    /// Makes an empty cell of an image.
+    pub(crate) async fn make(&self, image: Digest) -> Result<Cell, SpawnerError> {
+        let (sender, receiver) = oneshot::channel();
+        let ticket = {
+            let mut waiting = self.waiting();
+            if waiting.closed {
+                return Err(SpawnerError::Closed);
+            }
+            waiting.next_ticket += 1;
+            let ticket = waiting.next_ticket;
+            waiting.making.insert(ticket, sender);
+            ticket
+        };
+        self.send(&Request::Make { ticket, image }).await?;
+        receiver.await.unwrap_or(Err(SpawnerError::Closed))
+    }
+
+    /// Mounts code into a cell and sets its limits.
+    pub(crate) async fn assign(
+        &self,
+        cell: CellId,
+        code: Digest,
+        limits: Limits,
+    ) -> Result<(), SpawnerError> {
+        let (sender, receiver) = oneshot::channel();
+        {
+            let mut waiting = self.waiting();
+            if waiting.closed {
+                return Err(SpawnerError::Closed);
+            }
+            waiting.assigning.insert(cell, sender);
+        }
+        self.send(&Request::Assign { cell, code, limits }).await?;
+        receiver.await.unwrap_or(Err(SpawnerError::Closed))
+    }
+
+    /// Asks for a cell's end; [`Cell::ended`] tells when it has come.
+    pub(crate) async fn end(&self, cell: CellId) -> Result<(), SpawnerError> {
+        self.send(&Request::End { cell }).await
+    }
+
+    async fn send(&self, request: &Request) -> Result<(), SpawnerError> {
+        if self.is_closed() {
+            return Err(SpawnerError::Closed);
+        }
+        self.socket.send(&request.encode(), &[]).await.map_err(|source| {
+            // The reading task sees the end as well and tells everybody.
+            tracing::debug!(%source, "a request did not reach the spawner");
+            SpawnerError::Closed
+        })
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands a reply to whoever waits for it. An error ends the conversation.
+    fn dispatch(self: &Arc<Self>, reply: Reply, datagram: Datagram) -> Result<(), &'static str> {
+        match reply {
+            Reply::Hello { .. } => Err("a second hello"),
+            Reply::Made { ticket, cell, .. } => {
+                let Ok([runner, listener, _pidfd, memory]) =
+                    <[OwnedFd; 4]>::try_from(datagram.descriptors)
+                else {
+                    return Err("a cell without its descriptors");
+                };
+                // The pidfd is closed here: the runner's socket tells of the end as well, and an idle
+                // sandbox has few descriptors to spend.
+                let (sender, ended) = oneshot::channel();
+                let asked = {
+                    let mut waiting = self.waiting();
+                    waiting.ending.insert(cell, sender);
+                    waiting.making.remove(&ticket)
+                };
+                let made = Cell { id: cell, runner, listener, memory, ended };
+                let refused = asked.map(|asked| asked.send(Ok(made)));
+                if !matches!(refused, Some(Ok(()))) {
+                    let spawner = Arc::clone(self);
+                    tokio::spawn(async move { spawner.end(cell).await });
+                }
+                Ok(())
+            }
+            Reply::Failed { subject: Subject::Ticket(ticket), detail } => {
+                if let Some(asked) = self.waiting().making.remove(&ticket) {
+                    let _gone = asked.send(Err(SpawnerError::Failed { detail }));
+                }
+                Ok(())
+            }
+            Reply::Failed { subject: Subject::Cell(cell), detail } => {
+                if let Some(asked) = self.waiting().assigning.remove(&cell) {
+                    let _gone = asked.send(Err(SpawnerError::Failed { detail }));
+                }
+                Ok(())
+            }
+            Reply::Assigned { cell } => {
+                if let Some(asked) = self.waiting().assigning.remove(&cell) {
+                    let _gone = asked.send(Ok(()));
+                }
+                Ok(())
+            }
+            Reply::Ended { cell, memory_kills, peak_bytes } => {
+                let mut waiting = self.waiting();
+                // Whoever was assigning it learns that it is gone.
+                waiting.assigning.remove(&cell);
+                if let Some(asked) = waiting.ending.remove(&cell) {
+                    let _gone = asked.send(Ended { memory_kills, peak_bytes });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn close(&self) {
+        {
+            let mut waiting = self.waiting();
+            waiting.closed = true;
+            waiting.making.clear();
+            waiting.assigning.clear();
+            waiting.ending.clear();
+        }
+        self.closed.send_replace(true);
+    }
+}
+
+/// Reads replies until there are no more.
+async fn read(spawner: Arc<Spawner>) {
+    let mut buffer = [0; MAX_MESSAGE];
+    loop {
+        let datagram = match spawner.socket.receive(&mut buffer).await {
+            Ok(datagram) if datagram.length == 0 => {
+                tracing::error!("the spawner has ended");
+                break;
+            }
+            Ok(datagram) => datagram,
+            Err(err) => {
+                tracing::error!(%err, "the spawner's socket failed");
+                break;
+            }
+        };
+        let reply = match Reply::decode(&buffer[..datagram.length]) {
+            Ok(reply) => reply,
+            Err(err) => {
+                tracing::error!(%err, "the spawner said something that is not a message");
+                break;
+            }
+        };
+        if let Err(what) = spawner.dispatch(reply, datagram) {
+            tracing::error!(what, "the spawner broke the protocol");
+            break;
+        }
+    }
+    spawner.close();
+}
+
+#[cfg(test)]
+mod tests;

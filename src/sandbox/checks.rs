@@ -1,0 +1,218 @@
+//! What a host must offer before a cell can be what it promises to be.
+//!
+//! The spawner refuses to start where something is missing; `hearth doctor` prints the same list. All
+//! of it is found out by reading and asking, without privilege and without changing anything. What
+//! only shows when it is tried fails later, in a step that says its name.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use crate::cgroup::{Controller, Layout};
+use crate::sys::privilege;
+
+/// Oldest kernel: `subset=pid`, `cgroup.kill` and `memory.peak` with all we rely on.
+const OLDEST_KERNEL: (u32, u32) = (6, 1);
+/// Namespaces of a cell, by their name below `/proc/self/ns`.
+const NAMESPACES: [&str; 7] = ["user", "pid", "mnt", "net", "ipc", "uts", "cgroup"];
+
+/// Something a host must offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// Linux 6.1 or later.
+    Kernel,
+    /// All seven kinds, and leave to make user namespaces.
+    Namespaces,
+    /// System-call filters that can end a process.
+    Filter,
+    /// A mounted version-2 tree with `cgroup.kill`.
+    Kill,
+    /// Limits on memory.
+    Memory,
+    /// Limits on processes.
+    Pids,
+    /// CPU weights.
+    Cpu,
+    /// No swap beyond the memory limit.
+    Swap,
+}
+
+/// What was found about one need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// About what.
+    pub need: Need,
+    /// `None` where it is there.
+    pub missing: Option<Missing>,
+}
+
+/// What is missing, and what to do about it; both are ends of sentences without a full stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// "no cgroup2 file system is mounted"
+    pub what: String,
+    /// "mount one: mount -t cgroup2 none /sys/fs/cgroup/unified"
+    pub remedy: String,
+}
+
+/// Looks at everything.
+pub fn findings() -> Vec<Finding> {
+    let layout = Layout::read().unwrap_or_default();
+    let handed_down = v2_controllers(&layout);
+    let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
+    let release = nix::sys::utsname::uname()
+        .map(|name| name.release().to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let mut out = vec![
+        Finding { need: Need::Kernel, missing: kernel(&release) },
+        Finding { need: Need::Namespaces, missing: namespaces() },
+        Finding { need: Need::Filter, missing: filter() },
+        Finding { need: Need::Kill, missing: kill(&layout) },
+    ];
+    for controller in Controller::ALL {
+        let need = Need::of(controller);
+        out.push(Finding { need, missing: missing_controller(controller, &layout, &handed_down) });
+    }
+    out.push(Finding { need: Need::Swap, missing: swap(&layout, &handed_down, &swaps) });
+    out
+}
+
+fn v2_controllers(layout: &Layout) -> Vec<String> {
+    let Some(home) = &layout.v2 else { return Vec::new() };
+    // The root's list: whether they are handed down as far as here is tried when it is needed.
+    let text = fs::read_to_string(home.mount.join("cgroup.controllers")).unwrap_or_default();
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+pub(crate) fn kernel(release: &str) -> Option<Missing> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    let version = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+    let (major, minor) = OLDEST_KERNEL;
+    (version < OLDEST_KERNEL).then(|| Missing {
+        what: format!("the kernel is {release}, and {major}.{minor} is the oldest that will do"),
+        remedy: "run a newer kernel".to_owned(),
+    })
+}
+
+fn namespaces() -> Option<Missing> {
+    let absent: Vec<&str> = NAMESPACES
+        .into_iter()
+        .filter(|name| !Path::new("/proc/self/ns").join(name).exists())
+        .collect();
+    if !absent.is_empty() {
+        return Some(Missing {
+            what: format!("the kernel has no {} namespaces", absent.join(", ")),
+            remedy: "use a kernel built with them".to_owned(),
+        });
+    }
+    let limit = fs::read_to_string("/proc/sys/user/max_user_namespaces").unwrap_or_default();
+    (limit.trim() == "0").then(|| Missing {
+        what: "user namespaces are switched off".to_owned(),
+        remedy: "allow them: sysctl -w user.max_user_namespaces=65536".to_owned(),
+    })
+}
+
+fn filter() -> Option<Missing> {
+    (!privilege::filters_available()).then(|| Missing {
+        what: "the kernel has no seccomp filters".to_owned(),
+        remedy: "use a kernel built with CONFIG_SECCOMP_FILTER".to_owned(),
+    })
+}
+
+fn kill(layout: &Layout) -> Option<Missing> {
+    layout.v2.is_none().then(|| Missing {
+        what: "no cgroup2 file system is mounted, or this process is outside of what is mounted"
+            .to_owned(),
+        remedy: "mount one: mkdir -p /sys/fs/cgroup/unified && \
+            mount -t cgroup2 none /sys/fs/cgroup/unified"
+            .to_owned(),
+    })
+}
+
+pub(crate) fn missing_controller(
+    controller: Controller,
+    layout: &Layout,
+    v2: &[String],
+) -> Option<Missing> {
+    let there = layout.v1.contains_key(&controller) || v2.iter().any(|n| n == controller.name());
+    (!there).then(|| Missing {
+        what: format!(
+            "the {controller} controller is neither in a version-1 nor in the version-2 \
+            tree of control groups"
+        ),
+        remedy: match controller {
+            Controller::Memory => "boot with cgroup_enable=memory, or use a kernel built with it",
+            Controller::Pids | Controller::Cpu => "use a kernel built with it",
+        }
+        .to_owned(),
+    })
+}
+
+fn swap(layout: &Layout, v2: &[String], swaps: &str) -> Option<Missing> {
+    // The first line is a heading.
+    if swaps.lines().count() <= 1 {
+        return None;
+    }
+    let counted = match layout.v1.get(&Controller::Memory) {
+        Some(home) => home.own.join("memory.memsw.limit_in_bytes").exists(),
+        // Version 2 always has memory.swap.max where the kernel counts swap; the root never has.
+        None => v2.iter().any(|name| name == "memory"),
+    };
+    (!counted).then(|| Missing {
+        what: "the host swaps, and the kernel does not count swap per group".to_owned(),
+        remedy: "boot with swapaccount=1, or switch swap off: swapoff -a".to_owned(),
+    })
+}
+
+// === impl Need ===
+
+impl Need {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Kernel,
+        Self::Namespaces,
+        Self::Filter,
+        Self::Kill,
+        Self::Memory,
+        Self::Pids,
+        Self::Cpu,
+        Self::Swap,
+    ];
+
+    /// As it is written in `--allow-unenforced`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Namespaces => "namespaces",
+            Self::Filter => "seccomp",
+            Self::Kill => "cgroup-kill",
+            Self::Memory => "memory",
+            Self::Pids => "pids",
+            Self::Cpu => "cpu",
+            Self::Swap => "swap",
+        }
+    }
+
+    /// Whether an operator may go without it: limits, yes; walls, no.
+    pub fn may_be_missing(self) -> bool {
+        matches!(self, Self::Memory | Self::Pids | Self::Cpu | Self::Swap)
+    }
+
+    /// The one about a controller.
+    pub fn of(controller: Controller) -> Self {
+        match controller {
+            Controller::Memory => Self::Memory,
+            Controller::Pids => Self::Pids,
+            Controller::Cpu => Self::Cpu,
+        }
+    }
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! The spawner proper, from the first moment to its event loop.
+//!
+//! ```text
+//!   death signal ─► own root ─► plan ─► maker ─► capabilities ─► Hello ─► loop
+//! ```
+//!
+//! It is PID 1 of a pid namespace, so its end, however it comes, ends everything beneath it.
+
+use std::io::PipeReader;
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::setgroups;
+use sandbox::budget::{Budget, HostLimits};
+use sandbox::capability::{self, ConfineError};
+use sandbox::cgroup::{Controller, Instance};
+use sandbox::perform::{Sources, StepError, explain, start};
+use sandbox::sys::process::SingleThreaded;
+use sandbox::{Plan, Spec};
+
+use crate::arguments::Arguments;
+use crate::exit::Exit;
+use crate::log;
+use crate::maker::{Maker, MakerError};
+use crate::service::{Service, ServiceError};
+
+/// Descriptors of our own beside those of cells.
+const OWN_DESCRIPTORS: u64 = 64;
+/// Most descriptors a cell takes here at any time: while it is being made.
+const DESCRIPTORS_PER_CELL: u64 = 4;
+
+/// What the outer process decided.
+#[derive(Debug)]
+pub(crate) struct Charge<'a> {
+    /// As checked.
+    pub(crate) arguments: &'a Arguments,
+    /// First host id of the nursery.
+    pub(crate) first_id: u32,
+    /// Directories in the control group hierarchies.
+    pub(crate) groups: &'a Instance,
+    /// What is limited in them.
+    pub(crate) enforced: &'a [Controller],
+    /// Blocked signals, to be read through a descriptor.
+    pub(crate) signals: SigSet,
+}
+
+/// Why the spawner proper did not start.
+#[derive(Debug, thiserror::Error)]
+enum InnerError {
+    #[error("{step}")]
+    Call {
+        step: &'static str,
+        #[source]
+        source: Errno,
+    },
+    #[error("the outer process is gone")]
+    Orphaned,
+    #[error(transparent)]
+    Step(#[from] StepError),
+    #[error(transparent)]
+    Maker(#[from] MakerError),
+    #[error("give up capabilities")]
+    Confine(#[from] ConfineError),
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+}
+
+/// Runs the spawner proper to its end.
+pub(crate) fn run(
+    proof: &SingleThreaded,
+    charge: &Charge<'_>,
+    control: OwnedFd,
+    runner: OwnedFd,
+    life: PipeReader,
+) -> Exit {
+    match serve(proof, charge, control, runner, life) {
+        Ok(exit) => exit,
+        Err(err) => {
+            log::line(&explain(&err));
+            Exit::System
+        }
+    }
+}
+
+fn serve(
+    proof: &SingleThreaded,
+    charge: &Charge<'_>,
+    control: OwnedFd,
+    runner: OwnedFd,
+    life: PipeReader,
+) -> Result<Exit, InnerError> {
+    let at = |step| move |source| InnerError::Call { step, source };
+    die_with_outer(&life)?;
+    setgroups(&[]).map_err(at("setgroups"))?;
+    // Of the host, before its /proc is out of sight (the limits themselves stay the host's).
+    let host = HostLimits::read();
+    let capacity = affordable(charge.arguments.capacity).map_err(at("read a limit"))?;
+    let budget = Budget::share(&host, capacity);
+    for (name, least) in budget.shortfall(&host, capacity) {
+        log::line(&format!("{capacity} cells share too little: {name} of {least} would do"));
+    }
+    let plan = Plan::new(&Spec::new(budget, charge.enforced));
+    let sources = Sources {
+        images: charge.arguments.images.clone(),
+        code: charge.arguments.code.clone(),
+        control_groups: charge.groups.clone(),
+        mount_point: charge.arguments.state.clone(),
+    };
+    let stage = start(&plan.start, &sources)?;
+    let maker = Maker::start(proof, &plan, runner.as_fd(), charge.first_id)?;
+    // Only the maker executes it.
+    drop(runner);
+    capability::confine(&capability::SPAWNER)?;
+    // Whoever has our uid, and there should be nobody, cannot trace us.
+    prctl::set_dumpable(false).map_err(at("set undumpable"))?;
+    die_with_outer(&life)?;
+    let service =
+        Service::new(stage, plan, maker, control, charge.first_id, capacity, &charge.signals)?;
+    Ok(service.run())
+}
+
+/// If the outer process dies, so do we; if it did before we asked for that, we find out here.
+fn die_with_outer(life: &PipeReader) -> Result<(), InnerError> {
+    let at = |step| move |source| InnerError::Call { step, source };
+    prctl::set_pdeathsig(Signal::SIGKILL).map_err(at("set the death signal"))?;
+    let mut pipe = [PollFd::new(life.as_fd(), PollFlags::empty())];
+    match poll(&mut pipe, PollTimeout::ZERO).map_err(at("poll"))? {
+        0 => Ok(()),
+        _ => Err(InnerError::Orphaned),
+    }
+}
+
+/// How many cells our descriptors are enough for, at most as many as asked.
+fn affordable(asked: u32) -> nix::Result<u32> {
+    let (descriptors, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let cells = descriptors.saturating_sub(OWN_DESCRIPTORS) / DESCRIPTORS_PER_CELL;
+    let cells = u32::try_from(cells).unwrap_or(u32::MAX).max(1);
+    if cells < asked {
+        log::line(&format!(
+            "room for {cells} cells instead of {asked}: the limit of open files is {descriptors}"
+        ));
+    }
+    Ok(cells.min(asked))
+}

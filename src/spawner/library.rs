@@ -1,0 +1,52 @@
+//! Trees by digest: the only way anything on disk is named.
+//!
+//! A digest becomes `sha256/<64 hexadecimal digits>/tree`, looked up beneath a directory that was
+//! opened at start, without following a single link. What a control plane can point at is therefore
+//! what stands in the store under that digest, and nothing else.
+
+use std::fmt::Write;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use sandbox::sys::mount::open_beneath;
+use wire::spawner::Digest;
+
+/// Why a tree was not found.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LibraryError {
+    /// Nothing has that digest.
+    #[error("{kind} sha256:{digest} is not there")]
+    Absent { kind: &'static str, digest: String },
+    /// It could not be opened.
+    #[error("open {kind} sha256:{digest}")]
+    Unreadable {
+        kind: &'static str,
+        digest: String,
+        #[source]
+        source: Errno,
+    },
+}
+
+/// The tree of an image or of code, as a directory.
+pub(crate) fn tree(
+    kind: &'static str,
+    store: BorrowedFd<'_>,
+    digest: &Digest,
+) -> Result<OwnedFd, LibraryError> {
+    let digest = hexadecimal(digest);
+    let path = format!("sha256/{digest}/tree");
+    open_beneath(store, Path::new(&path)).map_err(|errno| match errno {
+        Errno::ENOENT => LibraryError::Absent { kind, digest },
+        source => LibraryError::Unreadable { kind, digest, source },
+    })
+}
+
+fn hexadecimal(digest: &Digest) -> String {
+    let mut out = String::with_capacity(2 * digest.len());
+    for byte in digest {
+        // Writing to a string cannot fail.
+        let _infallible = write!(out, "{byte:02x}");
+    }
+    out
+}

@@ -1,0 +1,47 @@
+//! Orders and answers survive the trip; anything else does not.
+
+use super::{Answer, MAX_MESSAGE, Order};
+
+#[test]
+fn orders_and_answers_are_read_back_as_they_were_written() {
+    let order = Order { cell: 7, id: 16 };
+    assert_eq!(Order::decode(&order.encode()), Ok(order));
+    for answer in [
+        Answer::Born { cell: 7, pid: 12 },
+        Answer::Failed { cell: 8, detail: "clone: EAGAIN".to_owned() },
+    ] {
+        assert_eq!(Answer::decode(&answer.encode()), Ok(answer));
+    }
+}
+
+#[test]
+fn an_id_that_no_cell_may_have_is_refused() {
+    for id in [0, 1, 15, 65_536, u32::MAX] {
+        assert!(Order::decode(&Order { cell: 1, id }.encode()).is_err(), "{id}");
+    }
+}
+
+#[test]
+fn a_pid_that_no_cell_can_have_is_refused() {
+    for pid in [0, 1, -1] {
+        assert!(Answer::decode(&Answer::Born { cell: 1, pid }.encode()).is_err(), "{pid}");
+    }
+}
+
+#[test]
+fn long_explanations_are_cut_and_fit() {
+    let long = Answer::Failed { cell: 1, detail: "ä".repeat(1000) };
+    let bytes = long.encode();
+    assert!(bytes.len() <= MAX_MESSAGE);
+    assert!(Answer::decode(&bytes).is_ok());
+}
+
+#[test]
+fn cut_and_padded_messages_are_refused() {
+    let whole = Order { cell: 7, id: 16 }.encode();
+    for end in 0..whole.len() {
+        assert!(Order::decode(&whole[..end]).is_err());
+    }
+    let padded = [whole.as_slice(), &[0]].concat();
+    assert!(Order::decode(&padded).is_err());
+}

@@ -1,0 +1,592 @@
+//! The event loop: what the control plane asks, what the maker answers, what dies, what is too slow.
+//!
+//! One thread, one `epoll`. Each turn takes what has happened and then does at most one piece of work
+//! that can wait (make a cell, take one down), so that a request to assign a cell never stands behind
+//! more than one of those. Nothing in here waits for anybody.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use sandbox::perform::{Outcome, assign, explain, finish, prepare, read_outcome};
+use sandbox::sys::process::{self, Child};
+use sandbox::{Plan, Spec, Stage};
+use wire::spawner::{CellId, Digest, Limits, Reply, Request, Subject};
+
+use crate::cells::{Cell, Cells, Ending, Making, Phase, Progress};
+use crate::control::{Control, ControlError};
+use crate::exit::Exit;
+use crate::library;
+use crate::log;
+use crate::maker::{Maker, MakerError};
+use crate::order::{Answer, Order};
+
+/// Orders the maker may have at once: enough that it and the processes it made keep both busy.
+const IN_FLIGHT: usize = 4;
+/// A cell takes a millisecond or two; one that takes this long never comes.
+const MAKE_PATIENCE: Duration = Duration::from_secs(10);
+/// Events taken from the kernel in one turn.
+const EVENTS: usize = 64;
+/// Requests taken in one turn, so that what has died is noticed in between.
+const REQUESTS: usize = 32;
+
+/// Tokens of what is always watched; cells' report pipes follow, by cell number.
+const CONTROL: u64 = 0;
+const MAKER: u64 = 1;
+const SIGNALS: u64 = 2;
+const REPORTS: u64 = 1 << 32;
+
+/// The spawner at work.
+#[derive(Debug)]
+pub(crate) struct Service {
+    stage: Stage,
+    plan: Plan,
+    maker: Maker,
+    control: Control,
+    signals: SignalFd,
+    epoll: Epoll,
+    capacity: u32,
+    cells: Cells,
+    /// Requests for cells that are not being made yet.
+    queue: VecDeque<Wanted>,
+    /// Cells being made.
+    in_flight: usize,
+    /// Cells whose end can go on.
+    ending: VecDeque<CellId>,
+    /// When to look at a cell again.
+    timers: BTreeSet<(Instant, CellId)>,
+}
+
+/// A cell that was asked for.
+#[derive(Debug)]
+struct Wanted {
+    ticket: u64,
+    image: Digest,
+    deadline: Instant,
+}
+
+/// Why the spawner could not serve, or cannot any more.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServiceError {
+    /// A system call that cannot fail, failed.
+    #[error("{step}")]
+    Call {
+        step: &'static str,
+        #[source]
+        source: Errno,
+    },
+    /// The control plane.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The maker.
+    #[error(transparent)]
+    Maker(#[from] MakerError),
+    /// The outer process passed SIGTERM on.
+    #[error("told to end")]
+    Told,
+}
+
+// === impl Service ===
+
+impl Service {
+    pub(crate) fn new(
+        stage: Stage,
+        plan: Plan,
+        maker: Maker,
+        control: OwnedFd,
+        first_id: u32,
+        capacity: u32,
+        signals: &SigSet,
+    ) -> Result<Self, ServiceError> {
+        let at = |step| move |source| ServiceError::Call { step, source };
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let signals = SignalFd::with_flags(signals, flags).map_err(at("signalfd"))?;
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(at("epoll_create1"))?;
+        let control = Control::new(control);
+        let read = |token| EpollEvent::new(EpollFlags::EPOLLIN, token);
+        epoll.add(&control, read(CONTROL)).map_err(at("watch the control plane"))?;
+        epoll.add(&maker, read(MAKER)).map_err(at("watch the maker"))?;
+        epoll.add(&signals, read(SIGNALS)).map_err(at("watch signals"))?;
+        let mut service = Self {
+            stage,
+            plan,
+            maker,
+            control,
+            signals,
+            epoll,
+            capacity,
+            cells: Cells::new(first_id),
+            queue: VecDeque::new(),
+            in_flight: 0,
+            ending: VecDeque::new(),
+            timers: BTreeSet::new(),
+        };
+        let version = wire::VERSION;
+        service.say(&Reply::Hello { version, uid_base: first_id, capacity }, Vec::new())?;
+        Ok(service)
+    }
+
+    /// Serves until there is nobody to serve, or it cannot.
+    pub(crate) fn run(mut self) -> Exit {
+        loop {
+            let Err(end) = self.turn() else { continue };
+            let exit = end.exit();
+            if exit != Exit::Finished {
+                log::line(&explain(&end));
+            }
+            // Returning ends the process, and the kernel with it every cell.
+            return exit;
+        }
+    }
+
+    fn turn(&mut self) -> Result<(), ServiceError> {
+        let mut events = [EpollEvent::empty(); EVENTS];
+        let count = match self.epoll.wait(&mut events, self.patience()) {
+            Ok(count) => count,
+            Err(Errno::EINTR) => 0,
+            Err(source) => return Err(ServiceError::Call { step: "epoll_wait", source }),
+        };
+        let mut reports = Vec::new();
+        for event in &events[..count] {
+            match event.data() {
+                CONTROL => self.control_is_ready(event.events())?,
+                MAKER => self.hear_maker()?,
+                SIGNALS => self.hear_signals()?,
+                token => reports.push(token),
+            }
+        }
+        if !reports.is_empty() {
+            // Whose reports they are, the maker said before they could be written.
+            self.hear_maker()?;
+            for token in reports {
+                self.hear_report(CellId((token & u64::from(u32::MAX)) as u32))?;
+            }
+        }
+        self.ring_timers()?;
+        self.work()
+    }
+
+    /// How long nothing has to be done.
+    fn patience(&self) -> EpollTimeout {
+        if !self.ending.is_empty() || self.can_make() {
+            return EpollTimeout::ZERO;
+        }
+        let cells = self.timers.first().map(|(when, _)| *when);
+        let queue = self.queue.front().map(|wanted| wanted.deadline);
+        let Some(next) = cells.into_iter().chain(queue).min() else { return EpollTimeout::NONE };
+        // Rounded up, or it would wake just before.
+        let millis = next.saturating_duration_since(Instant::now()).as_millis() + 1;
+        EpollTimeout::try_from(millis).unwrap_or(EpollTimeout::MAX)
+    }
+
+    // --- the control plane ---
+
+    fn say(&mut self, reply: &Reply, beside: Vec<OwnedFd>) -> Result<(), ServiceError> {
+        let was_stuck = self.control.is_stuck();
+        self.control.say(reply, beside)?;
+        self.watch_control(was_stuck)
+    }
+
+    /// Waits for room instead of requests while a reply is stuck.
+    fn watch_control(&mut self, was_stuck: bool) -> Result<(), ServiceError> {
+        let stuck = self.control.is_stuck();
+        if stuck == was_stuck {
+            return Ok(());
+        }
+        let flags = if stuck { EpollFlags::EPOLLOUT } else { EpollFlags::EPOLLIN };
+        let step = "watch the control plane";
+        self.epoll
+            .modify(&self.control, &mut EpollEvent::new(flags, CONTROL))
+            .map_err(|source| ServiceError::Call { step, source })
+    }
+
+    fn control_is_ready(&mut self, flags: EpollFlags) -> Result<(), ServiceError> {
+        if flags.contains(EpollFlags::EPOLLOUT) {
+            let was_stuck = self.control.is_stuck();
+            self.control.flush()?;
+            self.watch_control(was_stuck)?;
+        }
+        for _ in 0..REQUESTS {
+            let Some(request) = self.control.hear()? else { break };
+            match request {
+                Request::Make { ticket, image } => self.make(ticket, image)?,
+                Request::Assign { cell, code, limits } => self.assign(cell, &code, limits)?,
+                Request::End { cell } => self.end(cell)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, subject: Subject, detail: &str) -> Result<(), ServiceError> {
+        self.say(&Reply::Failed { subject, detail: detail.to_owned() }, Vec::new())
+    }
+
+    /// Safe to grant: the image is looked up by digest in a directory the operator chose, the cell
+    /// has every wall of the plan, and at most as many live as the operator said.
+    fn make(&mut self, ticket: u64, image: Digest) -> Result<(), ServiceError> {
+        if self.cells.living() + self.queue.len() >= self.capacity as usize {
+            let detail = format!("{} cells live already", self.capacity);
+            return self.refuse(Subject::Ticket(ticket), &detail);
+        }
+        let deadline = Instant::now() + MAKE_PATIENCE;
+        self.queue.push_back(Wanted { ticket, image, deadline });
+        Ok(())
+    }
+
+    /// Safe to grant: the code is looked up by digest like an image, is mounted read-only into a cell
+    /// in which nothing has run, once, and the limits are within the ranges AWS has.
+    fn assign(&mut self, number: CellId, code: &Digest, limits: Limits) -> Result<(), ServiceError> {
+        let subject = Subject::Cell(number);
+        let Some(cell) = self.cells.get_mut(number) else {
+            return self.refuse(subject, "no such cell");
+        };
+        let (Phase::Empty, Some(process)) = (&cell.phase, &cell.process) else {
+            return self.refuse(subject, "the cell is not empty");
+        };
+        // Decoded within range already; once more where it is used.
+        if !in_range(&limits) {
+            return self.refuse(subject, "limits out of range");
+        }
+        let Limits { memory_mib, tmp_mib, pids, cpu_weight } = limits;
+        let leaf_limits = Spec::leaf_limits(memory_mib, tmp_mib, pids, cpu_weight);
+        let tree = match library::tree("code", self.stage.code.as_fd(), code) {
+            Ok(tree) => tree,
+            Err(err) => return self.refuse(subject, &explain(&err)),
+        };
+        let (stage, steps) = (&self.stage, &self.plan.assign);
+        let pidfd = process.pidfd.as_fd();
+        match assign(steps, stage, pidfd, &cell.leaf, tree.as_fd(), tmp_mib, &leaf_limits) {
+            Ok(()) => {
+                cell.phase = Phase::Assigned;
+                self.say(&Reply::Assigned { cell: number }, Vec::new())
+            }
+            Err(err) => self.refuse(subject, &explain(&err)),
+        }
+    }
+
+    /// Safe to grant: it takes away.
+    fn end(&mut self, number: CellId) -> Result<(), ServiceError> {
+        match self.cells.get_mut(number).map(|cell| &cell.phase) {
+            // One that is being made is known by its ticket only.
+            None | Some(Phase::Making(_)) => self.refuse(Subject::Cell(number), "no such cell"),
+            // It died by itself, or was asked to before: Ended is on its way.
+            Some(Phase::Ending(_)) => Ok(()),
+            Some(Phase::Empty | Phase::Assigned) => {
+                self.begin_end(number, true);
+                Ok(())
+            }
+        }
+    }
+
+    // --- making ---
+
+    fn can_make(&self) -> bool {
+        !self.queue.is_empty()
+            && self.in_flight < IN_FLIGHT
+            && self.cells.count() < self.capacity as usize
+    }
+
+    fn begin_making(&mut self) -> Result<(), ServiceError> {
+        let Some(wanted) = self.queue.pop_front() else { return Ok(()) };
+        let ticket = wanted.ticket;
+        match self.order(wanted) {
+            Ok(()) => {
+                self.in_flight += 1;
+                Ok(())
+            }
+            Err(detail) => self.refuse(Subject::Ticket(ticket), &detail),
+        }
+    }
+
+    /// Prepares a cell and orders its process.
+    fn order(&mut self, wanted: Wanted) -> Result<(), String> {
+        let image = library::tree("image", self.stage.images.as_fd(), &wanted.image)
+            .map_err(|err| explain(&err))?;
+        let (number, id) = self.cells.reserve().ok_or("no id is free")?;
+        let ordered = self.order_as(number, id, wanted.ticket, image);
+        ordered.inspect_err(|_| self.cells.give_back(id))
+    }
+
+    fn order_as(
+        &mut self,
+        number: CellId,
+        id: u32,
+        ticket: u64,
+        image: OwnedFd,
+    ) -> Result<(), String> {
+        let name = format!("c{}", number.0);
+        let mut draft = prepare(&self.plan.prepare, &self.stage, &name, image.as_fd())
+            .map_err(|err| explain(&err))?;
+        let handed = self.hand_over(number, id, &draft.doors, [
+            draft.image.as_fd(),
+            draft.devices.as_fd(),
+            draft.runner_end.as_fd(),
+        ]);
+        let report = match handed {
+            Ok(report) => report,
+            Err(err) => {
+                // Nothing was ever in it; should removal fail too, the next start sweeps it.
+                let _swept_later = draft.leaf.remove();
+                return Err(explain(&err));
+            }
+        };
+        let deadline = Instant::now() + MAKE_PATIENCE;
+        self.timers.insert((deadline, number));
+        let control_end = draft.control_end;
+        let said = Vec::new();
+        let phase = Phase::Making(Making { ticket, control_end, report, said, deadline });
+        self.cells.insert(number, Cell { id, leaf: draft.leaf, process: None, phase });
+        Ok(())
+    }
+
+    /// Sends the maker what it needs; returns where the process will report.
+    fn hand_over(
+        &self,
+        number: CellId,
+        id: u32,
+        doors: &[OwnedFd],
+        [image, devices, runner_end]: [std::os::fd::BorrowedFd<'_>; 3],
+    ) -> Result<File, ServiceError> {
+        let at = |step| move |source| ServiceError::Call { step, source };
+        let io = |err: std::io::Error| err.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+        let (report, writer) = std::io::pipe().map_err(|err| at("pipe")(io(err)))?;
+        fcntl(&report, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(at("fcntl"))?;
+        let token = REPORTS | u64::from(number.0);
+        self.epoll
+            .add(&report, EpollEvent::new(EpollFlags::EPOLLIN, token))
+            .map_err(at("watch a report"))?;
+        let order = Order { cell: number.0, id };
+        let fixed = [image, devices, runner_end, writer.as_fd()];
+        self.maker.order(order, fixed, doors).map_err(at("order a cell"))?;
+        // The writer is dropped here: the maker and the process have theirs.
+        Ok(File::from(OwnedFd::from(report)))
+    }
+
+    fn hear_maker(&mut self) -> Result<(), ServiceError> {
+        while let Some((answer, pidfd)) = self.maker.answer()? {
+            match (answer, pidfd) {
+                (Answer::Born { cell, pid }, Some(pidfd)) => {
+                    let number = CellId(cell);
+                    self.cells.born(number, Child { pid, pidfd });
+                    // It was given up meanwhile: what is born now is killed by its ending.
+                    self.ending.extend(self.is_ending(number).then_some(number));
+                }
+                (Answer::Born { .. }, None) => return Err(MakerError::NoPidfd.into()),
+                (Answer::Failed { cell, detail }, _) => {
+                    self.fail_making(CellId(cell), &detail)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_ending(&mut self, number: CellId) -> bool {
+        matches!(self.cells.get_mut(number), Some(Cell { phase: Phase::Ending(_), .. }))
+    }
+
+    /// Reads how far a cell's process got; at the end of the pipe the cell is made, or is not.
+    fn hear_report(&mut self, number: CellId) -> Result<(), ServiceError> {
+        let Some(Cell { phase: Phase::Making(making), process, .. }) = self.cells.get_mut(number)
+        else {
+            return Ok(());
+        };
+        let mut buffer = [0; 64];
+        loop {
+            match making.report.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => making.said.extend_from_slice(&buffer[..count]),
+                Err(err) if err.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
+                Err(err) if err.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(err) => return self.fail_making(number, &format!("read its report: {err}")),
+            }
+        }
+        let outcome = read_outcome(&making.said, &self.plan.enter);
+        let born = process.is_some();
+        match outcome {
+            Outcome::Ready if born => self.finish(number),
+            Outcome::Failed(err) => self.fail_making(number, &explain(&err)),
+            // Without a process the maker's own answer says more, and is on its way.
+            Outcome::Ready | Outcome::Silent if !born => {
+                let forget = self.epoll.delete(&making.report);
+                forget.map_err(|source| ServiceError::Call { step: "forget a report", source })
+            }
+            Outcome::Ready | Outcome::Silent => {
+                self.fail_making(number, "its first process was killed")
+            }
+        }
+    }
+
+    /// The runner runs: what is left is the spawner's own part.
+    fn finish(&mut self, number: CellId) -> Result<(), ServiceError> {
+        let Some(cell) = self.cells.get_mut(number) else { return Ok(()) };
+        let Some(process) = &cell.process else { return Ok(()) };
+        let finished = finish(&self.plan.finish, &self.stage, process.pidfd.as_fd(), &cell.leaf);
+        let pidfd = process.pidfd.try_clone();
+        let (finished, pidfd) = match (finished, pidfd) {
+            (Ok(finished), Ok(pidfd)) => (finished, pidfd),
+            (Err(err), _) => return self.fail_making(number, &explain(&err)),
+            (_, Err(err)) => return self.fail_making(number, &format!("copy its pidfd: {err}")),
+        };
+        let id = cell.id;
+        let Phase::Making(making) = std::mem::replace(&mut cell.phase, Phase::Empty) else {
+            return Ok(());
+        };
+        self.in_flight -= 1;
+        self.timers.remove(&(making.deadline, number));
+        let uid = self.cells.host_id(id);
+        let beside = vec![making.control_end, finished.listener, pidfd, finished.statistics];
+        self.say(&Reply::Made { ticket: making.ticket, cell: number, uid }, beside)
+    }
+
+    fn fail_making(&mut self, number: CellId, detail: &str) -> Result<(), ServiceError> {
+        let Some(Cell { phase: Phase::Making(making), .. }) = self.cells.get_mut(number) else {
+            return Ok(());
+        };
+        let ticket = making.ticket;
+        self.begin_end(number, false);
+        self.refuse(Subject::Ticket(ticket), detail)
+    }
+
+    // --- ending ---
+
+    /// Kills everything in a cell now; the rest follows when there is time.
+    fn begin_end(&mut self, number: CellId, known: bool) {
+        let Some(cell) = self.cells.get_mut(number) else { return };
+        let now = Instant::now();
+        let mut ending = Ending::new(known, now);
+        ending.kill(&self.plan.end, &mut cell.leaf, &mut cell.process);
+        if let Phase::Making(making) = std::mem::replace(&mut cell.phase, Phase::Ending(ending)) {
+            self.in_flight -= 1;
+            self.timers.remove(&(making.deadline, number));
+        }
+        self.ending.push_back(number);
+    }
+
+    fn advance_end(&mut self, number: CellId) -> Result<(), ServiceError> {
+        let Some(cell) = self.cells.get_mut(number) else { return Ok(()) };
+        let Phase::Ending(ending) = &mut cell.phase else { return Ok(()) };
+        let now = Instant::now();
+        let progress =
+            ending.advance(&self.plan.end, &mut cell.leaf, &mut cell.process, now);
+        let known = ending.known;
+        match progress {
+            Progress::Gone(usage) => {
+                self.cells.remove(number);
+                if !known {
+                    return Ok(());
+                }
+                let (memory_kills, peak_bytes) = (usage.memory_kills, usage.peak_bytes);
+                self.say(&Reply::Ended { cell: number, memory_kills, peak_bytes }, Vec::new())
+            }
+            Progress::Later(when) => {
+                self.timers.insert((when, number));
+                Ok(())
+            }
+            Progress::Quarantined(when, obstacle) => {
+                self.timers.insert((when, number));
+                let detail = format!("the cell does not end: {obstacle}");
+                log::line(&format!("cell {} is quarantined: {obstacle}", number.0));
+                if known { self.refuse(Subject::Cell(number), &detail) } else { Ok(()) }
+            }
+        }
+    }
+
+    fn hear_signals(&mut self) -> Result<(), ServiceError> {
+        let at = |step| move |source| ServiceError::Call { step, source };
+        while let Some(signal) = self.signals.read_signal().map_err(at("read signals"))? {
+            if signal.ssi_signo != Signal::SIGCHLD as u32 {
+                return Err(ServiceError::Told);
+            }
+        }
+        // Born before it can end: the maker's answers first.
+        self.hear_maker()?;
+        // All of them, whatever they are: a process that entered a cell must be reaped before the
+        // cell's first process can finish dying.
+        while let Some((pid, _)) = process::reap_any().map_err(at("reap"))? {
+            if pid == self.maker.pid() {
+                return Err(MakerError::Ended.into());
+            }
+            if let Some(number) = self.cells.reaped(pid) {
+                self.first_process_ended(number)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn first_process_ended(&mut self, number: CellId) -> Result<(), ServiceError> {
+        match self.cells.get_mut(number).map(|cell| &cell.phase) {
+            // Its last words are in the pipe, which has ended with it.
+            Some(Phase::Making(_)) => {
+                self.hear_report(number)?;
+                self.fail_making(number, "its first process ended")
+            }
+            Some(Phase::Empty | Phase::Assigned) => {
+                self.begin_end(number, true);
+                Ok(())
+            }
+            Some(Phase::Ending(_)) => {
+                self.ending.push_back(number);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    // --- what can wait ---
+
+    fn ring_timers(&mut self) -> Result<(), ServiceError> {
+        let now = Instant::now();
+        while let Some((when, number)) = self.timers.first().copied()
+            && when <= now
+        {
+            self.timers.remove(&(when, number));
+            match self.cells.get_mut(number).map(|cell| &cell.phase) {
+                Some(Phase::Making(making)) if making.deadline <= now => {
+                    self.fail_making(number, "it took too long")?;
+                }
+                Some(Phase::Ending(_)) => self.ending.push_back(number),
+                _ => {}
+            }
+        }
+        while self.queue.front().is_some_and(|wanted| wanted.deadline <= now) {
+            let Some(wanted) = self.queue.pop_front() else { break };
+            self.refuse(Subject::Ticket(wanted.ticket), "others did not end in time")?;
+        }
+        Ok(())
+    }
+
+    fn work(&mut self) -> Result<(), ServiceError> {
+        if let Some(number) = self.ending.pop_front() {
+            return self.advance_end(number);
+        }
+        if self.can_make() { self.begin_making() } else { Ok(()) }
+    }
+}
+
+fn in_range(limits: &Limits) -> bool {
+    let within = |value, (least, most)| (least..=most).contains(&value);
+    within(limits.memory_mib, Limits::MEMORY_MIB)
+        && within(limits.tmp_mib, Limits::TMP_MIB)
+        && within(limits.pids, Limits::PIDS)
+        && within(limits.cpu_weight, Limits::CPU_WEIGHT)
+}
+
+// === impl ServiceError ===
+
+impl ServiceError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Told | Self::Control(ControlError::Closed) => Exit::Finished,
+            Self::Control(ControlError::Datagram(_) | ControlError::Request(_)) => Exit::Protocol,
+            Self::Control(ControlError::Socket(_)) | Self::Call { .. } => Exit::System,
+            Self::Maker(_) => Exit::Internal,
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Slots are exclusive, remembered, and found again.
+
+use std::path::PathBuf;
+
+use sandbox::plan::FIRST_ID;
+
+use super::Slot;
+
+#[test]
+fn two_spawners_never_share_a_slot() {
+    let state = tempfile::tempdir().unwrap();
+    let one = Slot::take(state.path(), "one", &[]).unwrap();
+    let two = Slot::take(state.path(), "two", &[]).unwrap();
+    assert_eq!((one.number, two.number), (0, 1));
+    assert_eq!((one.first_id(), two.first_id()), (FIRST_ID, FIRST_ID + 65_536));
+}
+
+#[test]
+fn a_slot_is_free_again_when_its_owner_is_gone() {
+    let state = tempfile::tempdir().unwrap();
+    drop(Slot::take(state.path(), "one", &[]).unwrap());
+    assert_eq!(Slot::take(state.path(), "two", &[]).unwrap().number, 0);
+}
+
+#[test]
+fn an_instance_gets_the_slot_it_had_before() {
+    let state = tempfile::tempdir().unwrap();
+    let first = Slot::take(state.path(), "other", &[]).unwrap();
+    let mut mine = Slot::take(state.path(), "mine", &[]).unwrap();
+    mine.record("mine", &[]).unwrap();
+    drop((first, mine));
+    assert_eq!(Slot::take(state.path(), "mine", &[]).unwrap().number, 1);
+    assert_eq!(Slot::take(state.path(), "new", &[]).unwrap().number, 0);
+}
+
+#[test]
+fn the_previous_owners_control_groups_are_handed_on() {
+    let state = tempfile::tempdir().unwrap();
+    let groups = [PathBuf::from("/sys/fs/cgroup/memory/a/hearth-0")];
+    Slot::take(state.path(), "a", &[]).unwrap().record("a", &groups).unwrap();
+    assert_eq!(Slot::take(state.path(), "b", &[]).unwrap().left_behind, groups);
+}
+
+#[test]
+fn only_directories_named_after_the_slot_are_believed() {
+    let text = "x\n/hearth-1\n/\n/home\nhearth-0\n/a/../hearth-0\n/ok/hearth-0\n";
+    assert_eq!(super::left_behind(text, 0), [PathBuf::from("/ok/hearth-0")]);
+}
+
+#[test]
+fn a_slot_that_cannot_be_swept_can_be_left_out() {
+    let state = tempfile::tempdir().unwrap();
+    assert_eq!(Slot::take(state.path(), "a", &[0, 1]).unwrap().number, 2);
+}

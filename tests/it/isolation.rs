@@ -1,0 +1,95 @@
+//! The walls: each is attacked from inside, and each attack is shown to work where the wall is not.
+//!
+//! A probe (`probes/*.py`) is one program. Run as a function it must find every attack refused; run by
+//! root outside of any sandbox, the *negative control*, it must find every attack succeed, or its
+//! failing inside would prove nothing. The identifiers A01 … are those of `docs/security.md`.
+
+// Seeing, reading, signalling, tracing other processes: A01, A10, A28.
+mod processes;
+// Reading what is not ours, writing what is read-only: A03, A11, A12, A15, A20.
+mod files;
+// Becoming the host's root: A02, A04, A11, A16, A18.
+mod root;
+// The host's listeners, packets, the hypervisor: A37, A41, A42, A45.
+mod network;
+// Taking more than one is given: A46, A47, A21.
+mod resources;
+// Capabilities and what needs one: A16, A24.
+mod capabilities;
+// System calls that are not there: A25 to A30, A36.
+mod syscalls;
+// What one function leaves behind, another does not find: A05, A07, A17, A20, A31, A58.
+mod neighbours;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::harness::daemon::require_root;
+use crate::harness::tools::run;
+use crate::harness::{Function, Package, setup};
+
+/// A program that attacks.
+struct Probe(String);
+
+/// What came of each attack, in the probe's words.
+type Findings = BTreeMap<String, String>;
+
+// === impl Probe ===
+
+impl Probe {
+    fn new(source: &str) -> Self {
+        Self(format!("{}\n\n{source}", include_str!("isolation/probes/attack.py")))
+    }
+
+    /// It as a function.
+    fn function(&self) -> Function {
+        let package = Package::new().file("app.py", &self.0).build();
+        Function::new(setup::python_runtime(), "app.handler", package).timeout(60)
+    }
+
+    /// Runs it by root, outside of any sandbox. What it does to mounts, host name and shared memory is
+    /// done in namespaces of its own, so that an attack that succeeds does no harm.
+    fn outside(&self, event: &Value) -> Value {
+        require_root();
+        let script = format!(
+            "{}\n\nimport json, sys\n\nout = handler(json.loads(sys.argv[1]), None)\nprint(json.dumps(out))\n",
+            self.0
+        );
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--uts", "--ipc", "/usr/bin/python3", "-c", &script]);
+        let ran = run(command.arg(event.to_string()), "");
+        ran.json()
+    }
+
+    /// The promise and its control: every attack is refused inside and succeeds outside.
+    #[track_caller]
+    fn holds_inside_and_breaks_outside(&self, inside: &Value, outside: &Value) {
+        let daemon = crate::harness::shared();
+        let function = self.function().deploy(&daemon);
+        let held = findings(&function.answer(inside));
+        let broken = findings(&self.outside(outside));
+        let names = |findings: &Findings| findings.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&held), names(&broken), "the same attacks");
+        let wrong = |findings: &Findings, word: &str| {
+            let others = findings.iter().filter(|(_, found)| !found.starts_with(word));
+            others.map(|(name, found)| format!("{name}: {found}")).collect::<Vec<_>>()
+        };
+        let fallen = wrong(&held, "held: ");
+        assert!(fallen.is_empty(), "a wall does not stand:\n{}", fallen.join("\n"));
+        let blind = wrong(&broken, "broken: ");
+        assert!(blind.is_empty(), "the probe cannot see these:\n{}", blind.join("\n"));
+    }
+}
+
+#[track_caller]
+fn findings(answer: &Value) -> Findings {
+    serde_json::from_value(answer.clone()).unwrap_or_else(|err| panic!("{err}: {answer}"))
+}
+
+/// A path as text.
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}

@@ -1,0 +1,64 @@
+"""The host's root: becoming it, acting as it, leaving the root folder.
+
+Event: `scratch`, a folder that may be written.
+"""
+
+CLONE_NEWUSER = 0x10000000
+# The 64-bit ids that Hearth gives to sandboxes begin here.
+FIRST_ID = 1_879_048_192
+
+
+def mapped(kind):
+    with open(f"/proc/self/{kind}_map") as file:
+        return [[int(field) for field in line.split()] for line in file]
+
+
+def leave_the_root(scratch):
+    """The classic: a second chroot leaves the working folder outside of the first."""
+
+    def escape():
+        os.makedirs(f"{scratch}/jail", exist_ok=True)
+        os.chroot(f"{scratch}/jail")
+        for _ in range(100):
+            os.chdir("..")
+        os.chroot(".")
+        os.stat("/etc/shadow")
+
+    return in_a_child(escape)
+
+
+def become_root_by_program(scratch):
+    """A setuid program of our own making, executed."""
+    path = f"{scratch}/suid"
+    with open("/bin/sh", "rb") as source, open(path, "wb") as target:
+        target.write(source.read())
+    os.chown(path, 0, 0)
+    os.chmod(path, 0o4755)
+    os.unlink(path)
+    return path
+
+
+def handler(event, context):
+    scratch = event["scratch"]
+    for kind in ("uid", "gid"):
+        table = mapped(kind)
+        inside, outside, count = table[0]
+        alone = len(table) == 1 and count == 1 and inside == 1000 and outside >= FIRST_ID
+        claim(f"be an ordinary {kind} of the host", alone, table)
+    attack("become uid 0", lambda: in_a_child(lambda: os.setuid(0)))
+    attack("become gid 0", lambda: in_a_child(lambda: os.setgid(0)))
+    attack("become another user", lambda: in_a_child(lambda: os.setresuid(65534, 65534, 65534)))
+    attack("join a group", lambda: in_a_child(lambda: os.setgroups([0])))
+    attack("leave the root folder", lambda: leave_the_root(scratch))
+    attack("make a setuid program of root", lambda: become_root_by_program(scratch))
+    attack("make a namespace and be root in it", lambda: in_a_child(lambda: syscall(272, CLONE_NEWUSER)))
+    attack("set the handler of core dumps", lambda: open("/proc/sys/kernel/core_pattern", "r+").close())
+    attack("drop the kernel's caches", lambda: open("/proc/sys/vm/drop_caches", "w").close())
+    attack("read the kernel's addresses", lambda: open("/proc/kallsyms").close())
+    attack("read the kernel's log", lambda: open("/dev/kmsg").close())
+    attack("run as a real-time process", lambda: in_a_child(real_time))
+    return findings
+
+
+def real_time():
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))

@@ -1,0 +1,8 @@
+//! Beginning and end: whatever dies, nothing is left behind and nothing registered is lost.
+
+// The daemon, the spawner, a sandbox: killed.
+mod kill;
+// The daemon, stopped and started in order.
+mod restart;
+// `hearth dev`, from the first line it prints to Ctrl-C.
+mod dev;
