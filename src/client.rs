@@ -129,18 +129,16 @@ impl Client {
         let mut request = Request::builder().method(method).uri(path).body(body.clone())?;
         let headers = request.headers_mut();
         headers.insert(HOST, HeaderValue::from_str(&self.authority)?);
-        let kind = if service == "logs" { "application/x-amz-json-1.1" } else { "application/json" };
+        let kind =
+            if service == "logs" { "application/x-amz-json-1.1" } else { "application/json" };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         for (name, value) in extra {
             headers.insert(HeaderName::try_from(*name)?, HeaderValue::from_str(value)?);
         }
         if let Some(credentials) = &self.credentials {
             let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-            let scope = sigv4::sign::Scope {
-                region: &self.region,
-                service,
-                paths: PathStyle::Normalised,
-            };
+            let scope =
+                sigv4::sign::Scope { region: &self.region, service, paths: PathStyle::Normalised };
             let (method, uri) = (request.method().clone(), request.uri().clone());
             let target = (uri.path(), uri.query());
             let payload = Payload::Bytes(&body);

@@ -129,10 +129,7 @@ impl Config {
             api_listen: args.api_listen.or(file.api_listen).unwrap_or(loopback(9000)),
             http_listen: args.http_listen.or(file.http_listen).unwrap_or(loopback(8080)),
             dev: args.dev,
-            home: Home {
-                account: account.unwrap_or_default(),
-                region: region.unwrap_or_default(),
-            },
+            home: Home { account: account.unwrap_or_default(), region: region.unwrap_or_default() },
             domain: file.domain.unwrap_or_else(|| "localhost".to_owned()),
             runtime_path,
             runtime_alias: file.runtime_alias.unwrap_or_default(),
@@ -224,8 +221,10 @@ mod tests {
         let config = typed(&[]).expect("defaults");
         assert_eq!(config.api_listen.to_string(), "127.0.0.1:9000");
         assert_eq!(config.http_listen.to_string(), "127.0.0.1:8080");
-        assert_eq!(config.home.function_arn(&model::FunctionName::parse("f").expect("a name")),
-            "arn:aws:lambda:us-east-1:000000000000:function:f");
+        assert_eq!(
+            config.home.function_arn(&model::FunctionName::parse("f").expect("a name")),
+            "arn:aws:lambda:us-east-1:000000000000:function:f"
+        );
     }
 
     #[test]

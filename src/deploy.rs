@@ -82,7 +82,8 @@ impl Package {
                 _ => Some(Project::detect(&path)?),
             };
             let entries = project::files(&path)?;
-            let names: Vec<PathBuf> = entries.iter().map(|entry| entry.name.clone().into()).collect();
+            let names: Vec<PathBuf> =
+                entries.iter().map(|entry| entry.name.clone().into()).collect();
             let zip = archive::pack(&path, &names, &archive::Limits::default())?;
             let (language, handler) = match found {
                 Some(found) => (Some(found.language), Some(found.handler)),

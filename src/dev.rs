@@ -64,7 +64,8 @@ pub async fn run(args: &Dev) -> Result<Exit> {
     let mut daemon = Daemon::start(args, &folder)?;
     let client = Client::unsigned(&daemon.ready.api)?;
 
-    let work = serve_folder(&client, &folder, &mut package, args, &daemon.ready);
+    let ready = daemon.ready.clone();
+    let work = serve_folder(&client, &folder, &mut package, args, &ready);
     let ended = tokio::select! {
         done = work => done,
         _ = interrupt.recv() => Ok(()),
@@ -102,7 +103,9 @@ async fn serve_folder(
     say(&format!("      {url}\n"));
     say(&format!("  call it       curl {path_style}"));
     let api = &ready.api;
-    say(&format!("  through AWS   aws --endpoint-url {api} lambda invoke --function-name {name} out"));
+    say(&format!(
+        "  through AWS   aws --endpoint-url {api} lambda invoke --function-name {name} out"
+    ));
     say("  change a file and it is deployed again; Ctrl-C stops everything\n");
 
     let since_ms = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64;
@@ -175,7 +178,8 @@ impl Daemon {
         command.arg("--ready-file").arg(waiting.path());
         command.arg("--api-listen").arg(free_port(args.api_port)?);
         command.arg("--http-listen").arg(free_port(args.http_port)?);
-        for (flag, directory) in [("--image-dir", &host.image_dir), ("--state-dir", &host.state_dir)]
+        for (flag, directory) in
+            [("--image-dir", &host.image_dir), ("--state-dir", &host.state_dir)]
         {
             if let Some(directory) = directory {
                 command.arg(flag).arg(directory);
@@ -195,7 +199,8 @@ impl Daemon {
         }
         // A group of its own: Ctrl-C reaches this process, which then stops the daemon in order.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let child = command.stdin(Stdio::piped()).spawn().context("the daemon cannot be started")?;
+        let child =
+            command.stdin(Stdio::piped()).spawn().context("the daemon cannot be started")?;
         let mut daemon = Self { child, ready: serve::Ready::default() };
         match daemon.wait_until_ready(waiting.path()) {
             Ok(ready) => daemon.ready = ready,

@@ -108,7 +108,8 @@ fn wall(found: checks::Finding) -> Finding {
     let (said, remedy) = match found.missing {
         None => ("can be enforced".to_owned(), None),
         Some(missing) if found.need.may_be_missing() => {
-            let waive = format!("{}; or go without: --allow-unenforced={}", missing.remedy, found.need);
+            let waive =
+                format!("{}; or go without: --allow-unenforced={}", missing.remedy, found.need);
             (missing.what, Some(waive))
         }
         Some(missing) => (missing.what, Some(missing.remedy)),
@@ -124,7 +125,8 @@ fn root() -> Finding {
         good,
         needed: false,
         said: if good { "root" } else { "not root" }.to_owned(),
-        remedy: (!good).then(|| "start `hearth serve` and `hearth dev` as root, or with sudo".into()),
+        remedy: (!good)
+            .then(|| "start `hearth serve` and `hearth dev` as root, or with sudo".into()),
     }
 }
 
@@ -188,7 +190,11 @@ fn interpreters(args: &Doctor) -> Result<Vec<Finding>> {
     match image {
         Some(image) => {
             let all: Vec<&str> = image.manifest.runtimes.keys().map(String::as_str).collect();
-            out.push(finding(true, format!("image {} serves {}", short(&image), all.join(", ")), None));
+            out.push(finding(
+                true,
+                format!("image {} serves {}", short(&image), all.join(", ")),
+                None,
+            ));
         }
         None => {
             let said = "the image is made at the next start".to_owned();

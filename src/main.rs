@@ -3,6 +3,8 @@
 //! The binary is thin: it reads the command line, and either becomes the daemon (`split`, then
 //! `serve`) or a client of one (`client`, and a verb). What it composes lives in the crates.
 
+#![allow(unreachable_pub, reason = "in a binary, `pub` says that another file uses it")]
+
 mod args;
 mod client;
 mod config;

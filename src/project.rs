@@ -192,7 +192,8 @@ pub fn syntax_error(
     interpreter: &Path,
     entries: &[Entry],
 ) -> Result<Option<String>> {
-    const PYTHON: &str = "import sys\nfor f in sys.argv[1:]:\n compile(open(f,'rb').read(),f,'exec')";
+    const PYTHON: &str =
+        "import sys\nfor f in sys.argv[1:]:\n compile(open(f,'rb').read(),f,'exec')";
     let ours = |endings: &[&str]| -> Vec<&PathBuf> {
         let top = |entry: &&Entry| {
             !entry.name.contains('/') && endings.iter().any(|end| entry.name.ends_with(end))
@@ -267,7 +268,10 @@ mod tests {
         ] {
             let folder = folder(&[("index.js", text)]);
             let project = Project::detect(folder.path()).expect(text);
-            assert_eq!((project.language, project.handler.as_str()), (Language::Node, "index.handler"));
+            assert_eq!(
+                (project.language, project.handler.as_str()),
+                (Language::Node, "index.handler")
+            );
         }
     }
 

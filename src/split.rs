@@ -195,7 +195,8 @@ fn instance(data: &Path) -> Result<String> {
         Err(err) if err.kind() == std::io::ErrorKind::NotFound => {
             let id: String =
                 model::id::random_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path)?;
+            let mut file =
+                OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path)?;
             file.write_all(id.as_bytes())?;
             file.sync_all()?;
             Ok(id)
@@ -258,12 +259,7 @@ fn high(fd: OwnedFd) -> Result<OwnedFd> {
     }
 }
 
-fn start_spawner(
-    config: &Config,
-    code: &Path,
-    instance: &str,
-    socket: OwnedFd,
-) -> Result<Child> {
+fn start_spawner(config: &Config, code: &Path, instance: &str, socket: OwnedFd) -> Result<Child> {
     let program = sealed("hearth-spawner", SPAWNER)?;
     let runner = sealed("hearth-runner", RUNNER)?;
     let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));

@@ -233,49 +233,49 @@ impl Lines<'_> {
         client: &Client,
         mut show: impl FnMut(&Value) -> Result<()>,
     ) -> Result<()> {
-    /// How often new lines are asked for: what `aws logs tail --follow` does, five times as often.
-    const EVERY: Duration = Duration::from_secs(1);
-    let mut since = self.since_ms;
-    let group = format!("/aws/lambda/{}", self.function);
-    let mut shown = std::collections::HashSet::new();
-    loop {
-        let mut token = None::<String>;
+        /// How often new lines are asked for: what `aws logs tail --follow` does, five times as often.
+        const EVERY: Duration = Duration::from_secs(1);
+        let mut since = self.since_ms;
+        let group = format!("/aws/lambda/{}", self.function);
+        let mut shown = std::collections::HashSet::new();
         loop {
-            let mut body = json!({ "logGroupName": group, "startTime": since });
-            if let Some(token) = &token {
-                body["nextToken"] = token.clone().into();
-            }
-            if let Some(filter) = self.filter {
-                body["filterPattern"] = filter.into();
-            }
-            let page = match client.logs("FilterLogEvents", &body).await {
-                Ok(page) => page,
-                // A function that was never called has no lines yet; whoever follows waits for them.
-                Err(err) if self.follow && no_lines_yet(&err) => json!({}),
-                Err(err) => return Err(err),
-            };
-            for event in page["events"].as_array().into_iter().flatten() {
-                let id = text(&event["eventId"]);
-                let at = event["timestamp"].as_u64().unwrap_or_default();
-                if !shown.insert((at, id)) {
-                    continue;
+            let mut token = None::<String>;
+            loop {
+                let mut body = json!({ "logGroupName": group, "startTime": since });
+                if let Some(token) = &token {
+                    body["nextToken"] = token.clone().into();
                 }
-                show(event)?;
-                // Lines of one millisecond may arrive in two answers: ask again from here on and
-                // leave out what was shown.
-                since = since.max(at);
+                if let Some(filter) = self.filter {
+                    body["filterPattern"] = filter.into();
+                }
+                let page = match client.logs("FilterLogEvents", &body).await {
+                    Ok(page) => page,
+                    // A function that was never called has no lines yet; whoever follows waits for them.
+                    Err(err) if self.follow && no_lines_yet(&err) => json!({}),
+                    Err(err) => return Err(err),
+                };
+                for event in page["events"].as_array().into_iter().flatten() {
+                    let id = text(&event["eventId"]);
+                    let at = event["timestamp"].as_u64().unwrap_or_default();
+                    if !shown.insert((at, id)) {
+                        continue;
+                    }
+                    show(event)?;
+                    // Lines of one millisecond may arrive in two answers: ask again from here on and
+                    // leave out what was shown.
+                    since = since.max(at);
+                }
+                shown.retain(|(at, _)| *at >= since);
+                token = page["nextToken"].as_str().map(str::to_owned);
+                if token.is_none() {
+                    break;
+                }
             }
-            shown.retain(|(at, _)| *at >= since);
-            token = page["nextToken"].as_str().map(str::to_owned);
-            if token.is_none() {
-                break;
+            if !self.follow {
+                return Ok(());
             }
+            tokio::time::sleep(EVERY).await;
         }
-        if !self.follow {
-            return Ok(());
-        }
-        tokio::time::sleep(EVERY).await;
-    }
     }
 }
 

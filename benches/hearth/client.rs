@@ -32,7 +32,12 @@ pub struct Connection {
 
 impl Shot {
     /// A POST.
-    pub fn post(address: SocketAddr, path: &str, headers: &[(String, String)], body: &[u8]) -> Self {
+    pub fn post(
+        address: SocketAddr,
+        path: &str,
+        headers: &[(String, String)],
+        body: &[u8],
+    ) -> Self {
         let mut head = format!("POST {path} HTTP/1.1\r\nhost: {address}\r\n");
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));

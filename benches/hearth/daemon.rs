@@ -20,7 +20,8 @@ use crate::floors::Floor;
 /// A first run copies the interpreters and, for the native row, builds an example.
 const START: Duration = Duration::from_secs(120);
 /// What every Python row runs, ours and the floor's alike.
-const ECHO: &str = "def handler(event, context):\n    return {'statusCode': 200, 'body': event['body']}\n";
+const ECHO: &str =
+    "def handler(event, context):\n    return {'statusCode': 200, 'body': event['body']}\n";
 /// Benchmarks give functions this much memory, MiB.
 const MEMORY: u32 = 512;
 
@@ -151,8 +152,7 @@ impl Bench {
     pub fn signed(&self, method: &str, path: &str, body: &[u8]) -> Result<Shot> {
         let mut headers = HeaderMap::new();
         headers.insert("host", HeaderValue::from_str(&self.api.to_string())?);
-        let scope =
-            Scope { region: "us-east-1", service: "lambda", paths: PathStyle::Normalised };
+        let scope = Scope { region: "us-east-1", service: "lambda", paths: PathStyle::Normalised };
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let payload = Payload::Bytes(body);
         let verb = Method::from_bytes(method.as_bytes())?;

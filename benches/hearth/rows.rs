@@ -80,8 +80,9 @@ fn native(bench: &Bench) -> Result<Vec<Measured>> {
 }
 
 fn cold_python(bench: &Bench) -> Result<Vec<Measured>> {
-    let urls: Vec<String> =
-        (0..COLD).map(|n| bench.python_function(&format!("bench-cold-{n}"))).collect::<Result<_>>()?;
+    let urls: Vec<String> = (0..COLD)
+        .map(|n| bench.python_function(&format!("bench-cold-{n}")))
+        .collect::<Result<_>>()?;
     let python = bench.python()?;
     let mut ours = Vec::new();
     let mut floor = Vec::new();

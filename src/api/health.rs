@@ -1,11 +1,13 @@
 //! For whoever watches over the process: is it there, can it serve, what does it count.
 //!
-//! `/healthz` and `/readyz` are the only paths that ask for no credentials: they say one bit each.
+//! `/healthz` and `/readyz` are the only paths that ask for no credentials: they say one bit each, and which
+//! runtimes are served.
 
 use axum::body::Body;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
+use serde_json::json;
 use telemetry::metrics::{CONTENT_TYPE as METRICS_TYPE, METRICS};
 
 use crate::respond::Answer;
@@ -22,10 +24,19 @@ pub(crate) fn answer(api: &Api, parts: &Parts) -> Option<Answer> {
             StatusCode::SERVICE_UNAVAILABLE,
             "not ready: the database takes no more changes; restart\n",
         )),
-        "/readyz" => Some(text(StatusCode::OK, "ready\n")),
+        "/readyz" => Some(ready(api)),
         "/metrics" if api.open_metrics => Some(metrics()),
         _ => None,
     }
+}
+
+/// Ready, and for what: the command line chooses a runtime from this list when a folder names none.
+fn ready(api: &Api) -> Answer {
+    let runtimes: Vec<&str> = api.catalogue.identifiers().collect();
+    let document = json!({ "ready": true, "runtimes": runtimes });
+    let mut response = Response::new(Body::from(document.to_string()));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
 }
 
 /// Everything that is counted, in Prometheus' text format.

@@ -45,7 +45,8 @@ mod urls;
 mod validate;
 mod versions;
 
+pub use activation::recover;
 pub use credentials::Access;
-pub use invoker::Invoker;
+pub use invoker::{Invoker, Invoking};
 pub use router::router;
 pub use server::{Api, Parts, UrlBase};

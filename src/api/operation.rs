@@ -9,6 +9,8 @@ use std::borrow::Cow;
 use http::Method;
 use httpd::Segments;
 
+use crate::patterns::{self, Pattern};
+
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
@@ -117,6 +119,24 @@ impl Operation {
         )
     }
 
+    /// What its `Qualifier` may be; `None` where it takes none.
+    pub(crate) fn qualifier(self) -> Option<Pattern> {
+        match self {
+            Self::AddPermission
+            | Self::DeleteFunction
+            | Self::GetFunction
+            | Self::GetFunctionConfiguration
+            | Self::GetPolicy
+            | Self::Invoke
+            | Self::RemovePermission => Some(patterns::QUALIFIER),
+            Self::CreateFunctionUrlConfig
+            | Self::DeleteFunctionUrlConfig
+            | Self::GetFunctionUrlConfig
+            | Self::UpdateFunctionUrlConfig => Some(patterns::URL_QUALIFIER),
+            _ => None,
+        }
+    }
+
     /// Bytes of body it reads at most.
     pub(crate) fn body_limit(self) -> usize {
         match self {
@@ -181,9 +201,7 @@ impl<'a> Route<'a> {
             ["2017-03-31", "tags", _] if post => O::TagResource,
             ["2017-03-31", "tags", _] if delete => O::UntagResource,
             ["2017-10-31", "functions", _, "concurrency"] if put => O::PutFunctionConcurrency,
-            ["2017-10-31", "functions", _, "concurrency"] if delete => {
-                O::DeleteFunctionConcurrency
-            }
+            ["2017-10-31", "functions", _, "concurrency"] if delete => O::DeleteFunctionConcurrency,
             ["2019-09-30", "functions", _, "concurrency"] if get => O::GetFunctionConcurrency,
             ["2020-06-30", "functions", _, "code-signing-config"] if get => {
                 O::GetFunctionCodeSigningConfig

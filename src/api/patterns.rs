@@ -109,8 +109,7 @@ pub(crate) const ARN: Pattern = Pattern {
 };
 
 /// An account.
-pub(crate) const ACCOUNT: Pattern =
-    Pattern { text: r"\d{12}", matches: crate::target::is_account };
+pub(crate) const ACCOUNT: Pattern = Pattern { text: r"\d{12}", matches: crate::target::is_account };
 
 /// Alexa's token.
 pub(crate) const EVENT_SOURCE_TOKEN: Pattern =

@@ -19,7 +19,7 @@ use crate::query::Query;
 use crate::respond::Answer;
 use crate::server::Api;
 use crate::target::{self, Local, Target};
-use crate::validate::Violations;
+use crate::validate::{Text, Violations};
 use crate::{
     account, code, concurrency, configuration, download, errors, functions, health, invoke, logs,
     payload, permissions, tags, urls, versions,
@@ -182,11 +182,18 @@ impl Call<'_> {
         }
     }
 
-    /// What is wrong with the name in the path so far.
+    /// What is wrong with name and qualifier, before the body is looked at.
     pub(crate) fn violations(&self) -> Violations {
         let mut violations = Violations::default();
         target::check_name(&mut violations, self.operation, self.target);
+        let must = Text { least: 1, most: 128, pattern: self.operation.qualifier() };
+        violations.text("qualifier", self.qualifier(), must);
         violations
+    }
+
+    /// The qualifier in the query, if the operation takes one.
+    fn qualifier(&self) -> Option<&str> {
+        self.operation.qualifier().and_then(|_| self.query.get("Qualifier"))
     }
 
     /// The function that the path names, after everything else about the request's shape.
@@ -194,11 +201,10 @@ impl Call<'_> {
     /// # Errors
     /// Every violation of the shape, or a function that is not here.
     pub(crate) fn local(&self, violations: Violations) -> Result<Local<'_>, AwsError> {
-        let qualifier = self.query.get("Qualifier");
         violations.finish()?;
-        let target = Target::parse(self.target)
-            .ok_or_else(|| errors::function_not_found(self.target))?;
-        target.here(qualifier, &self.api.home, self.operation)
+        let target =
+            Target::parse(self.target).ok_or_else(|| errors::function_not_found(self.target))?;
+        target.here(self.qualifier(), &self.api.home, self.operation)
     }
 
     /// The same for operations on functions, not on their versions.

@@ -96,10 +96,7 @@ impl Api {
     /// The account's limit, and what reservations must leave of it: AWS's hundred, or a tenth where
     /// an operator allows less than AWS's thousand.
     pub(crate) fn unreserved(&self) -> Unreserved {
-        Unreserved {
-            limit: self.concurrency,
-            minimum: UNRESERVED.min(self.concurrency / 10),
-        }
+        Unreserved { limit: self.concurrency, minimum: UNRESERVED.min(self.concurrency / 10) }
     }
 
     /// The ARN of what runs a runtime here: it changes whenever the image does.

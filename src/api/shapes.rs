@@ -103,6 +103,8 @@ struct LoggingConfig {
 pub(crate) enum Shown {
     /// Everything, the ARN of `$LATEST` unqualified.
     Full,
+    /// Everything, the ARN unqualified even for a published version: CreateFunction's answer.
+    Created,
     /// Everything, the ARN qualified.
     Qualified,
     /// What lists show, the ARN of `$LATEST` unqualified.
@@ -267,10 +269,13 @@ impl FunctionConfiguration {
         runtime_version: String,
     ) -> Self {
         let configuration = &version.configuration;
-        let qualified = matches!(shown, Shown::Qualified | Shown::ListedQualified)
-            || version.version != Version::Latest;
+        let qualified = match shown {
+            Shown::Qualified | Shown::ListedQualified => true,
+            Shown::Full | Shown::Listed => version.version != Version::Latest,
+            Shown::Created => false,
+        };
         let plain = home.function_arn(&function.name);
-        let full = matches!(shown, Shown::Full | Shown::Qualified);
+        let full = !matches!(shown, Shown::Listed | Shown::ListedQualified);
         Self {
             function_name: function.name.to_string(),
             function_arn: match qualified {

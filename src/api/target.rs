@@ -151,12 +151,6 @@ pub(crate) fn check_name(violations: &mut Violations, operation: Operation, name
     violations.text("functionName", Some(name), must);
 }
 
-/// How long and of what form `qualifier` may be.
-pub(crate) fn check_qualifier(violations: &mut Violations, qualifier: Option<&str>) {
-    let must = Text { least: 1, most: 128, pattern: Some(patterns::QUALIFIER) };
-    violations.text("qualifier", qualifier, must);
-}
-
 /// `(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}`
 pub(crate) fn is_region(text: &str) -> bool {
     let text = text.strip_prefix("eusc-").unwrap_or(text);

@@ -166,6 +166,11 @@ impl Violations {
         }
     }
 
+    /// Adds what was found elsewhere.
+    pub(crate) fn append(&mut self, other: Self) {
+        self.found.extend(other.found);
+    }
+
     /// All that was found, as one error.
     ///
     /// # Errors

@@ -20,9 +20,9 @@
 //! All calls block on the disk; one daemon owns a store (the data directory is locked).
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -90,8 +90,9 @@ type Pins = Mutex<HashMap<Digest, usize>>;
 
 const PACKAGE: &str = "package.zip";
 const TREE: &str = "tree";
-/// Readable by the sandboxes' users through a mount; who may reach it at all is decided by the mode
-/// of the data directory above.
+/// Above packages: the spawner passes through without rights of its own, nobody but us lists them.
+const PASSAGE_MODE: u32 = 0o711;
+/// A tree and what it lies in, whatever our umask: the sandboxes' users read it through a mount.
 const DIRECTORY_MODE: u32 = 0o755;
 /// Nobody but this process reads the zip again.
 const PACKAGE_MODE: u32 = 0o600;
@@ -109,11 +110,11 @@ impl CodeStore {
     /// [`CodeError::Disk`].
     pub fn open(directory: &Path, limits: Limits) -> Result<Self, CodeError> {
         let packages = directory.join("sha256");
-        DirBuilder::new()
-            .recursive(true)
-            .mode(DIRECTORY_MODE)
-            .create(&packages)
-            .map_err(disk("create", &packages))?;
+        fs::create_dir_all(&packages).map_err(disk("create", &packages))?;
+        for path in [directory, &packages] {
+            fs::set_permissions(path, Permissions::from_mode(PASSAGE_MODE))
+                .map_err(disk("set permissions of", path))?;
+        }
         sync_directory(directory)?;
         Ok(Self { packages, limits, pins: Arc::default(), serial: AtomicU64::new(0) })
     }

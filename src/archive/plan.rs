@@ -104,6 +104,12 @@ impl Limits {
     };
 }
 
+impl Default for Limits {
+    fn default() -> Self {
+        Self::AWS
+    }
+}
+
 // === impl Plan ===
 
 impl<'a> Plan<'a> {

@@ -7,7 +7,7 @@
 //! is looked at once more as it came, for requests with `Transfer-Encoding` alone, which are few.
 
 use http::request::Parts;
-use http::{Version, header};
+use http::{Method, Version, header};
 
 /// Why a request cannot be told apart from what follows it, or from its neighbour's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +18,9 @@ pub(crate) enum FramingError {
     /// HTTP/1.1 asks for exactly one.
     #[error("a request must have exactly one Host header")]
     Host,
+    /// `CONNECT` asks for a tunnel: what follows would not be requests at all.
+    #[error("this is no proxy")]
+    Tunnel,
     /// The request line names a host of its own, and it is another.
     #[error("the host in the request line is not that of the Host header")]
     OtherHost,
@@ -25,6 +28,9 @@ pub(crate) enum FramingError {
 
 /// Checks a parsed head against `raw`, the same head as it came.
 pub(crate) fn check(parts: &Parts, raw: &[u8]) -> Result<(), FramingError> {
+    if parts.method == Method::CONNECT {
+        return Err(FramingError::Tunnel);
+    }
     let mut hosts = parts.headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
         (None, _) if parts.version == Version::HTTP_11 => return Err(FramingError::Host),

@@ -195,7 +195,8 @@ impl Stock {
         self.wanted.notify_one();
     }
 
-    async fn discard(self: Arc<Self>, cell: Cell) {
+    /// Gives back a cell nothing has run in.
+    pub(crate) async fn discard(self: Arc<Self>, cell: Cell) {
         // A spawner that is gone has ended the cell already; either way it is gone afterwards.
         if self.spawner.end(cell.id).await.is_ok() {
             let _last_word = cell.ended.await;

@@ -96,7 +96,7 @@ impl Fault {
     }
 
     /// What follows `Error: `.
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match self {
             Self::Exit(0) => "Runtime exited without providing a reason".to_owned(),
             Self::Exit(status) => format!("Runtime exited with error: {}", ending(*status)),

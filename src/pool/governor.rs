@@ -73,7 +73,7 @@ impl Governor {
     }
 
     /// Every instance there is.
-    pub(crate) fn roster(&self) -> Vec<Arc<Instance>> {
+    pub(crate) fn everyone(&self) -> Vec<Arc<Instance>> {
         lock(&self.roster).clone()
     }
 }
@@ -104,31 +104,45 @@ fn look(shell: &Arc<Shell>, watched: &mut Duration) -> Duration {
     // Before the list is taken: what is listed later nudges again.
     governor.awake.store(false, Ordering::Release);
     let listed = std::mem::take(&mut *lock(&governor.listed));
-    let now = shell.now();
-    let mut until = now + OBSERVE;
     let mut measured = Vec::new();
     for instance in &listed {
         instance.listed.store(false, Ordering::Release);
         measured.extend(instance.measure().map(|bytes| (instance.id, bytes)));
         instance.journal.flush(&*shell.logs, || instance.peak());
     }
+    let now = shell.now();
     let watch = now >= *watched + WATCH;
-    for instance in governor.roster() {
-        let Some(deadline) = instance.deadline() else { continue };
-        if now >= deadline {
-            instance.expire(deadline);
-            continue;
-        }
-        until = until.min(deadline).min(now + WATCH);
-        if watch {
-            measured.extend(instance.measure().map(|bytes| (instance.id, bytes)));
+    let mut until = now + OBSERVE;
+    let mut late = Vec::new();
+    let mut serving = Vec::new();
+    let mut used = 0;
+    for instance in lock(&governor.roster).iter() {
+        used += instance.last();
+        match instance.deadline() {
+            Some(deadline) if deadline <= now => late.push((Arc::clone(instance), deadline)),
+            Some(deadline) => {
+                until = until.min(deadline).min(now + WATCH);
+                if watch {
+                    serving.push(Arc::clone(instance));
+                }
+            }
+            None => {}
         }
     }
+    for (instance, deadline) in late {
+        instance.expire(deadline);
+    }
+    for instance in serving {
+        measured.extend(instance.measure().map(|bytes| (instance.id, bytes)));
+    }
+    let mut facts = None;
     if watch {
         *watched = now;
+        match memory::available() {
+            Ok(available) => facts = Some(Facts { used, available }),
+            Err(err) => tracing::warn!(%err, "the machine does not say what memory it has left"),
+        }
     }
-    let used: u64 = governor.roster().iter().map(|instance| instance.last()).sum();
-    let facts = memory::available().ok().map(|available| Facts { used, available });
     let expiry = shell.tend(&measured, facts);
     expiry.map_or(until, |expiry| until.min(expiry.max(now + BATCH)))
 }

@@ -51,7 +51,8 @@ pub(crate) struct Instance {
     /// When the current event must be answered, nanoseconds of the pool's time; [`NONE`] without an
     /// event, [`EXPIRED`] once the governor has decided that it is too late.
     deadline: AtomicU64,
-    /// Most anonymous memory seen, bytes.
+    /// Anonymous memory when last looked at, and the most ever seen, bytes.
+    last: AtomicU64,
     peak: AtomicU64,
     /// How long the initialisation took; taken by the first event. Nanoseconds, 0 when taken.
     init: AtomicU64,
@@ -98,6 +99,7 @@ impl Instance {
             runner: parts.runner,
             meter: parts.meter,
             deadline: AtomicU64::new(NONE),
+            last: AtomicU64::new(0),
             peak: AtomicU64::new(0),
             init: AtomicU64::new(0),
             cause: OnceLock::new(),
@@ -197,11 +199,17 @@ impl Instance {
     /// `None` once the cell is gone.
     pub(crate) fn measure(&self) -> Option<u64> {
         let bytes = self.meter.anonymous()?;
+        self.last.store(bytes, Ordering::Relaxed);
         self.peak.fetch_max(bytes, Ordering::Relaxed);
         if bytes > u64::from(self.function.memory_mib) << 20 {
             self.condemn(Cause::Memory);
         }
         Some(bytes)
+    }
+
+    /// Anonymous memory when last looked at, bytes.
+    pub(crate) fn last(&self) -> u64 {
+        self.last.load(Ordering::Relaxed)
     }
 
     /// Most anonymous memory seen, bytes.

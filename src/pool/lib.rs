@@ -1,1 +1,48 @@
-//! Performs what dispatch decides.
+//! Performs what dispatch decides: the spawner's socket, links, log pipes, timers.
+//!
+//! A door calls [`Pool::invoke`]. The calling task is admitted, gets an instance, writes the event on
+//! the instance's link and reads the answer, all by itself; no other task has a part in a warm
+//! invocation until its answer is known. What can be done afterwards is done afterwards, by one task
+//! for all instances (see `governor`).
+//!
+//! ```text
+//!   doors ──► Pool ──► flight ──► shell (lock) ──► dispatch          who runs where
+//!                        │          │ starts, ends
+//!                        ▼          ▼
+//!                      link      start ──► cells ──► spawner         a socket to the privileged side
+//!                        │          │
+//!                        ▼          ▼
+//!                      a sandbox: function's process, PID 1, log pipe ──► watch ──► logs
+//!                                                                     governor: time and memory
+//! ```
+//!
+//! Custom runtimes speak HTTP instead of the link; who serves it is given at composition
+//! ([`RuntimeHook`]), and [`session`] is what it is given.
+
+mod invocation;
+mod pool;
+pub mod session;
+
+mod flight;
+mod shell;
+
+mod end;
+mod start;
+mod watch;
+
+mod cells;
+mod env;
+mod fault;
+mod governor;
+mod instance;
+mod link;
+mod logs;
+mod memory;
+mod socket;
+mod spawner;
+
+pub use dispatch::{Limits, Stats, Throttle};
+pub use invocation::{Durations, FunctionError, Invocation, Outcome, Refusal};
+pub use logs::{LogBudget, LogSink};
+pub use pool::{INIT_LIMIT, Pool, PoolConfig, READY_CELLS, RuntimeHook};
+pub use spawner::ConnectError;

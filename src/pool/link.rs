@@ -22,6 +22,7 @@ use tokio::io::unix::AsyncFd;
 use wire::DecodeError;
 use wire::link::{Invoke, Kind};
 
+use crate::socket::watched;
 pub(crate) use incoming::Incoming;
 
 /// Our end of a link.
@@ -94,7 +95,7 @@ thread_local! {
 impl Link {
     /// Takes over our end, which must not block.
     pub(crate) fn new(socket: OwnedFd) -> io::Result<Self> {
-        Ok(Self { socket: AsyncFd::new(socket)? })
+        Ok(Self { socket: watched(socket)? })
     }
 
     /// Whether the instance has said nothing since its last answer. Asks the kernel, not the

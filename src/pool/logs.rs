@@ -18,6 +18,7 @@ use model::{RequestId, Runnable};
 use telemetry::{LogStore, platform};
 use tokio::io::unix::AsyncFd;
 
+use crate::socket::watched;
 pub(crate) use budget::Budget;
 pub use budget::LogBudget;
 pub(crate) use lines::End;
@@ -90,10 +91,15 @@ impl Journal {
             stream,
             version: function.version.text(),
             memory_mib: function.memory_mib,
-            pipe: AsyncFd::new(pipe)?,
+            pipe: watched(pipe)?,
             budget,
             lines: Mutex::new(lines),
         })
+    }
+
+    /// The name of the log stream.
+    pub(crate) fn stream(&self) -> &str {
+        &self.stream
     }
 
     /// Waits until the function has printed something, or can no more.
@@ -203,7 +209,7 @@ impl Journal {
         let batch = self.lines().take();
         let memory = if batch.has_end() { memory() } else { 0 };
         batch.each(|entry, text| {
-            let mut append = |at_ms, line: &[u8]| {
+            let append = |at_ms, line: &[u8]| {
                 sink.append(&self.group, &self.stream, at_ms, line);
             };
             match entry {

@@ -11,6 +11,7 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
     SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
+use nix::{setsockopt_impl, sockopt_impl};
 use rustix::pipe::PipeFlags;
 use tokio::io::unix::AsyncFd;
 
@@ -21,7 +22,7 @@ const MOST: usize = wire::spawner::MADE_DESCRIPTORS;
 /// the same on every architecture that has the generic list of socket options.
 const SO_PASSRIGHTS: libc::c_int = 83;
 
-nix::sockopt_impl!(
+sockopt_impl!(
     /// Whether descriptors may be passed to this socket.
     PassRights,
     SetOnly,
@@ -51,7 +52,7 @@ impl Datagrams {
     /// Takes over a socket.
     pub(crate) fn new(socket: OwnedFd) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&socket, true)?;
-        Ok(Self { socket: AsyncFd::new(socket)? })
+        Ok(Self { socket: watched(socket)? })
     }
 
     /// Sends one datagram; waits while the socket is full.
@@ -122,6 +123,16 @@ fn receive_now(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Datagram
         return Err(io::ErrorKind::InvalidData.into());
     }
     Ok(Datagram { length: got.bytes, descriptors })
+}
+
+/// Lets the reactor watch a descriptor that does not block.
+#[expect(
+    deprecated,
+    reason = "what replaces it is unsafe, for types whose descriptor may close or change; \
+              an `OwnedFd` is none of them"
+)]
+pub(crate) fn watched(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::new(descriptor)
 }
 
 /// A connected pair of streams: our end, which does not block and takes no descriptors, and the

@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{oneshot, watch};
@@ -33,7 +33,7 @@ pub(crate) struct Cell {
     /// What the spawner calls it.
     pub(crate) id: CellId,
     /// The socket of its PID 1.
-    pub(crate) runner: OwnedFd,
+    pub(crate) runner: Datagrams,
     /// Listens on the Runtime API's address inside.
     pub(crate) listener: OwnedFd,
     /// `memory.stat` of its cgroup.
@@ -134,7 +134,8 @@ impl Spawner {
     /// Completes when the connection has ended.
     pub(crate) async fn closed(&self) {
         // The sender lives in `self`, so waiting cannot fail.
-        let _never_fails = self.closed.subscribe().wait_for(|closed| *closed).await;
+        let mut closed = self.closed.subscribe();
+        let _never_fails = closed.wait_for(|closed| *closed).await;
     }
 
     /// Whether the connection has ended.
@@ -216,9 +217,12 @@ impl Spawner {
                     waiting.ending.insert(cell, sender);
                     waiting.making.remove(&ticket)
                 };
-                let made = Cell { id: cell, runner, listener, memory, ended };
-                let refused = asked.map(|asked| asked.send(Ok(made)));
-                if !matches!(refused, Some(Ok(()))) {
+                let made = Datagrams::new(runner)
+                    .map(|runner| Cell { id: cell, runner, listener, memory, ended })
+                    .map_err(|err| SpawnerError::Failed { detail: err.to_string() });
+                let usable = made.is_ok();
+                let taken = asked.is_some_and(|asked| asked.send(made).is_ok());
+                if !usable || !taken {
                     let spawner = Arc::clone(self);
                     tokio::spawn(async move { spawner.end(cell).await });
                 }

@@ -1,11 +1,16 @@
 //! Reading what a runtime posts, up to a limit, and the trailers a streamed answer ends with.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::Body;
 use http_body_util::BodyExt as _;
+
+/// Largest answer, bytes: AWS's 6 MiB and the 100 it grants on top. A session refuses more as well.
+pub(crate) const MAX_RESPONSE: usize = 6 * 1024 * 1024 + 100;
 
 /// What a streaming runtime reports when its handler fails after the first bytes were sent.
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
@@ -79,12 +84,15 @@ where
 fn failure(trailers: &HeaderMap) -> Option<Bytes> {
     let kind = trailers.get(ERROR_TYPE);
     let document = trailers.get(ERROR_BODY);
+    if kind.is_none() && document.is_none() {
+        return None;
+    }
     if let Some(document) = document.and_then(|text| STANDARD.decode(text.as_bytes()).ok()) {
         return Some(document.into());
     }
     // A type alone, or a document that cannot be read: the caller learns at least the type.
-    let kind = kind.or(document.and(kind))?;
-    let kind = String::from_utf8_lossy(kind.as_bytes());
+    let kind = kind
+        .map_or(Cow::Borrowed("Function.Unknown"), |kind| String::from_utf8_lossy(kind.as_bytes()));
     let document = serde_json::json!({ "errorType": kind, "errorMessage": "" });
     Some(document.to_string().into())
 }

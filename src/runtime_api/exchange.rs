@@ -26,9 +26,8 @@ use pool::session::{Operation, Session, StateError};
 use telemetry::METRICS;
 use telemetry::metrics::Door;
 use tokio::sync::Semaphore;
-use wire::link::MAX_RESPONSE;
 
-use crate::body::{BodyError, Received, discard, receive};
+use crate::body::{BodyError, MAX_RESPONSE, Received, discard, receive};
 use crate::budget::Budget;
 use crate::reply::{self, Reply};
 use crate::route::{Route, Unrouted};
@@ -141,7 +140,8 @@ impl Instance {
         };
         if kind.is_response() && has_unknown_mode(headers) {
             let document = r#"{"errorType":"Runtime.InvalidResponseModeHeader","errorMessage":"Invalid function response mode"}"#;
-            let failed = self.session.fail(request_id, echoed, Bytes::from_static(document.as_bytes()));
+            let failed =
+                self.session.fail(request_id, echoed, Bytes::from_static(document.as_bytes()));
             drop(answering);
             return match failed {
                 Ok(()) => Ok(self.refuse(reply::invalid_mode(), body).await),
@@ -160,6 +160,7 @@ impl Instance {
             (Err(BodyError::TooLarge), _) => match self.session.oversize(request_id, echoed) {
                 Ok(()) => {
                     drop(answering);
+                    self.budget().earn();
                     let all = discard(body, MAX_OVERSIZE).await;
                     let reply = reply::too_large();
                     return Ok(if all { reply } else { reply::closing(reply) });
@@ -249,7 +250,8 @@ impl Instance {
 impl<'a> Answering<'a> {
     fn begin(flag: &'a AtomicBool) -> Option<Self> {
         let free = flag.compare_exchange(false, true, SeqCst, SeqCst).is_ok();
-        free.then_some(Self(flag))
+        // Not `then_some`: a guard that is made only to be dropped would clear the flag.
+        free.then(|| Self(flag))
     }
 }
 

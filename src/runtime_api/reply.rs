@@ -5,7 +5,8 @@ use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::Full;
 use pool::session::{Event, StateError};
-use wire::link::MAX_RESPONSE;
+
+use crate::body::MAX_RESPONSE;
 
 /// A response of this crate.
 pub(crate) type Reply = Response<Full<Bytes>>;

@@ -241,9 +241,8 @@ async fn converse(socket: TcpStream, _place: Place, instance: Arc<Instance>, hea
         tracing::debug!(error = %err, "a connection closed before it was served");
         return;
     }
-    let meter = Meter::default();
-    let large_heads = Arc::clone(&instance.large_heads);
-    let socket = TokioIo::new(Socket::new(socket, meter.clone(), large_heads));
+    let meter = Meter::new(Arc::clone(&instance.large_heads));
+    let socket = TokioIo::new(Socket::new(socket, meter.clone()));
     let service = service_fn(|request| {
         let (instance, meter) = (&instance, &meter);
         async move {

@@ -8,8 +8,8 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
@@ -21,18 +21,25 @@ const PORTION: u64 = 64 * 1024;
 /// A head that needs no permit. The official clients' have less than 1 KiB.
 const SMALL_HEAD: usize = 64 * 1024;
 
-/// Bytes of the current head so far, or [`Meter::EXEMPT`] while a request is being handled.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Meter(Arc<AtomicUsize>);
+/// The head that is being read: written by the socket, ended by the service on the same connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Meter(Arc<Head>);
+
+#[derive(Debug)]
+struct Head {
+    /// Its bytes so far, or [`Meter::EXEMPT`] while a request is being handled.
+    size: AtomicUsize,
+    /// Of the sandbox: one permit.
+    large_heads: Arc<Semaphore>,
+    /// Held while the head is a large one.
+    permit: Mutex<Option<OwnedSemaphorePermit>>,
+}
 
 /// A socket that counts.
 #[derive(Debug)]
 pub(crate) struct Socket {
     socket: Take<TcpStream>,
     meter: Meter,
-    large_heads: Arc<Semaphore>,
-    /// Held while a large head is being read.
-    permit: Option<OwnedSemaphorePermit>,
 }
 
 // === impl Meter ===
@@ -40,33 +47,50 @@ pub(crate) struct Socket {
 impl Meter {
     const EXEMPT: usize = usize::MAX;
 
+    /// For one connection of a sandbox.
+    pub(crate) fn new(large_heads: Arc<Semaphore>) -> Self {
+        let (size, permit) = (AtomicUsize::new(0), Mutex::default());
+        Self(Arc::new(Head { size, large_heads, permit }))
+    }
+
     /// A head is complete: what is read now is a body, whose reader has its own limit.
     pub(crate) fn pause(&self) {
-        self.0.store(Self::EXEMPT, Relaxed);
+        if self.0.size.swap(Self::EXEMPT, Relaxed) > SMALL_HEAD {
+            *self.permit() = None;
+        }
     }
 
     /// The request is done: what is read now is the next head.
     pub(crate) fn resume(&self) {
-        self.0.store(0, Relaxed);
+        self.0.size.store(0, Relaxed);
     }
 
-    /// The size of the head with `count` bytes more; `None` while nothing is counted.
-    fn add(&self, count: usize) -> Option<usize> {
-        let before = self.0.load(Relaxed);
+    /// Counts bytes that were read.
+    fn add(&self, count: usize) -> io::Result<()> {
+        let before = self.0.size.load(Relaxed);
         if before == Self::EXEMPT {
-            return None;
+            return Ok(());
         }
         let size = before.saturating_add(count);
-        self.0.store(size, Relaxed);
-        Some(size)
+        self.0.size.store(size, Relaxed);
+        if size > SMALL_HEAD && before <= SMALL_HEAD {
+            let permit = Arc::clone(&self.0.large_heads).try_acquire_owned();
+            let refused = |_| io::Error::other("too many large heads at once");
+            *self.permit() = Some(permit.map_err(refused)?);
+        }
+        Ok(())
+    }
+
+    fn permit(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
+        self.0.permit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 // === impl Socket ===
 
 impl Socket {
-    pub(crate) fn new(socket: TcpStream, meter: Meter, large_heads: Arc<Semaphore>) -> Self {
-        Self { socket: socket.take(PORTION), meter, large_heads, permit: None }
+    pub(crate) fn new(socket: TcpStream, meter: Meter) -> Self {
+        Self { socket: socket.take(PORTION), meter }
     }
 
     fn inner(&mut self) -> Pin<&mut TcpStream> {
@@ -84,17 +108,7 @@ impl AsyncRead for Socket {
         let before = buf.filled().len();
         this.socket.set_limit(PORTION);
         ready!(Pin::new(&mut this.socket).poll_read(cx, buf))?;
-        match this.meter.add(buf.filled().len() - before) {
-            Some(size) if size > SMALL_HEAD => {
-                if this.permit.is_none() {
-                    let permit = Arc::clone(&this.large_heads).try_acquire_owned();
-                    let refused = |_| io::Error::other("too many large heads at once");
-                    this.permit = Some(permit.map_err(refused)?);
-                }
-            }
-            _ => this.permit = None,
-        }
-        Poll::Ready(Ok(()))
+        Poll::Ready(this.meter.add(buf.filled().len() - before))
     }
 }
 

@@ -122,9 +122,8 @@ impl Typed {
     }
 
     fn check(self) -> Result<Arguments, ArgumentsError> {
-        let there = |argument, value: Option<OsString>| {
-            value.ok_or(ArgumentsError::Missing { argument })
-        };
+        let there =
+            |argument, value: Option<OsString>| value.ok_or(ArgumentsError::Missing { argument });
         let state = self.state.unwrap_or_else(|| DEFAULT_STATE.into());
         Ok(Arguments {
             images: directory("--images", there("--images", self.images)?)?,

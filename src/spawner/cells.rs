@@ -38,6 +38,8 @@ pub(crate) struct Cell {
     pub(crate) id: u32,
     /// Its control groups.
     pub(crate) leaf: Leaf,
+    /// Whether the maker has yet to say if there is a process.
+    pub(crate) ordered: bool,
     /// Its first process: from its birth until it is reaped.
     pub(crate) process: Option<Child>,
     /// Where it is in the diagram.
@@ -128,7 +130,15 @@ impl Cells {
     pub(crate) fn born(&mut self, number: CellId, process: Child) {
         if let Some(cell) = self.cells.get_mut(&number) {
             self.by_pid.insert(process.pid, number);
+            cell.ordered = false;
             cell.process = Some(process);
+        }
+    }
+
+    /// There will be no process.
+    pub(crate) fn answered(&mut self, number: CellId) {
+        if let Some(cell) = self.cells.get_mut(&number) {
+            cell.ordered = false;
         }
     }
 
@@ -144,9 +154,7 @@ impl Cells {
     /// Everything of it is gone: its id is free.
     pub(crate) fn remove(&mut self, number: CellId) {
         if let Some(cell) = self.cells.remove(&number) {
-            if let Some(process) = cell.process {
-                self.by_pid.remove(&process.pid);
-            }
+            self.by_pid.retain(|_, owner| *owner != number);
             self.ids.give_back(cell.id);
         }
     }

@@ -61,11 +61,7 @@ impl Control {
     }
 
     /// Sends a reply, now or as soon as there is room.
-    pub(crate) fn say(
-        &mut self,
-        reply: &Reply,
-        beside: Vec<OwnedFd>,
-    ) -> Result<(), ControlError> {
+    pub(crate) fn say(&mut self, reply: &Reply, beside: Vec<OwnedFd>) -> Result<(), ControlError> {
         self.unsent.push_back((reply.encode(), beside));
         self.flush()
     }

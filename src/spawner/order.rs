@@ -57,11 +57,7 @@ impl Order {
         }
         let order = Self {
             cell: from.u32("cell")?,
-            id: from.u32_in(
-                "id",
-                sandbox::plan::FIRST_CELL_ID,
-                sandbox::plan::IDS_PER_SLOT - 1,
-            )?,
+            id: from.u32_in("id", sandbox::plan::FIRST_CELL_ID, sandbox::plan::IDS_PER_SLOT - 1)?,
         };
         from.finish()?;
         Ok(order)

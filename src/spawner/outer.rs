@@ -107,9 +107,8 @@ fn start(arguments: &[OsString]) -> Result<u8, OuterError> {
     // reads the same signals through a descriptor.
     let signals = signals();
     signals.thread_block().map_err(at("block signals"))?;
-    let (life, ours) = std::io::pipe().map_err(|err| {
-        at("pipe")(err.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
-    })?;
+    let (life, ours) = std::io::pipe()
+        .map_err(|err| at("pipe")(err.raw_os_error().map_or(Errno::EIO, Errno::from_raw)))?;
     let paths = groups.paths();
     let charge = Charge {
         arguments: &arguments,
@@ -153,8 +152,7 @@ fn signals() -> SigSet {
 fn descriptors(runner: i32) -> Result<(OwnedFd, OwnedFd), OuterError> {
     let number = runner;
     let own = |number, what| {
-        process::inherited(number)
-            .map_err(|errno| OuterError::Descriptor { number, what, errno })
+        process::inherited(number).map_err(|errno| OuterError::Descriptor { number, what, errno })
     };
     let close = |errno| OuterError::Call { step: "close descriptors", source: errno };
     process::close_between(CONTROL, number).map_err(close)?;
@@ -196,8 +194,7 @@ fn allocate(
     let mut occupied = Vec::new();
     loop {
         let mut slot = Slot::take(&arguments.state, &arguments.instance, &occupied)?;
-        let groups =
-            Instance::plan(&layout, slot.number, enforced).map_err(OuterError::Groups)?;
+        let groups = Instance::plan(&layout, slot.number, enforced).map_err(OuterError::Groups)?;
         let mut paths = slot.left_behind.clone();
         paths.extend(groups.paths());
         // Everything that may have to be swept stands in the file before any of it exists.

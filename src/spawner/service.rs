@@ -32,6 +32,8 @@ use crate::order::{Answer, Order};
 const IN_FLIGHT: usize = 4;
 /// A cell takes a millisecond or two; one that takes this long never comes.
 const MAKE_PATIENCE: Duration = Duration::from_secs(10);
+/// When a cell that was killed is looked at again if nobody says that it has died.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Events taken from the kernel in one turn.
 const EVENTS: usize = 64;
 /// Requests taken in one turn, so that what has died is noticed in between.
@@ -242,7 +244,12 @@ impl Service {
 
     /// Safe to grant: the code is looked up by digest like an image, is mounted read-only into a cell
     /// in which nothing has run, once, and the limits are within the ranges AWS has.
-    fn assign(&mut self, number: CellId, code: &Digest, limits: Limits) -> Result<(), ServiceError> {
+    fn assign(
+        &mut self,
+        number: CellId,
+        code: &Digest,
+        limits: Limits,
+    ) -> Result<(), ServiceError> {
         let subject = Subject::Cell(number);
         let Some(cell) = self.cells.get_mut(number) else {
             return self.refuse(subject, "no such cell");
@@ -324,11 +331,12 @@ impl Service {
         let name = format!("c{}", number.0);
         let mut draft = prepare(&self.plan.prepare, &self.stage, &name, image.as_fd())
             .map_err(|err| explain(&err))?;
-        let handed = self.hand_over(number, id, &draft.doors, [
-            draft.image.as_fd(),
-            draft.devices.as_fd(),
-            draft.runner_end.as_fd(),
-        ]);
+        let handed = self.hand_over(
+            number,
+            id,
+            &draft.doors,
+            [draft.image.as_fd(), draft.devices.as_fd(), draft.runner_end.as_fd()],
+        );
         let report = match handed {
             Ok(report) => report,
             Err(err) => {
@@ -342,7 +350,8 @@ impl Service {
         let control_end = draft.control_end;
         let said = Vec::new();
         let phase = Phase::Making(Making { ticket, control_end, report, said, deadline });
-        self.cells.insert(number, Cell { id, leaf: draft.leaf, process: None, phase });
+        let cell = Cell { id, leaf: draft.leaf, ordered: true, process: None, phase };
+        self.cells.insert(number, cell);
         Ok(())
     }
 
@@ -373,22 +382,30 @@ impl Service {
         while let Some((answer, pidfd)) = self.maker.answer()? {
             match (answer, pidfd) {
                 (Answer::Born { cell, pid }, Some(pidfd)) => {
-                    let number = CellId(cell);
-                    self.cells.born(number, Child { pid, pidfd });
-                    // It was given up meanwhile: what is born now is killed by its ending.
-                    self.ending.extend(self.is_ending(number).then_some(number));
+                    self.born(CellId(cell), Child { pid, pidfd })?;
                 }
                 (Answer::Born { .. }, None) => return Err(MakerError::NoPidfd.into()),
                 (Answer::Failed { cell, detail }, _) => {
-                    self.fail_making(CellId(cell), &detail)?;
+                    let number = CellId(cell);
+                    self.cells.answered(number);
+                    self.fail_making(number, &detail)?;
+                    self.ending.push_back(number);
                 }
             }
         }
         Ok(())
     }
 
-    fn is_ending(&mut self, number: CellId) -> bool {
-        matches!(self.cells.get_mut(number), Some(Cell { phase: Phase::Ending(_), .. }))
+    fn born(&mut self, number: CellId, process: Child) -> Result<(), ServiceError> {
+        self.cells.born(number, process);
+        let Some(cell) = self.cells.get_mut(number) else { return Ok(()) };
+        if let Phase::Ending(ending) = &mut cell.phase {
+            // It was given up meanwhile.
+            ending.kill_again(&self.plan.end, &mut cell.leaf, &mut cell.process);
+            return Ok(());
+        }
+        // It may have ended before we heard of it; then its report has ended too.
+        self.hear_report(number)
     }
 
     /// Reads how far a cell's process got; at the end of the pipe the cell is made, or is not.
@@ -466,15 +483,26 @@ impl Service {
             self.in_flight -= 1;
             self.timers.remove(&(making.deadline, number));
         }
-        self.ending.push_back(number);
+        // As a rule its first process is reaped in a moment, and that goes on; the timer is for when
+        // killing has to be tried again, or takes too long.
+        match cell.process {
+            None => self.ending.push_back(number),
+            Some(_) => {
+                self.timers.insert((now + LOOK_AGAIN, number));
+            }
+        }
     }
 
     fn advance_end(&mut self, number: CellId) -> Result<(), ServiceError> {
         let Some(cell) = self.cells.get_mut(number) else { return Ok(()) };
         let Phase::Ending(ending) = &mut cell.phase else { return Ok(()) };
         let now = Instant::now();
-        let progress =
-            ending.advance(&self.plan.end, &mut cell.leaf, &mut cell.process, now);
+        if cell.ordered {
+            // The maker has not said yet whether there will be a process.
+            self.timers.insert((now + LOOK_AGAIN, number));
+            return Ok(());
+        }
+        let progress = ending.advance(&self.plan.end, &mut cell.leaf, &mut cell.process, now);
         let known = ending.known;
         match progress {
             Progress::Gone(usage) => {

@@ -224,7 +224,9 @@ fn memory_without_end_ends_in_a_memory_kill_that_says_so() {
     let daemon = shared();
     let function = obedient().memory(128).timeout(60).deploy(&daemon);
     let called = function.invoke(&json!({"do": "allocate"}));
-    assert_eq!(called.failure(), exited(called.request_id(), "with error: signal: killed"));
+    let mut expected = exited(called.request_id(), "with error: signal: killed");
+    expected["errorType"] = json!("Runtime.OutOfMemory");
+    assert_eq!(called.failure(), expected);
     assert!(
         called.log.contains("\tMemory Size: 128 MB\tMax Memory Used: 128 MB\t"),
         "{}",

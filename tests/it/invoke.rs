@@ -275,6 +275,7 @@ fn a_function_is_found_under_every_form_of_its_name() {
 // ------------------------------------------------------------------------------- environment
 
 /// What AWS documents, and nothing of the host's. The value is checked where it can be known.
+/// Credentials are not among it: there is no role yet that a function could act as.
 fn expected_environment(name: &str, runtime: &str) -> BTreeMap<String, Option<String>> {
     let known = [
         ("AWS_DEFAULT_REGION", "us-east-1"),
@@ -303,9 +304,6 @@ fn expected_environment(name: &str, runtime: &str) -> BTreeMap<String, Option<St
     all.insert("AWS_LAMBDA_LOG_GROUP_NAME".into(), Some(format!("/aws/lambda/{name}")));
     all.insert("AWS_LAMBDA_LOG_STREAM_NAME".into(), None);
     all.insert("AWS_LAMBDA_RUNTIME_API".into(), Some("127.0.0.1:9001".into()));
-    for key in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
-        all.insert(key.into(), None);
-    }
     if runtime != "provided.al2023" {
         all.insert("AWS_EXECUTION_ENV".into(), Some(format!("AWS_Lambda_{runtime}")));
     }
@@ -345,7 +343,7 @@ fn python_sees_exactly_the_documented_environment() {
     let seen = function.answer(&json!({}));
     let more = [
         ("_HANDLER", Some("app.handler")),
-        ("_X_AMZN_TRACE_ID", None),
+        ("_X_AMZN_TRACE_ID", None), // Set by the runtime, from each event.
         ("PYTHONPATH", Some("/var/runtime")),
     ];
     compare(&seen, expected_environment(&function.name, setup::python_runtime()), &more);

@@ -37,6 +37,9 @@ struct Probe(String);
 /// What came of each attack, in the probe's words.
 type Findings = BTreeMap<String, String>;
 
+/// What the kernel says of things that were not built into it.
+const ABSENT: [&str; 3] = [": EAFNOSUPPORT", ": EPROTONOSUPPORT", ": ENOSYS"];
+
 // === impl Probe ===
 
 impl Probe {
@@ -79,7 +82,9 @@ impl Probe {
         };
         let fallen = wrong(&held, "held: ");
         assert!(fallen.is_empty(), "a wall does not stand:\n{}", fallen.join("\n"));
-        let blind = wrong(&broken, "broken: ");
+        let mut blind = wrong(&broken, "broken: ");
+        // A host without vsock or IPv6 has nothing there to attack; a newer one does.
+        blind.retain(|line| !ABSENT.iter().any(|error| line.ends_with(error)));
         assert!(blind.is_empty(), "the probe cannot see these:\n{}", blind.join("\n"));
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! Every test is a promise and its name says which. The table of contents:
 
-#![allow(unreachable_pub, reason = "a test binary exports nothing: `pub` means for its other modules")]
+#![allow(
+    unreachable_pub,
+    reason = "a test binary exports nothing: `pub` means for its other modules"
+)]
 
 // What the tests stand on: tools, daemons, a client that can misbehave.
 mod harness;

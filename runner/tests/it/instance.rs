@@ -106,8 +106,10 @@ impl Function {
         let (link, theirs) = UnixStream::pair().expect("a link");
         link.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let (log, writer) = io::pipe().expect("a pipe");
-        // A control plane reads logs as they come and never waits for them.
+        // A control plane reads logs as they come and never waits for them. These tests read them
+        // later, so the pipe holds more than they write, unless that is what they are about.
         fcntl(&log, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("fcntl");
+        fcntl(&log, FcntlArg::F_SETPIPE_SZ(1 << 20)).expect("fcntl");
         let process = Command::new("/bin/sh")
             .args(["-c", "exec \"$@\" 3<&0 0</dev/null", "sh"])
             .args(&self.argv)

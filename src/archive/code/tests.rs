@@ -52,6 +52,7 @@ fn a_package_lies_under_its_digest() {
     assert_eq!(mode(&store.tree_path(&stored.digest)), 0o755);
     assert_eq!(mode(&store.path(&stored.digest)), 0o755);
     assert_eq!(mode(&store.zip_path(&stored.digest)), 0o600);
+    assert_eq!(mode(&directory.path().join("code/sha256")), 0o711);
 }
 
 #[test]

@@ -18,7 +18,10 @@ use model::{Configuration, Digest, FunctionName, Home};
 use serde_json::Value;
 use sigv4::sign::Scope;
 use sigv4::{Credentials, PathStyle, Payload, Secret, sign};
-use store::{AccessKey, Code, NewFunction, NewUrl, PolicyScope, Settlement, Store};
+use store::{
+    AccessKey, Code, Failure, FailureCode, Function, NewFunction, NewUrl, PolicyScope, Settlement,
+    Store,
+};
 
 use super::{Config, Gateway, MAX_REQUEST};
 use crate::engine::{Call, Engine, Outcome};
@@ -83,9 +86,15 @@ impl World {
     }
 
     async fn create(&self) -> FunctionName {
-        let name = FunctionName::parse(NAME).unwrap();
+        let function = self.create_pending().await;
+        let (name, generation) = (&function.name, function.latest.generation);
+        self.store.settle(name, generation, Settlement::Ready).await.unwrap();
+        name.clone()
+    }
+
+    async fn create_pending(&self) -> Arc<Function> {
         let new = NewFunction {
-            name: name.clone(),
+            name: FunctionName::parse(NAME).unwrap(),
             code: Code { digest: Digest([1; 32]), size: 1 },
             configuration: Configuration {
                 runtime: RuntimeId::parse("python3.11").unwrap(),
@@ -103,10 +112,7 @@ impl World {
             publish: false,
             at_ms: 1,
         };
-        let function = self.store.create_function(new).await.unwrap();
-        let generation = function.latest.generation;
-        self.store.settle(&name, generation, Settlement::Ready).await.unwrap();
-        name
+        self.store.create_function(new).await.unwrap()
     }
 
     async fn open(&self, principal: &str, action: &str, url_auth: Option<&str>) {
@@ -201,7 +207,7 @@ async fn a_public_url_is_called_in_both_styles() {
     }
     for call in world.calls() {
         assert_eq!(call.invoked_arn, "arn:aws:lambda:us-east-1:000000000000:function:echo");
-        assert!(call.trace_id.starts_with("Root=1-") && call.trace_id.len() == 35, "{call:?}");
+        assert!(call.trace_id.starts_with("Root=1-") && call.trace_id.len() == 40, "{call:?}");
     }
 }
 
@@ -345,16 +351,24 @@ async fn a_function_that_changes_under_a_request_is_looked_up_again() {
 }
 
 #[tokio::test]
-async fn a_function_that_is_not_ready_is_503_and_one_that_is_broken_502() {
+async fn a_function_that_is_not_ready_is_503_and_one_that_cannot_be_is_502() {
     let world = World::new();
-    let name = FunctionName::parse(NAME).unwrap();
-    world.create().await;
+    let function = world.create_pending().await;
     let new = NewUrl { alias: None, auth: AuthType::None, cors: None, invoke_mode: None, at_ms: 1 };
-    world.store.create_url(&name, new).await.unwrap();
+    world.store.create_url(&function.name, new).await.unwrap();
     world.open("*", "lambda:InvokeFunctionUrl", Some("NONE")).await;
-    assert_eq!(world.get("/echo").await.status, 200);
-    world.store.delete_function(&name).await.unwrap();
+    let answered = world.get("/echo").await;
+    assert_eq!((answered.status, answered.header("retry-after")), (503, "1"));
+
+    let failure = Failure { code: FailureCode::InvalidZipFile, reason: String::new() };
+    let broken = Settlement::Broken(failure);
+    world.store.settle(&function.name, function.latest.generation, broken).await.unwrap();
+    let answered = world.get("/echo").await;
+    assert_eq!((answered.status, answered.body.as_str()), (502, "Internal Server Error"));
+
+    world.store.delete_function(&function.name).await.unwrap();
     assert_eq!(world.get("/echo").await.status, 403);
+    assert!(world.calls().is_empty());
 }
 
 #[tokio::test]

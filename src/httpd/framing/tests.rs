@@ -63,3 +63,9 @@ fn a_host_in_the_request_line_must_be_the_same() {
     let other = Request::get("http://evil/").header("host", "h");
     assert_eq!(checked(other, ""), Err(FramingError::OtherHost));
 }
+
+#[test]
+fn a_tunnel_is_refused() {
+    let tunnel = Request::builder().method("CONNECT").uri("h:80").header("host", "h:80");
+    assert_eq!(checked(tunnel, ""), Err(FramingError::Tunnel));
+}

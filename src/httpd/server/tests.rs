@@ -345,6 +345,7 @@ fn two_statements_about_the_length_are_answered_400_and_nothing_is_smuggled() {
         "GET / HTTP/1.1\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
         "GET http://other/ HTTP/1.1\r\nHost: h\r\n\r\n",
+        "CONNECT h:80 HTTP/1.1\r\nHost: h:80\r\n\r\n",
         "GET / HTTP/1.1\r\nHost : h\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: h\r\nA: b\0c\r\n\r\n",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",

@@ -65,6 +65,11 @@ impl Plan {
         self.items.get(path)
     }
 
+    /// Whether something is planned at `path`, absolute as on the server.
+    pub(crate) fn has(&self, path: &Path) -> bool {
+        self.items.contains_key(&merged(path))
+    }
+
     /// Files to be copied and their bytes together.
     pub(crate) fn size(&self) -> (u64, u64) {
         self.items.values().fold((0, 0), |(files, bytes), item| match item {
@@ -76,7 +81,7 @@ impl Plan {
 
     /// Plans `item` at `path`; what was planned there first stays.
     pub(crate) fn add(&mut self, path: &Path, item: Item) {
-        let path = relative(path);
+        let path = merged(path);
         if let Some(parent) = path.parent().filter(|it| !it.as_os_str().is_empty())
             && !self.items.contains_key(parent)
         {
@@ -87,7 +92,7 @@ impl Plan {
 
     /// Takes back what was planned at `path`.
     pub(crate) fn remove(&mut self, path: &Path) {
-        self.items.remove(&relative(path));
+        self.items.remove(&merged(path));
     }
 
     /// Plans a copy of the file that `from` leads to.
@@ -201,12 +206,13 @@ impl Source {
     }
 }
 
-// Every tree has merged /usr: what the server has in /bin or /lib lies in /usr here.
-fn relative(path: &Path) -> PathBuf {
+/// Where in the image a path of the server's lies, from its root: every tree has a merged `/usr`, so
+/// what the server may have in `/bin` or `/lib` lies in `/usr` here.
+pub(crate) fn merged(path: &Path) -> PathBuf {
     let parts: PathBuf =
         path.components().filter(|it| matches!(it, Component::Normal(_))).collect();
-    let merged = ["bin", "sbin", "lib", "lib64"].iter().any(|it| parts.starts_with(it));
-    if merged && parts.components().count() > 1 { Path::new("usr").join(parts) } else { parts }
+    let moves = ["bin", "sbin", "lib", "lib64"].iter().any(|it| parts.starts_with(it));
+    if moves && parts.components().count() > 1 { Path::new("usr").join(parts) } else { parts }
 }
 
 // A link within a tree is kept as it is written, if what is written is relative; an absolute one is

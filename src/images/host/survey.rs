@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::host::HostError;
 use crate::host::loader::{Closure, How, Library, Loader};
-use crate::host::plan::{Item, Plan, Source, between};
+use crate::host::plan::{self, Item, Plan, Source, between};
 use crate::host::recipe::Recipe;
 use crate::identifier::{Identifier, Language, RuntimePath};
 
@@ -182,10 +182,13 @@ impl Surveyor<'_> {
             Language::Python => given.identifier.to_string(),
             Language::Node => "node".to_owned(),
         };
-        // For scripts that call it by name; the server's own comes first in the search path.
-        let directory = Path::new("/usr/local/bin");
-        let link = Item::Link(between(directory, &added.program));
-        self.plan.add(&directory.join(name), link);
+        // For scripts that call it by name, where the server has none of that name: its own is the
+        // one that other programs of the server expect.
+        if !self.plan.has(&Path::new("/usr/bin").join(&name)) {
+            let directory = Path::new("/usr/local/bin");
+            let link = Item::Link(between(directory, &added.program));
+            self.plan.add(&directory.join(name), link);
+        }
         Ok(())
     }
 
@@ -225,7 +228,7 @@ impl Surveyor<'_> {
             modules = self.standard_library(&prefix, &name, home.unwrap_or(&prefix))?;
         }
         self.plan.add_file(&program, &source)?;
-        self.add_closure(&closure);
+        self.add_closure(&closure)?;
         self.interpreters.push(Interpreter { language, expected, named, source, program, modules });
         Ok(())
     }
@@ -254,7 +257,7 @@ impl Surveyor<'_> {
             modules.into_iter().partition(|(to, _)| is_library(to));
         for (to, source) in objects {
             match self.loader.closure(&source.path) {
-                Ok(closure) => self.add_closure(&closure.unwrap_or_default()),
+                Ok(closure) => self.add_closure(&closure.unwrap_or_default())?,
                 Err(unmet) => {
                     self.plan.remove(&to);
                     self.leave_out(&to, &unmet.into());
@@ -280,7 +283,7 @@ impl Surveyor<'_> {
             match self.loader.closure(&source) {
                 Ok(closure) => {
                     self.plan.add_file(&to, &source)?;
-                    self.add_closure(&closure.unwrap_or_default());
+                    self.add_closure(&closure.unwrap_or_default())?;
                     first.insert(source, to);
                 }
                 Err(unmet) => self.leave_out(&path, &unmet.into()),
@@ -296,7 +299,7 @@ impl Surveyor<'_> {
                 Ok(closure) => {
                     let mut closure = closure.unwrap_or_default();
                     closure.libraries.push(library);
-                    self.add_closure(&closure);
+                    self.add_closure(&closure)?;
                 }
                 Err(unmet) => self.leave_out(&library.source, &unmet.into()),
             }
@@ -304,33 +307,31 @@ impl Surveyor<'_> {
         Ok(())
     }
 
-    fn add_closure(&mut self, closure: &Closure) {
+    fn add_closure(&mut self, closure: &Closure) -> Result<(), HostError> {
         for library in &closure.libraries {
             let to = self.place(library);
-            // It was found a moment ago; what has vanished since shows when it is copied.
-            if let Ok(source) = fs::metadata(&library.source)
-                .and_then(|found| Source::new(library.source.clone(), &found))
-            {
-                self.plan.add(&to, Item::File(source));
+            // Every program needs the C library: only the first brings it.
+            if !self.plan.has(&to) {
+                self.plan.add_file(&to, &library.source)?;
             }
         }
-        let Some(interpreter) = &closure.interpreter else { return };
-        let Ok(source) = interpreter.canonicalize() else { return };
-        // Programs name it by a path that is a link almost everywhere.
-        let merged = |path: &Path| match path.strip_prefix("/usr") {
-            Ok(_) => path.to_owned(),
-            Err(_) => Path::new("/usr").join(path.strip_prefix("/").unwrap_or(path)),
-        };
-        let (link, real) = (merged(interpreter), merged(&source));
-        if let Ok(found) = fs::metadata(&source)
-            && let Ok(file) = Source::new(source, &found)
-        {
-            self.plan.add(&real, Item::File(file));
+        match &closure.interpreter {
+            Some(interpreter) if !self.plan.has(interpreter) => self.add_loader(interpreter),
+            _ => Ok(()),
         }
+    }
+
+    // Programs name their loader by a path that is a link almost everywhere.
+    fn add_loader(&mut self, path: &Path) -> Result<(), HostError> {
+        let look = |source| HostError::Look { path: path.to_owned(), source };
+        let real = path.canonicalize().map_err(look)?;
+        self.plan.add_file(&real, &real)?;
+        let (link, real) = (plan::merged(path), plan::merged(&real));
         if link != real {
             let base = link.parent().unwrap_or(Path::new("/"));
             self.plan.add(&link, Item::Link(between(base, &real)));
         }
+        Ok(())
     }
 
     fn place(&self, library: &Library) -> PathBuf {

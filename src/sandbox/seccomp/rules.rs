@@ -95,10 +95,7 @@ pub(super) const IOCTL: &[Rule] = &[
 ];
 
 pub(super) const PRLIMIT: &[Rule] = &[
-    Rule {
-        when: &[Condition::Is(1, libc::RLIMIT_CORE), Condition::Given(2)],
-        refuse: ADMIN,
-    },
+    Rule { when: &[Condition::Is(1, libc::RLIMIT_CORE), Condition::Given(2)], refuse: ADMIN },
     Rule { when: &[], refuse: None },
 ];
 

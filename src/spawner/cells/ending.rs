@@ -59,17 +59,23 @@ impl Ending {
     /// The first steps, as far as they are killing: at once, whatever else is to be done.
     ///
     /// What cannot be done is tried again by [`Ending::advance`].
-    pub(crate) fn kill(
-        &mut self,
-        steps: &[EndStep],
-        leaf: &mut Leaf,
-        process: &mut Option<Child>,
-    ) {
+    pub(crate) fn kill(&mut self, steps: &[EndStep], leaf: &mut Leaf, process: &mut Option<Child>) {
         while steps.get(self.done) == Some(&EndStep::Kill)
             && self.perform(EndStep::Kill, leaf, process).is_ok()
         {
             self.done += 1;
         }
+    }
+
+    /// Starts over: there is a process that did not exist before.
+    pub(crate) fn kill_again(
+        &mut self,
+        steps: &[EndStep],
+        leaf: &mut Leaf,
+        process: &mut Option<Child>,
+    ) {
+        self.done = 0;
+        self.kill(steps, leaf, process);
     }
 
     /// Performs the steps that are possible now.
@@ -99,7 +105,8 @@ impl Ending {
             EndStep::Kill => {
                 // It may not have joined its groups yet: the signal finds it by itself.
                 if let Some(process) = process {
-                    let _dead_already = process::send_signal(process.pidfd.as_fd(), Signal::SIGKILL);
+                    let _dead_already =
+                        process::send_signal(process.pidfd.as_fd(), Signal::SIGKILL);
                 }
                 leaf.kill().map_err(|err| format!("write cgroup.kill: {err}"))
             }

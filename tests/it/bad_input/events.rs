@@ -46,8 +46,10 @@ fn a_payload_above_six_mebibytes_is_refused() {
     let response = invoke(&function, payload);
     assert_eq!(response.status, 413, "{response:?}");
     let code = response.header("x-amzn-errortype");
-    assert_eq!(code, Some("RequestTooLargeException"), "{response:?}");
-    assert!(response.text().contains("Request must be smaller than "), "{response:?}");
+    assert_eq!(code, Some("RequestEntityTooLargeException"), "{response:?}");
+    let message = "6291558 byte payload is too large for the RequestResponse invocation type \
+         (limit 6291456 bytes)";
+    assert!(response.text().contains(message), "{response:?}");
 }
 
 #[test]

@@ -25,6 +25,9 @@ pub struct Process {
     pub started: u64,
     parent: u32,
     uid: u64,
+    /// How many pid namespaces it is in, seen from ours: the spawner's is the second, a cell's the
+    /// third.
+    depth: usize,
     name: String,
 }
 
@@ -52,12 +55,14 @@ impl Process {
         }
         // Not the owner of the directory: a process that is not dumpable shows as root's there.
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let uid = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+        let uid = field("Uid:")?;
         Some(Self {
             pid,
             started: fields.get(19)?.parse().ok()?,
             parent: fields.get(1)?.parse().ok()?,
             uid: uid.split_whitespace().next()?.parse().ok()?,
+            depth: field("NSpid:")?.split_whitespace().count(),
             name: head.split_once('(')?.1.to_owned(),
         })
     }
@@ -125,7 +130,8 @@ impl Trace {
 
     /// The processes that ran in its sandboxes.
     pub fn sandboxed(&self) -> Vec<&Process> {
-        self.processes.iter().filter(|one| in_range(one.uid, self.slot)).collect()
+        let inside = |one: &&Process| one.depth >= 3 && in_range(one.uid, self.slot);
+        self.processes.iter().filter(inside).collect()
     }
 
     /// The cgroup directories it had.

@@ -33,7 +33,7 @@ fn memory_beyond_the_limit_ends_the_function_and_nobody_else() {
         let event = json!({"how": how, "mebibytes": TOO_MUCH});
         let called = function.invoke(&event);
         let failure = called.failure();
-        assert_eq!(failure["errorType"], "Runtime.ExitError", "{how}: {failure}");
+        assert_eq!(failure["errorType"], "Runtime.OutOfMemory", "{how}: {failure}");
         let message = failure["errorMessage"].as_str().unwrap_or_default();
         assert!(message.ends_with("Runtime exited with error: signal: killed"), "{how}: {failure}");
         assert_eq!(probe.outside(&event)["taken"].as_u64().map(|taken| taken > 0), Some(true));

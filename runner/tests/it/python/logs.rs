@@ -56,9 +56,9 @@ fn the_context_logs_without_ending_the_line() {
 #[test]
 fn output_beyond_the_pipe_waits_for_the_control_plane() {
     let mut instance = function("logs.writes").ready();
-    instance.send(&event(b"1000000"));
+    instance.send(&event(b"3000000"));
     let mut seen = 0;
-    while seen < 1_000_001 {
+    while seen < 3_000_001 {
         seen += instance.printed().len();
         std::thread::yield_now();
     }

@@ -25,8 +25,10 @@ fn attempt(outer: &Path, bytes: &[u8]) {
         assert!(!format!("{err} {:?}", err.answer()).is_empty());
     }
     fs::remove_dir_all(&root).expect("what was unpacked can be removed");
-    let around: Vec<_> =
-        fs::read_dir(outer).expect("a listing").map(|e| e.expect("one").file_name()).collect();
+    let around: Vec<_> = fs::read_dir(outer)
+        .expect("a listing")
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
     assert_eq!(around, ["canary"]);
 }
 

@@ -1,0 +1,142 @@
+//! What happens after a creation or an update was answered: making ready, and clearing away.
+//!
+//! ```text
+//!   created, updated ──► is the package whole? ──► settle: Active / Successful, or Failed
+//!                                                     └─► the old generation's instances are retired
+//!   deleted, replaced ──► wait until nothing can be running from it ──► delete the package,
+//!                                                                       unless somebody uses it
+//! ```
+//!
+//! Nothing here is waited for by a caller, and nothing is lost if the process ends in the middle:
+//! [`recover`] settles at the next start what was left, and the code store's sweep clears away.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Digest, FunctionName, Generation};
+use store::{ChangeError, Failure, FailureCode, Function, Settlement, StorageError};
+
+use crate::server::Api;
+
+/// How often settling is tried again while the database undoes it, for want of space say.
+const TRIES: u32 = 60;
+/// How long between two tries.
+const PAUSE: Duration = Duration::from_secs(1);
+/// After which time nothing started from a package before can still be running: AWS's longest
+/// timeout, which is also ours, twice because of initialisation, and a minute.
+const SAFELY_UNUSED: Duration = Duration::from_secs(2 * 900 + 60);
+
+/// Makes a function ready that was created or updated.
+pub(crate) fn begin(api: &Arc<Api>, function: &Function) {
+    let (api, name) = (Arc::clone(api), function.name.clone());
+    let generation = function.latest.generation;
+    let package = function.latest.code.digest;
+    tokio::spawn(async move { settle(&api, name, generation, package).await });
+}
+
+/// Settles what an earlier process left unfinished. Call it once, before serving.
+pub async fn recover(api: &Arc<Api>) {
+    let unsettled: Vec<Arc<Function>> = {
+        let snapshot = api.store.snapshot();
+        snapshot.functions(None).filter(|function| function.is_unsettled()).cloned().collect()
+    };
+    for function in unsettled {
+        tracing::info!(function = %function.name, "an unfinished update is completed");
+        let latest = &function.latest;
+        settle(api, function.name.clone(), latest.generation, latest.code.digest).await;
+    }
+}
+
+/// Ends every instance of a function that is no more, and its packages.
+pub(crate) fn end(api: &Arc<Api>, function: &Function) {
+    for generation in function.generations() {
+        api.pool.retire(generation);
+    }
+    for package in function.packages() {
+        forget_package(api, package);
+    }
+}
+
+/// Deletes a package once nothing can be running from it, unless somebody uses it then.
+pub(crate) fn forget_package(api: &Arc<Api>, package: Digest) {
+    let api = Arc::clone(api);
+    tokio::spawn(async move {
+        tokio::time::sleep(SAFELY_UNUSED).await;
+        let removed = tokio::task::spawn_blocking(move || {
+            api.code.remove(&package, || {
+                let snapshot = api.store.snapshot();
+                snapshot.functions(None).any(|function| function.packages().any(|p| p == package))
+            })
+        });
+        match removed.await {
+            Ok(Ok(_)) => {}
+            Ok(Err(err)) => tracing::warn!(%err, %package, "a package was not deleted"),
+            Err(err) => tracing::warn!(%err, %package, "deleting a package did not finish"),
+        }
+    });
+}
+
+async fn settle(api: &Arc<Api>, name: FunctionName, generation: Generation, package: Digest) {
+    let how = is_ready(api, package).await;
+    for _ in 0..TRIES {
+        let before = api.store.snapshot().function(name.as_str()).cloned();
+        match api.store.settle(&name, generation, how.clone()).await {
+            Ok(Some(after)) => {
+                if let Some(before) = before {
+                    replaced(api, &before, &after);
+                }
+                return;
+            }
+            // Deleted, or updated again, meanwhile.
+            Ok(None) => return,
+            Err(ChangeError::Storage(StorageError::RolledBack { reason })) => {
+                tracing::warn!(function = %name, reason, "settling an update is tried again");
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(err) => {
+                tracing::error!(function = %name, %err, "an update stays unsettled until a restart");
+                return;
+            }
+        }
+    }
+    tracing::error!(function = %name, "an update stays unsettled until a restart");
+}
+
+/// Whether a package is there, whole.
+async fn is_ready(api: &Arc<Api>, package: Digest) -> Settlement {
+    let code = Arc::clone(&api.code);
+    let found = tokio::task::spawn_blocking(move || code.hold(package).map(|held| held.is_some()));
+    let broken =
+        |code, reason: &str| Settlement::Broken(Failure { code, reason: reason.to_owned() });
+    match found.await {
+        Ok(Ok(true)) => Settlement::Ready,
+        Ok(Ok(false)) => broken(
+            FailureCode::InvalidZipFile,
+            "The deployment package is not on this server's disk. Upload it again.",
+        ),
+        Ok(Err(err)) => {
+            tracing::error!(%err, %package, "a package could not be looked at");
+            broken(FailureCode::InternalError, "The deployment package could not be read.")
+        }
+        Err(err) => {
+            tracing::error!(%err, %package, "looking at a package did not finish");
+            broken(FailureCode::InternalError, "The deployment package could not be read.")
+        }
+    }
+}
+
+/// Ends what only the state before needed.
+fn replaced(api: &Arc<Api>, before: &Function, after: &Function) {
+    let kept = after.generations();
+    for generation in before.generations() {
+        if !kept.contains(&generation) {
+            api.pool.retire(generation);
+        }
+    }
+    let kept: Vec<Digest> = after.packages().collect();
+    for package in before.packages() {
+        if !kept.contains(&package) {
+            forget_package(api, package);
+        }
+    }
+}

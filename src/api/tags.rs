@@ -1,0 +1,156 @@
+//! Tags: TagResource, UntagResource, ListTags.
+//!
+//! Functions have tags; what else AWS gives tags to is not here, and said to be not found.
+
+use http::StatusCode;
+use httpd::AwsError;
+use model::FunctionName;
+use store::{ChangeError, Function};
+
+use crate::errors;
+use crate::patterns::{self, every};
+use crate::requests::{self, Pairs, TagRequest};
+use crate::respond::{Answer, empty, json};
+use crate::router::Call;
+use crate::shapes::ListTagsResponse;
+use crate::target::{self, Target};
+use crate::validate::{Text, Violations};
+
+/// What a `TaggableResource` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taggable {
+    /// A function, perhaps qualified.
+    Function,
+    /// A code signing configuration.
+    CodeSigningConfig,
+    /// An event source mapping.
+    EventSourceMapping,
+    /// A capacity provider.
+    CapacityProvider,
+}
+
+/// Longest name of a tag, and longest value (AWS limits).
+const NAME: Text = Text { least: 1, most: 128, pattern: None };
+const VALUE: Text = Text { least: 0, most: 256, pattern: None };
+
+/// TagResource.
+pub(crate) async fn tag(call: &Call<'_>) -> Answer {
+    let request: TagRequest = requests::parse(&call.body)?;
+    let mut violations = Violations::default();
+    violations.required("tags", request.tags.is_some());
+    check(&mut violations, request.tags.as_ref());
+    let (name, arn) = resource(call, violations)?;
+    let tags = request.tags.unwrap_or_default().0.into_iter().collect();
+    let tagged = call.api.store.tag(&name, tags).await;
+    tagged.map_err(|err: ChangeError| errors::refused(err, &arn))?;
+    empty(StatusCode::NO_CONTENT)
+}
+
+/// UntagResource.
+pub(crate) async fn untag(call: &Call<'_>) -> Answer {
+    let names = call.query.all("tagKeys");
+    let mut violations = Violations::default();
+    violations.required("tagKeys", !names.is_empty());
+    let (name, arn) = resource(call, violations)?;
+    let untagged = call.api.store.untag(&name, names).await;
+    untagged.map_err(|err| errors::refused(err, &arn))?;
+    empty(StatusCode::NO_CONTENT)
+}
+
+/// ListTags.
+pub(crate) fn list(call: &Call<'_>) -> Answer {
+    let (name, arn) = resource(call, Violations::default())?;
+    let snapshot = call.api.store.snapshot();
+    let function: &Function =
+        snapshot.function(name.as_str()).ok_or_else(|| errors::function_not_found(&arn))?;
+    json(StatusCode::OK, &ListTagsResponse { tags: (*function.tags).clone() })
+}
+
+/// Collects what is wrong with tags.
+pub(crate) fn check(violations: &mut Violations, tags: Option<&Pairs>) {
+    if let Some(tags) = tags {
+        violations.map("tags", &tags.0, NAME, VALUE);
+    }
+}
+
+/// The function whose tags are meant, and its ARN.
+fn resource(call: &Call<'_>, violations: Violations) -> Result<(FunctionName, String), AwsError> {
+    let arn = call.target;
+    let mut all = Violations::default();
+    let must = Text { least: 1, most: 256, pattern: Some(patterns::TAGGABLE) };
+    all.text("resource", Some(arn), must);
+    all.append(violations);
+    all.finish()?;
+    match Taggable::parse(arn) {
+        Some(Taggable::Function) => {}
+        Some(Taggable::CodeSigningConfig) => {
+            return Err(AwsError::user(
+                StatusCode::NOT_FOUND,
+                "CodeSigningConfigNotFoundException",
+                format!(
+                    "The code signing configuration cannot be found. Check that the provided \
+                     configuration is not deleted: {arn}."
+                ),
+            ));
+        }
+        Some(Taggable::EventSourceMapping) => {
+            return Err(errors::not_found(format!("Event source mapping not found: {arn}")));
+        }
+        Some(Taggable::CapacityProvider) => {
+            return Err(errors::not_found(format!("Capacity provider not found: {arn}")));
+        }
+        None => return Err(errors::function_not_found(arn)),
+    }
+    let target = Target::parse(arn).ok_or_else(|| errors::function_not_found(arn))?;
+    let local = target.here(None, &call.api.home, call.operation)?;
+    if local.qualifier.is_some() {
+        return Err(errors::invalid(
+            "Tags on function aliases and versions are not supported. Please specify a function \
+             ARN.",
+        ));
+    }
+    let name = local.function_name().ok_or_else(|| errors::function_not_found(arn))?;
+    Ok((name, arn.to_owned()))
+}
+
+// === impl Taggable ===
+
+impl Taggable {
+    /// Reads an ARN of something that can have tags.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix("arn:")?;
+        let (partition, rest) = rest.split_once(':')?;
+        let (service, rest) = rest.split_once(':')?;
+        let (region, rest) = rest.split_once(':')?;
+        let (account, rest) = rest.split_once(':')?;
+        let (kind, name) = rest.split_once(':')?;
+        let ours = patterns::is_partition(partition)
+            && service == "lambda"
+            && target::is_region(region)
+            && target::is_account(account);
+        if !ours {
+            return None;
+        }
+        match kind {
+            "function" => {
+                let (name, qualifier) = match name.split_once(':') {
+                    None => (name, None),
+                    Some((name, qualifier)) => (name, Some(qualifier)),
+                };
+                let qualified = qualifier.is_none_or(|q| q == "$LATEST" || every(q, b"-_"));
+                (every(name, b"-_") && qualified).then_some(Self::Function)
+            }
+            "code-signing-config" => {
+                let id = name.strip_prefix("csc-")?;
+                let fits = id.len() == 17
+                    && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+                fits.then_some(Self::CodeSigningConfig)
+            }
+            "event-source-mapping" => {
+                model::RequestId::parse(name).map(|_| Self::EventSourceMapping)
+            }
+            "capacity-provider" => every(name, b"-_").then_some(Self::CapacityProvider),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The connections there are: taken in, watched over, sent away.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use telemetry::metrics::{Door, METRICS};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+use super::Drained;
+use crate::connection::{Connection, Order, Phase, lock};
+use crate::limits::Limits;
+use crate::overdue::Track;
+
+/// What the parts of a server share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) door: Door,
+    pub(super) limits: Limits,
+    /// One permit per connection.
+    pub(super) places: Arc<Semaphore>,
+    /// One permit per byte of a large body.
+    room: Arc<Semaphore>,
+    table: Mutex<Table>,
+    /// The first connection has come, or the last has gone.
+    changed: Notify,
+}
+
+/// The connections there are.
+#[derive(Debug, Default)]
+struct Table {
+    /// Number of the next.
+    next: u64,
+    open: HashMap<u64, (Arc<Connection>, Track)>,
+    /// How many of each peer; kept only where there is a limit.
+    peers: HashMap<IpAddr, usize>,
+}
+
+/// A connection's line in the table, removed with it.
+pub(super) struct Line {
+    number: u64,
+    pub(super) connection: Arc<Connection>,
+    pub(super) shared: Arc<Shared>,
+    /// Frees the connection's place.
+    _place: OwnedSemaphorePermit,
+}
+
+// === impl Shared ===
+
+impl Shared {
+    pub(super) fn new(door: Door, limits: Limits) -> Self {
+        let permits = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
+        let (places, room) = (permits(limits.connections), permits(limits.bodies));
+        Self { door, limits, places, room, table: Mutex::default(), changed: Notify::new() }
+    }
+
+    /// Open connections.
+    pub(super) fn connections(&self) -> usize {
+        lock(&self.table).open.len()
+    }
+
+    /// Takes a connection in, unless its peer has as many as it may.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        peer: SocketAddr,
+        place: OwnedSemaphorePermit,
+    ) -> Option<Line> {
+        let connection = Arc::new(Connection::new(peer, Arc::clone(&self.room)));
+        let mut table = lock(&self.table);
+        if let Some(limit) = self.limits.connections_per_peer {
+            let count = table.peers.entry(peer.ip()).or_default();
+            if *count >= limit {
+                METRICS.http_refused.of(self.door).inc();
+                return None;
+            }
+            *count += 1;
+        }
+        let number = table.next;
+        table.next += 1;
+        let track = Track::new(connection.sample(), Instant::now());
+        table.open.insert(number, (Arc::clone(&connection), track));
+        if table.open.len() == 1 {
+            self.changed.notify_waiters();
+        }
+        METRICS.http_connections.of(self.door).inc();
+        Some(Line { number, connection, shared: Arc::clone(self), _place: place })
+    }
+
+    /// Looks at all connections, over and over, for as long as there are any.
+    pub(super) async fn sweep(&self) {
+        let tick = self.limits.tick();
+        loop {
+            self.until(|open| open > 0).await;
+            tokio::time::sleep(tick).await;
+            let full = self.places.available_permits() == 0;
+            let now = Instant::now();
+            for (connection, track) in lock(&self.table).open.values_mut() {
+                let order = track.judge(connection.sample(), now, &self.limits, full);
+                if order > connection.current_order() && order != Order::GoOn {
+                    METRICS.http_refused.of(self.door).inc();
+                    connection.command(order);
+                }
+            }
+        }
+    }
+
+    /// Lets every connection finish what it is doing, within the deadline.
+    pub(super) async fn drain(&self) -> Drained {
+        for (connection, _) in lock(&self.table).open.values() {
+            // What has not begun a request has nothing to finish.
+            let phase = connection.phase();
+            let idle = matches!(phase, Phase::Fresh | Phase::Idle);
+            connection.command(if idle { Order::Cut } else { Order::Drain });
+        }
+        let in_time = tokio::time::timeout(self.limits.drain, self.until(|open| open == 0)).await;
+        let cut = if in_time.is_ok() { 0 } else { self.cut_all() };
+        self.until(|open| open == 0).await;
+        Drained { cut }
+    }
+
+    pub(super) fn cut_all(&self) -> usize {
+        let table = lock(&self.table);
+        table.open.values().for_each(|(connection, _)| connection.command(Order::Cut));
+        table.open.len()
+    }
+
+    /// Done when the number of connections is as it should be; asked whenever it becomes or ceases to
+    /// be zero.
+    async fn until(&self, is_so: impl Fn(usize) -> bool) {
+        loop {
+            // Enabled before the look, so that no change is missed between the two.
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if is_so(lock(&self.table).open.len()) {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+// === impl Line ===
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let mut table = lock(&self.shared.table);
+        table.open.remove(&self.number);
+        let ip = self.connection.peer.ip();
+        if let Some(count) = table.peers.get_mut(&ip) {
+            *count -= 1;
+            if *count == 0 {
+                table.peers.remove(&ip);
+            }
+        }
+        METRICS.http_connections.of(self.shared.door).dec();
+        if table.open.is_empty() {
+            self.shared.changed.notify_waiters();
+        }
+    }
+}
+
+/// Cuts every connection when the serving future goes, whichever way.
+pub(super) struct Closing(pub(super) Arc<Shared>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.cut_all();
+    }
+}

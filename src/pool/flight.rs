@@ -1,0 +1,468 @@
+//! One invocation, from its admission to its answer.
+//!
+//! ```text
+//!            ┌──────────┐ no instance: answered with why
+//!   ┌───────►│ Waiting  ├──────────────────────────────────────────────┐
+//!   │        └────┬─────┘                                              │
+//!   │ found dead  │ an instance                                        │
+//!   │        ┌────▼─────┐         ┌─────────┐ answer                   │
+//!   └────────┤ delivery ├────────►│ Writing ├─────────┐                │
+//!            └──┬───┬───┘ socket  └────┬────┘         │                │
+//!   Runtime API │   │     full         │ written      │                │
+//!         ┌─────▼┐ ┌▼─────────┐◄───────┘         ┌────▼───┐            │
+//!         │Asked │ │ Reading  │─────────────────►│ answer ├──► Outcome │
+//!         └──┬─┬─┘ └────┬─────┘                  └────▲───┘     ▲      │
+//!            │ └────────┼─────────────────────────────┘         │      │
+//!            │ closed   │ closed, not a frame, killed           │      │
+//!            │     ┌────▼────┐ its cause    ┌─────────┐         │      │
+//!            └────►│ Broken  ├─────────────►│ Autopsy ├─────────┘◄─────┘
+//!                  └─────────┘              └─────────┘ a last word, or enough waiting
+//! ```
+//!
+//! The caller's own task does all of it: it writes the event, waits for the reactor, reads the answer.
+//! Everything a flight has achieved stands in its stage, never only in a future, so it can be dropped
+//! at any await; [`Attended`] then goes on with it in a task of its own, because a function that was
+//! called must be waited for and accounted for whether anybody listens or not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dispatch::{EventId, Fate};
+use model::RequestId;
+use telemetry::metrics::ErrorClass;
+use telemetry::{METRICS, platform};
+use tokio::sync::oneshot;
+use wire::link::{Invoke, Kind};
+
+use crate::fault::{self, Cause, Fault};
+use crate::instance::{Instance, Transport};
+use crate::invocation::{Durations, FunctionError, Invocation, Outcome, Refusal};
+use crate::link::{Incoming, LinkError, Outgoing, Quiet};
+use crate::logs::End;
+use crate::session::{Answer, Event};
+use crate::shell::{Admitted, Failure, Grant, Shell, wall_ms};
+
+/// How long the reason of a broken conversation may take to arrive: PID 1 reports an exit within
+/// microseconds of the link's end, on a machine that is not overloaded.
+const REASON: Duration = Duration::from_millis(500);
+/// How long the last word about a cell may take before its caller is answered without it. Killing
+/// and taking down a sandbox takes a millisecond or two.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
+/// A flight somebody looks after: the caller, and if the caller goes away, a task.
+pub(crate) struct Attended(Option<Flight>);
+
+/// One invocation under way.
+pub(crate) struct Flight {
+    shell: Arc<Shell>,
+    invocation: Invocation,
+    event: EventId,
+    /// When it was admitted, in the pool's time.
+    arrived: Duration,
+    /// When its event was delivered.
+    delivered: Duration,
+    /// How long its instance took to initialise, if it is the first to use it.
+    init: Option<Duration>,
+    stage: Stage,
+}
+
+enum Stage {
+    Waiting(oneshot::Receiver<Grant>),
+    Writing(Arc<Instance>, Outgoing),
+    Reading(Arc<Instance>, Incoming),
+    Asked(Arc<Instance>, oneshot::Receiver<Answer>),
+    Broken(Arc<Instance>),
+    Autopsy(Arc<Instance>, Cause),
+    Done,
+}
+
+/// How an invocation ended, before it is put into an outcome.
+enum Ending {
+    Response(Bytes),
+    /// The runtime's own error document.
+    Failed(Bytes),
+    /// The runtime's own error document, from its initialisation.
+    InitFailed(Bytes),
+    Oversize,
+    Fault(Fault),
+}
+
+// === impl Attended ===
+
+impl Attended {
+    /// Admits an invocation.
+    pub(crate) fn begin(shell: &Arc<Shell>, invocation: Invocation) -> Result<Self, Refusal> {
+        Flight::begin(shell, invocation).map(|flight| Self(Some(flight)))
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn finish(mut self) -> Result<Outcome, Refusal> {
+        match &mut self.0 {
+            Some(flight) => flight.drive().await,
+            None => Err(Refusal::Closed),
+        }
+    }
+}
+
+impl Drop for Attended {
+    fn drop(&mut self) {
+        let Some(mut flight) = self.0.take() else { return };
+        if !matches!(flight.stage, Stage::Done) {
+            let runtime = flight.shell.runtime.clone();
+            runtime.spawn(async move { flight.drive().await.map(drop) });
+        }
+    }
+}
+
+// === impl Flight ===
+
+impl Flight {
+    fn begin(shell: &Arc<Shell>, invocation: Invocation) -> Result<Self, Refusal> {
+        let event = shell.next_event();
+        let admitted = shell.arrive(event, &invocation.function).map_err(refusal)?;
+        let arrived = shell.now();
+        let mut flight = Self {
+            shell: Arc::clone(shell),
+            invocation,
+            event,
+            arrived,
+            delivered: arrived,
+            init: None,
+            stage: Stage::Done,
+        };
+        match admitted {
+            Admitted::Run(instance) => flight.deliver(instance),
+            Admitted::Wait(receiver) => flight.stage = Stage::Waiting(receiver),
+        }
+        Ok(flight)
+    }
+
+    /// Goes on from wherever it stands.
+    async fn drive(&mut self) -> Result<Outcome, Refusal> {
+        loop {
+            match &mut self.stage {
+                Stage::Waiting(grant) => match grant.await {
+                    Ok(Ok(instance)) => self.deliver(instance),
+                    Ok(Err(failure)) => match self.not_started(failure) {
+                        Some(result) => return result,
+                        None => continue,
+                    },
+                    Err(_nobody_left) => return self.refuse(Refusal::Closed),
+                },
+                Stage::Writing(instance, out) => {
+                    let instance = Arc::clone(instance);
+                    let Transport::Link(link) = &instance.transport else {
+                        return self.refuse(Refusal::Closed);
+                    };
+                    self.stage = match link.write_rest(out).await {
+                        Ok(()) => Stage::Reading(Arc::clone(&instance), Incoming::default()),
+                        Err(err) => broken(&instance, err),
+                    };
+                }
+                Stage::Reading(instance, incoming) => {
+                    let instance = Arc::clone(instance);
+                    let Transport::Link(link) = &instance.transport else {
+                        return self.refuse(Refusal::Closed);
+                    };
+                    let frame = link.read(incoming).await;
+                    if frame.is_ok() && incoming.has_more() {
+                        // The caller has an answer; the instance has said more than one.
+                        instance.condemn(Cause::Protocol(LinkError::TwoAnswers));
+                    }
+                    let ending = match frame {
+                        Ok((Kind::Response, body)) => Ending::Response(body),
+                        Ok((Kind::Failed, body)) => Ending::Failed(body),
+                        Ok((Kind::Oversize, _)) => Ending::Oversize,
+                        Ok((kind, _)) => {
+                            self.stage = broken(&instance, LinkError::Unexpected { kind });
+                            continue;
+                        }
+                        Err(err) => {
+                            self.stage = broken(&instance, err);
+                            continue;
+                        }
+                    };
+                    return Ok(self.answered(&instance, ending));
+                }
+                Stage::Asked(instance, answer) => {
+                    let ending = match answer.await {
+                        Ok(Answer::Response(body)) => Ending::Response(body),
+                        Ok(Answer::Failed(body)) => Ending::Failed(body),
+                        Ok(Answer::Oversize) => Ending::Oversize,
+                        Err(_closed) => {
+                            self.stage = Stage::Broken(Arc::clone(instance));
+                            continue;
+                        }
+                    };
+                    let instance = Arc::clone(instance);
+                    return Ok(self.answered(&instance, ending));
+                }
+                Stage::Broken(instance) => {
+                    let instance = Arc::clone(instance);
+                    let cause = reason(&instance).await;
+                    self.shell.done(&instance, Fate::Broken);
+                    self.stage = Stage::Autopsy(instance, cause);
+                }
+                Stage::Autopsy(instance, cause) => {
+                    let instance = Arc::clone(instance);
+                    let ended = match cause.is_ambiguous() {
+                        true => tokio::time::timeout(LAST_WORD, instance.gone()).await.ok(),
+                        false => None,
+                    };
+                    return match cause {
+                        Cause::SpawnerGone => self.refuse(Refusal::Closed),
+                        Cause::Stopped => self.refuse(Refusal::Stopping),
+                        cause => {
+                            let timeout = self.invocation.function.timeout;
+                            let fault = cause.fault(ended.flatten(), timeout);
+                            Ok(self.conclude(&instance, Ending::Fault(fault)))
+                        }
+                    };
+                }
+                Stage::Done => return Err(Refusal::Closed),
+            }
+        }
+    }
+
+    /// Gives the event to an instance.
+    fn deliver(&mut self, instance: Arc<Instance>) {
+        let silent = match &instance.transport {
+            Transport::Link(link) => link.quiet(),
+            Transport::Session(_) => Quiet::Yes,
+        };
+        if silent == Quiet::No {
+            instance.condemn(Cause::Protocol(LinkError::TwoAnswers));
+        }
+        if silent != Quiet::Yes || instance.cause().is_some() {
+            // Nothing of the event has been written, so another instance may have it.
+            self.stage = Stage::Waiting(self.shell.undelivered(self.event, &instance));
+            return;
+        }
+        self.init = instance.take_init();
+        self.delivered = self.shell.now();
+        let allowed = self.allowed(&instance);
+        instance.begin(self.delivered + allowed);
+        let now_ms = wall_ms();
+        let deadline_ms =
+            now_ms.saturating_add(u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX));
+        self.stage = match &instance.transport {
+            Transport::Link(link) => {
+                let invocation = &self.invocation;
+                let event = Invoke {
+                    deadline_ms,
+                    request_id: invocation.request_id.as_str(),
+                    invoked_arn: &invocation.invoked_arn,
+                    trace_id: &invocation.trace_id,
+                    client_context: &invocation.client_context,
+                    cognito_identity: "",
+                    payload: &invocation.payload,
+                };
+                match link.write(&event, &invocation.payload) {
+                    Ok(None) => Stage::Reading(Arc::clone(&instance), Incoming::default()),
+                    Ok(Some(rest)) => Stage::Writing(Arc::clone(&instance), rest),
+                    Err(err) => broken(&instance, err),
+                }
+            }
+            Transport::Session(handle) => {
+                let answer = handle.offer(self.session_event(deadline_ms));
+                Stage::Asked(Arc::clone(&instance), answer)
+            }
+        };
+        // After the event is on its way: the function works while this is written down.
+        let tail = self.invocation.log_tail;
+        instance.journal.start(self.invocation.request_id, tail, now_ms);
+        self.shell.governor.touch(&instance);
+    }
+
+    /// How long the function has. An event whose first start overran has been waiting on its own
+    /// time since the second began.
+    fn allowed(&self, instance: &Instance) -> Duration {
+        let timeout = self.invocation.function.timeout;
+        match instance.second_start {
+            Some(began) if self.init.is_some() && self.arrived < began => {
+                let spent = self.delivered.saturating_sub(began);
+                timeout.saturating_sub(spent).max(Duration::from_millis(1))
+            }
+            _ => timeout,
+        }
+    }
+
+    fn session_event(&self, deadline_ms: u64) -> Event {
+        let invocation = &self.invocation;
+        Event {
+            request_id: invocation.request_id,
+            invocation_id: RequestId::random(),
+            deadline_ms,
+            trace_id: Arc::clone(&invocation.trace_id),
+            client_context: Arc::clone(&invocation.client_context),
+            cognito_identity: Arc::from(""),
+            invoked_arn: Arc::clone(&invocation.invoked_arn),
+            payload: invocation.payload.clone(),
+        }
+    }
+
+    /// The function has answered.
+    fn answered(&mut self, instance: &Arc<Instance>, ending: Ending) -> Outcome {
+        let fate = if instance.finish() { Fate::Reusable } else { Fate::Broken };
+        // Its lines are collected before the instance may serve another.
+        let outcome = self.conclude(instance, ending);
+        self.shell.done(instance, fate);
+        outcome
+    }
+
+    /// No instance could be started for the event.
+    fn not_started(&mut self, failure: Failure) -> Option<Result<Outcome, Refusal>> {
+        self.delivered = self.shell.now();
+        match failure {
+            Failure::NoCell { detail } => {
+                METRICS.errors.of(ErrorClass::System).inc();
+                Some(self.refuse(Refusal::StartFailed { detail }))
+            }
+            Failure::Closed => Some(self.refuse(Refusal::Closed)),
+            Failure::Init { instance, document } => {
+                self.mark_start(&instance);
+                Some(Ok(self.conclude(&instance, Ending::InitFailed(document))))
+            }
+            Failure::Entrypoint { instance, detail } => {
+                self.mark_start(&instance);
+                Some(Ok(self.conclude(&instance, Ending::Fault(Fault::Entrypoint(detail)))))
+            }
+            Failure::Broke { instance } => {
+                self.mark_start(&instance);
+                // Dispatching has ended it already; what is missing is why.
+                let cause = instance.cause().cloned().unwrap_or(Cause::HungUp);
+                self.stage = Stage::Autopsy(instance, cause);
+                None
+            }
+        }
+    }
+
+    /// An event that never reached the instance has its START line there all the same.
+    fn mark_start(&self, instance: &Arc<Instance>) {
+        let id = self.invocation.request_id;
+        instance.journal.start(id, self.invocation.log_tail, wall_ms());
+    }
+
+    /// Writes down how it ended and makes the outcome.
+    fn conclude(&mut self, instance: &Arc<Instance>, ending: Ending) -> Outcome {
+        self.stage = Stage::Done;
+        let now = self.shell.now();
+        let now_ms = wall_ms();
+        let run = now.saturating_sub(self.delivered);
+        let queue = self.delivered.saturating_sub(self.arrived);
+        let id = self.invocation.request_id;
+        METRICS.invocations.inc();
+        METRICS.duration.observe(run);
+        METRICS.queue_wait.observe(queue);
+        if let Some(class) = ending.class() {
+            METRICS.errors.of(class).inc();
+        }
+        if let Ending::Fault(fault) = &ending {
+            instance.journal.platform(&explanation(fault, id, now_ms), now_ms);
+        }
+        let end =
+            End { request_id: id, duration: run, init: self.init, status: ending.status() };
+        let log_tail = if self.invocation.log_tail {
+            instance.measure();
+            instance.journal.end_with_tail(&end, instance.peak(), now, now_ms)
+        } else {
+            instance.journal.end(end, now, now_ms);
+            None
+        };
+        self.shell.governor.touch(instance);
+        let (payload, failed) = ending.payload(id);
+        Outcome {
+            payload,
+            function_error: failed.then_some(FunctionError::Unhandled),
+            log_tail,
+            executed_version: self.invocation.function.version,
+            durations: Durations { queue, init: self.init, run },
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) -> Result<Outcome, Refusal> {
+        self.stage = Stage::Done;
+        Err(refusal)
+    }
+}
+
+/// A conversation that cannot go on; whose fault it is, is found out next.
+fn broken(instance: &Arc<Instance>, err: LinkError) -> Stage {
+    if err != LinkError::Closed {
+        instance.condemn(Cause::Protocol(err));
+    }
+    Stage::Broken(Arc::clone(instance))
+}
+
+/// Why a conversation broke: what was recorded, or will be in a moment.
+async fn reason(instance: &Instance) -> Cause {
+    match tokio::time::timeout(REASON, instance.condemned()).await {
+        Ok(cause) => cause.clone(),
+        Err(_silence) => {
+            // Its process lives on and has closed its link.
+            instance.condemn(Cause::Protocol(LinkError::Closed));
+            instance.cause().cloned().unwrap_or(Cause::HungUp)
+        }
+    }
+}
+
+/// What is refused at the door.
+fn refusal(refusal: dispatch::Refusal) -> Refusal {
+    use dispatch::Throttle as By;
+    use telemetry::metrics::Throttle;
+    match refusal {
+        dispatch::Refusal::Throttled(by) => {
+            METRICS
+                .throttles
+                .of(match by {
+                    By::Function => Throttle::Function,
+                    By::Account => Throttle::Account,
+                    By::Memory | By::Capacity => Throttle::Memory,
+                })
+                .inc();
+            Refusal::Throttled(by)
+        }
+        dispatch::Refusal::Retired => Refusal::Retired,
+        dispatch::Refusal::Stopping => Refusal::Stopping,
+    }
+}
+
+/// The lines that say what went wrong, before END.
+fn explanation(fault: &Fault, id: RequestId, now_ms: u64) -> String {
+    match fault {
+        Fault::Timeout(limit) => platform::timed_out(now_ms, id.as_str(), *limit),
+        other => format!("RequestId: {id} Error: {}\n{}\n", other.text(), other.error_type()),
+    }
+}
+
+// === impl Ending ===
+
+impl Ending {
+    fn payload(self, id: RequestId) -> (Bytes, bool) {
+        match self {
+            Self::Response(body) => (body, false),
+            Self::Failed(body) | Self::InitFailed(body) => (body, true),
+            Self::Oversize => (fault::oversize(), true),
+            Self::Fault(fault) => (fault.document(id.as_str()), true),
+        }
+    }
+
+    fn class(&self) -> Option<ErrorClass> {
+        match self {
+            Self::Response(_) => None,
+            Self::Failed(_) => Some(ErrorClass::Function),
+            Self::InitFailed(_) => Some(ErrorClass::Init),
+            Self::Oversize => Some(ErrorClass::Oversize),
+            Self::Fault(fault) => Some(fault.class()),
+        }
+    }
+
+    fn status(&self) -> Option<String> {
+        match self {
+            Self::Fault(fault) => Some(fault.status()),
+            Self::InitFailed(_) => Some("Status: error\tError Type: Runtime.InitError".to_owned()),
+            Self::Response(_) | Self::Failed(_) | Self::Oversize => None,
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The pool: what doors call, and what the composition makes.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dispatch::{Dispatch, Limits, Stats};
+use images::Catalogue;
+use model::{Generation, Home};
+
+use crate::cells::Stock;
+use crate::fault::Cause;
+use crate::flight::Attended;
+use crate::governor;
+use crate::invocation::{Invocation, Outcome, Refusal};
+use crate::logs::{LogBudget, LogSink};
+use crate::session::Session;
+use crate::shell::{Parts, Shell};
+use crate::spawner::{ConnectError, Spawner};
+
+/// Serves the Runtime API of one instance of a custom runtime: gets the listening socket inside the
+/// sandbox, and the session whose other end the pool holds. Called inside the runtime; must not block:
+/// it spawns what it needs, and ends it when [`Session::closed`] completes.
+pub type RuntimeHook = Arc<dyn Fn(OwnedFd, Session) + Send + Sync>;
+
+/// What a pool is made of.
+pub struct PoolConfig {
+    /// Account and region.
+    pub home: Home,
+    /// What an operator can set. The number of instances is at most what the spawner can keep.
+    pub limits: Limits,
+    /// A connected `SEQPACKET` socket with the spawner at its other end.
+    pub spawner: OwnedFd,
+    /// Which runtimes are served, by what.
+    pub images: Arc<Catalogue>,
+    /// Where functions' lines go.
+    pub logs: Arc<dyn LogSink>,
+    /// Who serves custom runtimes.
+    pub runtime_hook: RuntimeHook,
+    /// How many empty cells stand ready of each image.
+    pub ready_cells: usize,
+    /// How long a first start may take; AWS: ten seconds.
+    pub init_limit: Duration,
+    /// How much one function may print.
+    pub log_budget: LogBudget,
+}
+
+/// Runs functions. Clones are the same pool.
+#[derive(Clone)]
+pub struct Pool {
+    shell: Arc<Shell>,
+}
+
+/// Empty cells of each image that stand ready unless an operator says otherwise: a burst of eight cold
+/// starts without waiting for one to be made, at about half a megabyte each.
+pub const READY_CELLS: usize = 8;
+/// AWS's limit for the first initialisation.
+pub const INIT_LIMIT: Duration = Duration::from_secs(10);
+/// How long the ends of instances are waited for when everything has been told to end.
+const ENDING: Duration = Duration::from_secs(5);
+/// How often a drain looks whether it is done.
+const LOOK: Duration = Duration::from_millis(10);
+
+// === impl PoolConfig ===
+
+impl PoolConfig {
+    /// The defaults around what has none.
+    pub fn new(
+        spawner: OwnedFd,
+        images: Arc<Catalogue>,
+        logs: Arc<dyn LogSink>,
+        runtime_hook: RuntimeHook,
+    ) -> Self {
+        Self {
+            home: Home::default(),
+            limits: Limits::default(),
+            spawner,
+            images,
+            logs,
+            runtime_hook,
+            ready_cells: READY_CELLS,
+            init_limit: INIT_LIMIT,
+            log_budget: LogBudget::default(),
+        }
+    }
+}
+
+// === impl Pool ===
+
+impl Pool {
+    /// Starts a pool, once the spawner has introduced itself. Must be called inside the runtime in
+    /// which the pool is to live.
+    ///
+    /// # Errors
+    /// [`ConnectError`], if the spawner does not, or is of another build.
+    pub async fn start(config: PoolConfig) -> Result<Self, ConnectError> {
+        let (spawner, capacity) = Spawner::connect(config.spawner).await?;
+        let images: std::collections::BTreeSet<[u8; 32]> = config
+            .images
+            .identifiers()
+            .filter_map(|runtime| config.images.resolve(runtime))
+            .map(|served| served.image.0)
+            .collect();
+        let stock = Stock::open(Arc::clone(&spawner), images, config.ready_cells, capacity);
+        let instances = config.limits.instances.min(capacity);
+        let dispatch = Dispatch::new(Limits { instances, ..config.limits });
+        let shell = Shell::new(Parts {
+            home: config.home,
+            images: config.images,
+            logs: config.logs,
+            hook: config.runtime_hook,
+            init_limit: config.init_limit,
+            spawner,
+            stock,
+            dispatch,
+            log_budget: config.log_budget,
+        });
+        tokio::spawn(governor::govern(Arc::clone(&shell)));
+        tokio::spawn(follow(Arc::clone(&shell)));
+        Ok(Self { shell })
+    }
+
+    /// Runs one invocation. If the future is dropped the invocation goes on, and its result is
+    /// dropped.
+    ///
+    /// # Errors
+    /// [`Refusal`], if the function did not run.
+    pub async fn invoke(&self, invocation: Invocation) -> Result<Outcome, Refusal> {
+        Attended::begin(&self.shell, invocation)?.finish().await
+    }
+
+    /// Takes a state of a version out of service, because it was updated or deleted: its idle
+    /// instances end now, its busy ones after what they serve. Calls that come later are refused
+    /// with [`Refusal::Retired`].
+    pub fn retire(&self, generation: Generation) {
+        self.shell.retire(generation);
+    }
+
+    /// Sets the sum of what all functions have reserved of the account's concurrency; what is left
+    /// of it is shared by those that have reserved nothing.
+    pub fn set_reserved(&self, total: u32) {
+        self.shell.set_reserved(total);
+    }
+
+    /// How many instances there are in each state, and how many events wait.
+    pub fn stats(&self) -> Stats {
+        self.shell.stats()
+    }
+
+    /// How many empty cells stand ready.
+    pub fn ready_cells(&self) -> usize {
+        self.shell.stock.ready()
+    }
+
+    /// Completes when the spawner is gone; nothing can be run any more.
+    pub async fn closed(&self) {
+        self.shell.spawner.closed().await;
+    }
+
+    /// Ends the pool: nothing new is served, what was accepted may finish for as long as `patience`
+    /// lasts, and then everything is ended. Returns when the instances are gone.
+    pub async fn drain(&self, patience: Duration) {
+        self.shell.stop();
+        self.until(patience, |stats| stats.busy + stats.waiting == 0).await;
+        self.shell.abandon();
+        for instance in self.shell.governor.everyone() {
+            instance.condemn(Cause::Stopped);
+        }
+        self.until(ENDING, |stats| *stats == Stats::default()).await;
+        self.shell.stopped.notify_one();
+    }
+
+    async fn until(&self, patience: Duration, reached: impl Fn(&Stats) -> bool) {
+        let waiting = async {
+            while !reached(&self.stats()) && !self.shell.spawner.is_closed() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        if tokio::time::timeout(patience, waiting).await.is_err() {
+            tracing::warn!(stats = ?self.stats(), "the pool did not drain in time");
+        }
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+/// Ends everything when the spawner does: whoever waits is answered, nothing new is begun.
+async fn follow(shell: Arc<Shell>) {
+    shell.spawner.closed().await;
+    shell.abandon();
+    for instance in shell.governor.everyone() {
+        instance.condemn(Cause::SpawnerGone);
+    }
+}

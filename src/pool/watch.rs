@@ -1,0 +1,67 @@
+//! One task per instance that listens to what nobody asked for: output, and the process's end.
+//!
+//! It sleeps unless there is some. An instance that prints without end is slowed down rather than
+//! ended: what is above its budget is read and dropped at a pace that leaves the machine to others.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wire::runner::Report;
+
+use crate::fault::Cause;
+use crate::instance::Instance;
+use crate::logs::Drained;
+use crate::shell::{Shell, wall_ms};
+
+/// How long a function that prints too much has to wait for a reader. With 64 KiB a read that makes
+/// 6 MiB a second, at a cost of some thousandths of a core.
+const PACE: Duration = Duration::from_millis(10);
+
+/// Watches an instance until it is condemned.
+pub(crate) async fn run(shell: Arc<Shell>, instance: Arc<Instance>) {
+    tokio::select! {
+        cause = process(&instance) => { instance.condemn(cause); }
+        never = output(&shell, &instance) => match never {},
+        _ = instance.condemned() => {}
+    }
+    instance.journal.drain_last(shell.now(), wall_ms());
+    shell.governor.touch(&instance);
+    shell.died(&instance);
+}
+
+/// Waits for the function's process to end.
+async fn process(instance: &Instance) -> Cause {
+    loop {
+        match instance.report().await {
+            Ok(Some(Report::Exited { status })) => return Cause::Exited(status),
+            // Said once more than agreed; it changes nothing.
+            Ok(Some(Report::Executed { .. } | Report::Refused { .. })) => {}
+            Ok(None) => return Cause::HungUp,
+            Err(err) => {
+                tracing::warn!(cell = instance.cell.0, %err, "a runner's socket failed");
+                return Cause::HungUp;
+            }
+        }
+    }
+}
+
+/// Drains output for as long as there can be any.
+async fn output(shell: &Shell, instance: &Arc<Instance>) -> std::convert::Infallible {
+    while instance.journal.readable().await.is_ok() {
+        match instance.journal.drain_ready(shell.now(), wall_ms()) {
+            Drained::All => shell.governor.touch(instance),
+            Drained::Some => {
+                shell.governor.touch(instance);
+                // Others are to have their turn before the next chunk.
+                tokio::task::yield_now().await;
+            }
+            Drained::Flooded => {
+                shell.governor.touch(instance);
+                tokio::time::sleep(PACE).await;
+            }
+            // The function closed its output. It may well go on without.
+            Drained::Closed => break,
+        }
+    }
+    std::future::pending().await
+}

@@ -1,0 +1,363 @@
+//! `hearth serve`: the parts put together.
+//!
+//! ```text
+//!   split (root) ──► control plane: store, code, logs ──► pool ◄── spawner's socket
+//!                                          │               ▲
+//!                       api :9000 ─────────┤               │ invoke
+//!                       gateway :8080 ─────┴───────────────┘
+//!
+//!   SIGTERM, SIGINT, end of standard input:
+//!     listeners closed ─► requests in hand finished ─► pool drained ─► spawner's socket closed ─► its end
+//!   spawner gone: the same, without waiting for anything, and exit status 70
+//! ```
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::process::Child;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use archive::CodeStore;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use httpd::Server;
+use pool::{Pool, PoolConfig};
+use runtime_api::RuntimeApi;
+use serde::{Deserialize, Serialize};
+use store::{AccessKey, Store};
+use telemetry::LogStore;
+use telemetry::metrics::Door;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::exit::Exit;
+use crate::output;
+use crate::split::{self, Split};
+
+/// How long requests in hand may take once the daemon is told to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How long the spawner may take to end its sandboxes and remove their cgroups.
+const SPAWNER_END: Duration = Duration::from_secs(10);
+/// Exit status by which the spawner says that the host lacks something.
+const SPAWNER_UNAVAILABLE: i32 = 69;
+
+/// The ready document.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Ready {
+    /// Address of the management listener.
+    pub api: String,
+    /// Address of the trigger listener.
+    pub http: String,
+    /// The control plane's process id.
+    pub pid: u32,
+    /// The spawner's outer process.
+    pub spawner_pid: u32,
+    /// The administrator key's file.
+    pub credentials: String,
+}
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+/// Whatever keeps it from starting.
+pub fn run(config: Config) -> Result<Exit> {
+    let split = split::split(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the runtime cannot be started")?;
+    runtime.block_on(serve(config, split))
+}
+
+async fn serve(config: Config, split: Split) -> Result<Exit> {
+    let Split { api, http, control, mut spawner, images, ready, lock } = split;
+    let images = Arc::new(images);
+    let store = Arc::new(open_store(&config)?);
+    let credentials = config.data_dir.join("credentials");
+    administrator(&store, &credentials, config.home.region.as_str()).await?;
+    let logs = Arc::new(open_logs(&config)?);
+    let code = open_code(&config, &store)?;
+
+    let hook = RuntimeApi::new(runtime_api::Limits::default()).hook();
+    let sink = Arc::new(Sink(Arc::clone(&logs)));
+    let pool = Pool::start(PoolConfig {
+        home: config.home.clone(),
+        limits: pool::Limits {
+            concurrency: config.account_concurrency,
+            instances: config.max_instances,
+            idle_for: config.idle,
+            memory_reserve: config.memory_reserve,
+            ..pool::Limits::default()
+        },
+        ready_cells: config.ready_cells as usize,
+        ..PoolConfig::new(control, Arc::clone(&images), sink, hook)
+    })
+    .await;
+    let pool = match pool {
+        Ok(pool) => pool,
+        Err(err) => return spawner_refused(&mut spawner, err),
+    };
+
+    let addresses = (api.local_addr()?, http.local_addr()?);
+    let api_state = api::Api::new(api::Parts {
+        store: Arc::clone(&store),
+        pool: Arc::new(Engine(pool.clone())),
+        code: Arc::new(code),
+        catalogue: images,
+        logs: Arc::clone(&logs),
+        home: config.home.clone(),
+        access: access(&config),
+        urls: api::UrlBase {
+            scheme: "http".to_owned(),
+            domain: config.domain.clone(),
+            port: Some(addresses.1.port()),
+        },
+        concurrency: config.account_concurrency,
+        open_metrics: config.dev,
+    });
+    api::recover(&api_state).await;
+    let api_service = api::router(api_state);
+    let gateway = gateway::Gateway::new(
+        gateway::Config {
+            home: config.home.clone(),
+            domain: config.domain.clone(),
+            port: addresses.1.port(),
+        },
+        Arc::clone(&store),
+        Engine(pool.clone()),
+    );
+    let limits = httpd::Limits { drain: DRAIN, ..httpd::Limits::default() };
+    let servers = [Server::new(Door::Api, limits.clone()), Server::new(Door::Gateway, limits)];
+    let (stop, stopping) = watch::channel(false);
+    let mut stopped = (stopping.clone(), stopping);
+    let api_server = servers[0].serve(api, api_service, async move {
+        let _ = stopped.0.wait_for(|stop| *stop).await;
+    });
+    let gateway_server = servers[1].serve(http, gateway.into_service(), async move {
+        let _ = stopped.1.wait_for(|stop| *stop).await;
+    });
+    let serving = async { tokio::join!(api_server, gateway_server) };
+    tokio::pin!(serving);
+
+    let document = Ready {
+        api: format!("http://{}", addresses.0),
+        http: format!("http://{}", addresses.1),
+        pid: std::process::id(),
+        spawner_pid: spawner.id(),
+        credentials: credentials.display().to_string(),
+    };
+    if let Some(mut file) = ready {
+        file.write_all(format!("{}\n", serde_json::to_string(&document)?).as_bytes())?;
+    }
+    if !config.until_stdin_closes {
+        output::say(&format!("functions are managed at {}", document.api));
+        output::say(&format!("function URLs are served at {}", document.http));
+        output::say(&format!("the administrator's key is in {}", document.credentials));
+    }
+    tracing::info!(api = %document.api, http = %document.http, "ready");
+
+    let exit = tokio::select! {
+        done = told_to_stop(config.until_stdin_closes) => done.map(|()| Exit::Done)?,
+        () = pool.closed() => Exit::SpawnerLost,
+        (api, http) = &mut serving => {
+            api.context("the management listener failed")?;
+            http.context("the trigger listener failed")?;
+            Exit::Failed
+        }
+    };
+    if exit == Exit::SpawnerLost {
+        output::say("error: the spawner is gone and every sandbox with it; start hearth again");
+    }
+    stop.send_replace(true);
+    if exit == Exit::Done {
+        // Requests in hand are what the pool is busy with; both end together.
+        tokio::join!(async { drop(serving.await) }, pool.drain(DRAIN));
+    }
+    // The last owner of the spawner's socket: it sees the end and ends.
+    drop(pool);
+    wait_for(&mut spawner).await;
+    tokio::task::spawn_blocking(move || logs.sync()).await?;
+    drop(lock);
+    Ok(exit)
+}
+
+fn access(config: &Config) -> api::Access {
+    match config.dev {
+        true => api::Access::Open { hosts: Vec::new() },
+        false => api::Access::Signed,
+    }
+}
+
+fn open_store(config: &Config) -> Result<Store> {
+    let path = config.data_dir.join("control.db");
+    Store::open(&path).with_context(|| format!("{} cannot be opened", path.display()))
+}
+
+fn open_logs(config: &Config) -> Result<LogStore> {
+    let directory = config.data_dir.join("logs");
+    let limits = telemetry::logs::Limits {
+        group_bytes: config.log_function,
+        total_bytes: config.log_total,
+        max_age: config.log_age,
+        ..telemetry::logs::Limits::default()
+    };
+    LogStore::open(&directory, limits)
+        .with_context(|| format!("logs cannot be kept in {}", directory.display()))
+}
+
+fn open_code(config: &Config, store: &Store) -> Result<CodeStore> {
+    let directory = config.data_dir.join("code");
+    let mut code = CodeStore::open(&directory, archive::Limits::default())
+        .with_context(|| format!("code cannot be kept in {}", directory.display()))?;
+    let snapshot = store.snapshot();
+    let used = snapshot.functions(None).flat_map(|function| function.packages()).collect();
+    let swept = code.sweep(&used).context("code cannot be swept")?;
+    for digest in &swept.missing {
+        tracing::error!(%digest, "a function's package is not on disk");
+    }
+    Ok(code)
+}
+
+/// Makes the administrator's key at the first start, and keeps the file that holds it in step.
+async fn administrator(store: &Store, file: &Path, region: &str) -> Result<()> {
+    let there = store.snapshot().keys().next().cloned();
+    let key = match there {
+        Some(key) => key,
+        None => {
+            let key = new_key()?;
+            store.put_key(key.clone()).await.context("the administrator's key cannot be kept")?;
+            key
+        }
+    };
+    let text = format!(
+        "[default]\naws_access_key_id = {}\naws_secret_access_key = {}\nregion = {region}\n",
+        key.id, key.secret
+    );
+    if std::fs::read_to_string(file).is_ok_and(|there| there == text) {
+        return Ok(());
+    }
+    // Beside it and renamed: whoever reads finds the old key or the new one, whole.
+    let aside = file.with_extension("new");
+    let _ = std::fs::remove_file(&aside);
+    let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
+    out.write_all(text.as_bytes())?;
+    out.sync_all()?;
+    std::fs::rename(&aside, file).with_context(|| format!("{} cannot be written", file.display()))
+}
+
+/// A key of the form AWS gives: twenty characters that start with AKIA, and forty that nobody knows.
+fn new_key() -> Result<AccessKey> {
+    const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let letter = |byte: u8| char::from(LETTERS[usize::from(byte & 31)]);
+    let id = format!("AKIA{}", model::id::random_bytes().map(letter).iter().collect::<String>());
+    // Thirty random bytes are forty characters of base64.
+    let bytes: Vec<u8> =
+        model::id::random_bytes().into_iter().chain(model::id::random_bytes()).take(30).collect();
+    let created_ms = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64;
+    Ok(AccessKey { id, secret: STANDARD.encode(bytes), created_ms })
+}
+
+/// The spawner ended, or said something strange, before it was ready.
+fn spawner_refused(spawner: &mut Child, err: pool::ConnectError) -> Result<Exit> {
+    let deadline = Instant::now() + SPAWNER_END;
+    while Instant::now() < deadline {
+        match spawner.try_wait()? {
+            // It has said on standard error what is missing.
+            Some(status) if status.code() == Some(SPAWNER_UNAVAILABLE) => {
+                return Ok(Exit::Unenforceable);
+            }
+            Some(status) => {
+                return Err(err).with_context(|| format!("the spawner did not start ({status})"));
+            }
+            None => std::thread::sleep(Duration::from_millis(5)),
+        }
+    }
+    Err(err).context("the spawner does not answer")
+}
+
+async fn told_to_stop(until_stdin_closes: bool) -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let (ended, end) = tokio::sync::oneshot::channel::<()>();
+    if until_stdin_closes {
+        // A plain thread: a blocking read must not keep the runtime from shutting down.
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            let _ = ended.send(());
+        });
+    } else {
+        std::mem::forget(ended);
+    }
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = end => {}
+    }
+    Ok(())
+}
+
+/// The spawner removes its cgroups as the last thing it does; leaving before would look like a leak.
+async fn wait_for(spawner: &mut Child) {
+    let deadline = Instant::now() + SPAWNER_END;
+    while Instant::now() < deadline {
+        if !matches!(spawner.try_wait(), Ok(None)) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tracing::warn!("the spawner did not end in time");
+}
+
+/// Function logs as the pool writes them.
+#[derive(Debug)]
+struct Sink(Arc<LogStore>);
+
+impl pool::LogSink for Sink {
+    fn append(&self, group: &Arc<str>, stream: &Arc<str>, at_ms: u64, message: &[u8]) {
+        self.0.append(group, stream, at_ms, message);
+    }
+}
+
+/// The pool as the doors call it.
+#[derive(Debug)]
+struct Engine(Pool);
+
+impl api::Invoker for Engine {
+    fn invoke(&self, invocation: pool::Invocation) -> api::Invoking<'_> {
+        Box::pin(self.0.invoke(invocation))
+    }
+
+    fn retire(&self, generation: model::Generation) {
+        self.0.retire(generation);
+    }
+
+    fn set_reserved(&self, total: u32) {
+        self.0.set_reserved(total);
+    }
+}
+
+impl gateway::Engine for Engine {
+    async fn invoke(&self, call: gateway::Call) -> gateway::Outcome {
+        let invocation = pool::Invocation {
+            trace_id: call.trace_id.into(),
+            ..pool::Invocation::new(
+                call.runnable,
+                call.request_id,
+                call.invoked_arn.into(),
+                call.event,
+            )
+        };
+        match self.0.invoke(invocation).await {
+            Ok(outcome) if outcome.function_error.is_some() => gateway::Outcome::Failed,
+            Ok(outcome) => gateway::Outcome::Returned(outcome.payload),
+            Err(pool::Refusal::Throttled(_)) => gateway::Outcome::Throttled,
+            Err(pool::Refusal::Retired) => gateway::Outcome::Retired,
+            Err(pool::Refusal::Stopping) => gateway::Outcome::Stopping,
+            Err(_) => gateway::Outcome::Failed,
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! A control plane in miniature: starts the program, speaks its protocol, runs things in cells.
+
+mod image;
+mod programs;
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use sandbox::sys::socket;
+use tempfile::TempDir;
+use wire::spawner::{CellId, Limits, MADE_DESCRIPTORS, Reply, Request, Subject};
+use wire::{runner, spawner};
+
+pub(crate) use image::{CODE, IMAGE};
+
+/// Nothing here takes a tenth of it; a test that waits longer is stuck.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Limits of an ordinary function.
+pub(crate) const LIMITS: Limits =
+    Limits { memory_mib: 256, tmp_mib: 512, pids: 256, cpu_weight: 100 };
+
+/// Directories of one machine-wide state, shared by the spawners of one test.
+pub(crate) struct World {
+    directory: TempDir,
+}
+
+/// A running spawner and our end of its socket.
+pub(crate) struct Spawner {
+    process: Child,
+    socket: Option<OwnedFd>,
+    pub(crate) uid_base: u32,
+    pub(crate) capacity: u32,
+}
+
+/// A cell, and what came with it.
+pub(crate) struct Cell {
+    pub(crate) number: CellId,
+    pub(crate) uid: u32,
+    pub(crate) runner: OwnedFd,
+    pub(crate) listener: OwnedFd,
+    pub(crate) pidfd: OwnedFd,
+    pub(crate) statistics: OwnedFd,
+}
+
+/// What a program in a cell wrote, and how it ended as `wait(2)` says.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) output: String,
+    pub(crate) status: u32,
+}
+
+// === impl World ===
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::Builder::new().prefix("hearth-spawner-").tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("state")).unwrap();
+        Self { directory }
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
+    pub(crate) fn command(&self, capacity: u32) -> Command {
+        let shared = image::shared();
+        // The two descriptors travel as standard streams and are put where they belong by the shell:
+        // nothing else is inherited, however many tests start programs at once.
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "exec \"$@\" 3<&0 4<&1 0</dev/null 1>/dev/null", "sh"]);
+        command.arg(&programs::get().spawner);
+        command.arg("--images").arg(&shared.images);
+        command.arg("--code").arg(&shared.code);
+        command.arg("--state").arg(self.state());
+        command.args(["--instance", "test", "--runner-fd", "4"]);
+        command.arg(format!("--capacity={capacity}"));
+        command
+    }
+
+    pub(crate) fn start(&self, capacity: u32) -> Spawner {
+        let (ours, theirs) = socket::pair().unwrap();
+        let mut command = self.command(capacity);
+        command.stdin(theirs).stdout(programs::sealed_runner()).stderr(Stdio::inherit());
+        let process = command.spawn().unwrap();
+        drop(command);
+        let mut spawner = Spawner { process, socket: Some(ours), uid_base: 0, capacity: 0 };
+        match spawner.receive().0 {
+            Reply::Hello { version, uid_base, capacity } => {
+                assert_eq!(version, wire::VERSION);
+                (spawner.uid_base, spawner.capacity) = (uid_base, capacity);
+            }
+            other => panic!("{other:?} instead of Hello"),
+        }
+        spawner
+    }
+}
+
+// === impl Spawner ===
+
+impl Spawner {
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The spawner proper: the only child of the outer process.
+    pub(crate) fn inner_pid(&self) -> u32 {
+        let pid = self.pid();
+        let path = format!("/proc/{pid}/task/{pid}/children");
+        std::fs::read_to_string(path).unwrap().trim().parse().unwrap()
+    }
+
+    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_ref().expect("the socket is open").as_fd()
+    }
+
+    pub(crate) fn send(&self, request: &Request) {
+        socket::send(self.socket(), &request.encode(), &[], true).unwrap();
+    }
+
+    pub(crate) fn receive(&mut self) -> (Reply, Vec<OwnedFd>) {
+        wait_for(self.socket(), "a reply");
+        let mut buffer = [0; spawner::MAX_MESSAGE];
+        let datagram =
+            socket::receive(self.socket(), &mut buffer, MADE_DESCRIPTORS, true).unwrap();
+        assert_ne!(datagram.length, 0, "the spawner closed its socket: {:?}", self.process.wait());
+        (Reply::decode(&buffer[..datagram.length]).unwrap(), datagram.descriptors)
+    }
+
+    pub(crate) fn make(&mut self) -> Cell {
+        self.send(&Request::Make { ticket: 7, image: IMAGE });
+        self.made()
+    }
+
+    pub(crate) fn made(&mut self) -> Cell {
+        let (reply, descriptors) = self.receive();
+        let Reply::Made { cell: number, uid, .. } = reply else { panic!("{reply:?}") };
+        let [runner, listener, pidfd, statistics] = descriptors.try_into().unwrap();
+        Cell { number, uid, runner, listener, pidfd, statistics }
+    }
+
+    pub(crate) fn assign(&mut self, cell: &Cell, limits: Limits) -> Result<(), String> {
+        self.send(&Request::Assign { cell: cell.number, code: CODE, limits });
+        match self.receive().0 {
+            Reply::Assigned { cell: number } if number == cell.number => Ok(()),
+            Reply::Failed { subject: Subject::Cell(number), detail } if number == cell.number => {
+                Err(detail)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A cell with code in it.
+    pub(crate) fn ready(&mut self) -> Cell {
+        let cell = self.make();
+        self.assign(&cell, LIMITS).unwrap();
+        cell
+    }
+
+    pub(crate) fn end(&mut self, cell: &Cell) -> (u32, u64) {
+        self.send(&Request::End { cell: cell.number });
+        self.ended(cell)
+    }
+
+    pub(crate) fn ended(&mut self, cell: &Cell) -> (u32, u64) {
+        match self.receive().0 {
+            Reply::Ended { cell: number, memory_kills, peak_bytes } if number == cell.number => {
+                (memory_kills, peak_bytes)
+            }
+            other => panic!("{other:?} instead of Ended"),
+        }
+    }
+
+    pub(crate) fn close_socket(&mut self) {
+        self.socket = None;
+    }
+
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status;
+            }
+            assert!(started.elapsed() < PATIENCE, "the spawner does not end");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl Drop for Spawner {
+    fn drop(&mut self) {
+        self.socket = None;
+        // Closing the socket ends it; a test that killed it before finds it gone here.
+        let _ended_before = self.process.wait();
+    }
+}
+
+// === impl Cell ===
+
+impl Cell {
+    /// Runs a program and waits until it and everything that could write to its output is gone.
+    pub(crate) fn run(&self, argv: &[&str]) -> Ran {
+        let (mut output, log) = std::io::pipe().unwrap();
+        let bytes = |text: &str| text.as_bytes().to_vec();
+        let request = runner::Request::Execute {
+            argv: argv.iter().copied().map(bytes).collect(),
+            env: ["PATH=/usr/bin:/bin", "HOME=/tmp", "LANG=C.UTF-8"].map(bytes).to_vec(),
+            cwd: b"/var/task".to_vec(),
+        };
+        socket::send(self.runner.as_fd(), &request.encode(), &[log.as_fd()], true).unwrap();
+        drop(log);
+        let started = self.report();
+        assert!(matches!(started, runner::Report::Executed { .. }), "{started:?}");
+        let runner::Report::Exited { status } = self.report() else { panic!("not exited") };
+        wait_for(output.as_fd(), "output");
+        let mut text = String::new();
+        output.read_to_string(&mut text).unwrap();
+        Ran { output: text, status }
+    }
+
+    /// Runs Python source and returns what it printed; it must succeed.
+    pub(crate) fn python(&self, source: &str) -> String {
+        let ran = self.run(&["/usr/bin/python3", "-I", "-c", source]);
+        assert_eq!(ran.status, 0, "{}", ran.output);
+        ran.output
+    }
+
+    pub(crate) fn report(&self) -> runner::Report {
+        wait_for(self.runner.as_fd(), "a report of the runner");
+        let mut buffer = [0; 64];
+        let datagram = socket::receive(self.runner.as_fd(), &mut buffer, 0, true).unwrap();
+        assert_ne!(datagram.length, 0, "the runner is gone");
+        runner::Report::decode(&buffer[..datagram.length]).unwrap()
+    }
+
+    pub(crate) fn statistics(&self) -> String {
+        let mut text = String::new();
+        File::from(self.statistics.try_clone().unwrap()).read_to_string(&mut text).unwrap();
+        text
+    }
+}
+
+/// Waits until there is something to read, or the end.
+pub(crate) fn wait_for(fd: BorrowedFd<'_>, what: &str) {
+    let timeout = PollTimeout::try_from(PATIENCE).unwrap();
+    let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
+    assert_eq!(poll(&mut fds, timeout).unwrap(), 1, "{what} does not come");
+}
+
+/// Waits until something is so.
+pub(crate) fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < PATIENCE, "{what}: never");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Processes of the host whose user is in a range of ids.
+pub(crate) fn processes_of(ids: std::ops::Range<u32>) -> Vec<u32> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap() {
+        let Ok(pid) = entry.unwrap().file_name().to_string_lossy().parse::<u32>() else { continue };
+        let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else { continue };
+        let uids = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
+        if uids.split_whitespace().any(|id| ids.contains(&id.parse().unwrap_or(0))) {
+            found.push(pid);
+        }
+    }
+    found
+}
+
+/// Directories of a slot in every control group hierarchy.
+pub(crate) fn control_groups_of(uid_base: u32) -> Vec<PathBuf> {
+    fn walk(directory: &Path, name: &str, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                if entry.file_name() == name {
+                    found.push(entry.path());
+                }
+                walk(&entry.path(), name, found);
+            }
+        }
+    }
+    let slot = (uid_base - sandbox::plan::FIRST_ID) / sandbox::plan::IDS_PER_SLOT;
+    let mut found = Vec::new();
+    walk(Path::new("/sys/fs/cgroup"), &format!("hearth-{slot}"), &mut found);
+    found
+}

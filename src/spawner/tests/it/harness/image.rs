@@ -1,0 +1,108 @@
+//! A small image: Python, Node where the host has it, a shell and a few tools; and some code.
+//!
+//! Copied once per test run: cells share no inode with the host.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use tempfile::TempDir;
+use wire::spawner::Digest;
+
+/// Name of the image; no file was ever hashed for it.
+pub(crate) const IMAGE: Digest = [0xAA; 32];
+/// Name of the code.
+pub(crate) const CODE: Digest = [0xCC; 32];
+
+const PROGRAMS: [&str; 8] =
+    ["/bin/sh", "/bin/ls", "/bin/cat", "/bin/sleep", "/bin/echo", "/usr/bin/id", "/bin/true", "/usr/bin/env"];
+const PYTHON: &str = "/usr/bin/python3.11";
+const PYTHON_LIBRARY: &str = "/usr/lib/python3.11";
+const NODE: &str = "/usr/bin/node";
+/// Directories every image has for the spawner and the function.
+const EMPTY: [&str; 7] =
+    ["dev", "proc", "tmp", "var/task", "var/runtime", "opt/lib", "etc"];
+
+pub(crate) struct Shared {
+    pub(crate) images: PathBuf,
+    pub(crate) code: PathBuf,
+    pub(crate) has_node: bool,
+    _directory: TempDir,
+}
+
+pub(crate) fn shared() -> &'static Shared {
+    static SHARED: OnceLock<Shared> = OnceLock::new();
+    SHARED.get_or_init(build)
+}
+
+fn build() -> Shared {
+    let directory = tempfile::Builder::new().prefix("hearth-spawner-image-").tempdir().unwrap();
+    let path = |kind: &str, digest: Digest| {
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        directory.path().join(kind).join("sha256").join(hex).join("tree")
+    };
+    let tree = path("images", IMAGE);
+    for empty in EMPTY {
+        fs::create_dir_all(tree.join(empty)).unwrap();
+    }
+    let mut files = BTreeSet::new();
+    for program in PROGRAMS.into_iter().chain([PYTHON]) {
+        with_libraries(Path::new(program), &mut files);
+    }
+    let has_node = Path::new(NODE).exists();
+    if has_node {
+        with_libraries(Path::new(NODE), &mut files);
+    }
+    copy_library(Path::new(PYTHON_LIBRARY), &tree, &mut files);
+    for file in files {
+        copy(&file, &tree);
+    }
+    symlink("python3.11", tree.join("usr/bin/python3")).unwrap();
+    let code = path("code", CODE);
+    fs::create_dir_all(&code).unwrap();
+    fs::write(code.join("hello.txt"), "hello from the code\n").unwrap();
+    for open in [directory.path(), &tree, &code] {
+        fs::set_permissions(open, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let at = |kind| directory.path().join(kind);
+    Shared { images: at("images"), code: at("code"), has_node, _directory: directory }
+}
+
+/// A program and whatever the loader would map for it, by the paths the loader will look for.
+fn with_libraries(program: &Path, files: &mut BTreeSet<PathBuf>) {
+    files.insert(program.to_owned());
+    let output = Command::new("ldd").arg(program).output().unwrap();
+    for word in String::from_utf8(output.stdout).unwrap().split_whitespace() {
+        if word.starts_with('/') {
+            files.insert(PathBuf::from(word));
+        }
+    }
+}
+
+/// The standard library without what no function uses, and what its extension modules need.
+fn copy_library(directory: &Path, tree: &Path, files: &mut BTreeSet<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let unused = ["test", "__pycache__", "idlelib", "lib2to3", "tkinter", "ensurepip"];
+        if unused.contains(&name.as_str()) || name.starts_with("config-") {
+            continue;
+        }
+        if path.is_dir() {
+            copy_library(&path, tree, files);
+        } else if name.ends_with(".so") {
+            with_libraries(&path, files);
+        } else {
+            copy(&path, tree);
+        }
+    }
+}
+
+fn copy(file: &Path, tree: &Path) {
+    let to = tree.join(file.strip_prefix("/").unwrap());
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    fs::copy(file, to).unwrap();
+}

@@ -1,0 +1,17 @@
+//! The real spawner program, as root, making real cells.
+//!
+//! * [`isolation`]: what a function can see and do from inside a cell.
+//! * [`lifecycle`]: cells are made, assigned, ended; nothing is left; how long it takes.
+//! * [`crashes`]: whoever is killed, everything beneath it goes.
+//! * [`protocol`]: what the spawner refuses, and how it ends.
+//! * [`runtimes`]: CPython and Node work under the filter.
+//!
+//! [`harness`] builds the programs, an image and a control plane's end of the socket. Each test has a
+//! spawner of its own, in a slot of its own, so they run side by side.
+
+mod crashes;
+mod harness;
+mod isolation;
+mod lifecycle;
+mod protocol;
+mod runtimes;
