@@ -105,7 +105,7 @@ async fn serve(config: Config, split: Split) -> Result<Exit> {
     let addresses = (api.local_addr()?, http.local_addr()?);
     let api_state = api::Api::new(api::Parts {
         store: Arc::clone(&store),
-        pool: Arc::new(Engine(pool.clone())),
+        pool: Arc::new(pool.clone()),
         code: Arc::new(code),
         catalogue: images,
         logs: Arc::clone(&logs),
@@ -128,7 +128,7 @@ async fn serve(config: Config, split: Split) -> Result<Exit> {
             port: addresses.1.port(),
         },
         Arc::clone(&store),
-        Engine(pool.clone()),
+        Arc::new(pool.clone()),
     );
     let limits = httpd::Limits { drain: DRAIN, ..httpd::Limits::default() };
     let servers = [Server::new(Door::Api, limits.clone()), Server::new(Door::Gateway, limits)];
@@ -319,45 +319,5 @@ struct Sink(Arc<LogStore>);
 impl pool::LogSink for Sink {
     fn append(&self, group: &Arc<str>, stream: &Arc<str>, at_ms: u64, message: &[u8]) {
         self.0.append(group, stream, at_ms, message);
-    }
-}
-
-/// The pool as the doors call it.
-#[derive(Debug)]
-struct Engine(Pool);
-
-impl api::Invoker for Engine {
-    fn invoke(&self, invocation: pool::Invocation) -> api::Invoking<'_> {
-        Box::pin(self.0.invoke(invocation))
-    }
-
-    fn retire(&self, generation: model::Generation) {
-        self.0.retire(generation);
-    }
-
-    fn set_reserved(&self, total: u32) {
-        self.0.set_reserved(total);
-    }
-}
-
-impl gateway::Engine for Engine {
-    async fn invoke(&self, call: gateway::Call) -> gateway::Outcome {
-        let invocation = pool::Invocation {
-            trace_id: call.trace_id.into(),
-            ..pool::Invocation::new(
-                call.runnable,
-                call.request_id,
-                call.invoked_arn.into(),
-                call.event,
-            )
-        };
-        match self.0.invoke(invocation).await {
-            Ok(outcome) if outcome.function_error.is_some() => gateway::Outcome::Failed,
-            Ok(outcome) => gateway::Outcome::Returned(outcome.payload),
-            Err(pool::Refusal::Throttled(_)) => gateway::Outcome::Throttled,
-            Err(pool::Refusal::Retired) => gateway::Outcome::Retired,
-            Err(pool::Refusal::Stopping) => gateway::Outcome::Stopping,
-            Err(_) => gateway::Outcome::Failed,
-        }
     }
 }

@@ -1,21 +1,22 @@
-"""Hearth's side of a Python function: loads the handler and calls it for every event on the link.
+"""Hearth's side of a Python function: loads the handler, calls it for every event on the link.
 
 Speaks the protocol of `src/wire/link.rs` on descriptor 3, and behaves towards the function as AWS's
-own client for Python does: the same `context`, JSON, error documents, log lines. CPython 3.9 or later.
+own client for Python does: same `context`, JSON, error documents, log lines. CPython 3.9 or later.
 
 Every millisecond here is a millisecond of every cold start, which decides three things:
 
-* It imports `os`, `time` and `_json` and nothing else. The packages `json`, `logging` and `traceback`
-  together cost twice what the interpreter itself needs to start; what is needed of them is done here
-  in a few lines, on the C functions they stand on. `logging` is set up when a function imports it.
+* It imports `os`, `time` and `_json`, nothing else. The packages `json`, `logging` and `traceback`
+  together cost twice what the interpreter itself needs to start; what is needed of them is done
+  here in a few lines, on the C functions they stand on. `logging` is set up when a function imports
+  it.
 * Importing late must not mean importing something else. AWS's client has these packages in place
-  before a function is looked at, so that a `json.py` among the function's files does not replace the
-  standard one: a finder keeps their names for the standard library.
-* It is one long file, because the interpreter compiles it anew at every start unless an image carries
-  it compiled, as `bootstrap.pyc` beside it; a script's imports would be looked up on top of that.
+  before a function is looked at, so that a `json.py` among the function's files does not replace
+  the standard one: a finder keeps their names for the standard library.
+* It is one long file. An image carries it compiled; where it is not, compiling is a third of the
+  start, and further files would have to be looked for on top of that.
 
-What it does not do: decide how a crash, an exit or a timeout is reported. The control plane sees the
-process end, or ends it.
+What it does not do: decide how a crash, an exit or a timeout is reported. The control plane sees
+the process end, or ends it.
 """
 
 import os
@@ -24,8 +25,10 @@ LINK = 3
 # Frame kinds, of `wire::link::Kind`.
 HELLO, READY, INIT_FAILED, RESPONSE, FAILED, OVERSIZE, INVOKE = 1, 2, 3, 4, 5, 6, 64
 HEADER = 8
-# Before anything else is imported: whoever started the interpreter learns that it runs.
-os.write(LINK, b"\2\0\0\0\1\0\0\0\1\0")
+if __name__ == "__main__":
+    # Before anything else is imported: whoever started the interpreter learns that it runs. (Under
+    # another name this is a process that `multiprocessing` has spawned, and 3 is not the link.)
+    os.write(LINK, b"\2\0\0\0\1\0\0\0\1\0")
 
 import sys
 import time
@@ -42,16 +45,11 @@ MAX_ERROR = 256 * 1024
 CHUNK = 64 * 1024
 
 TASK_ROOT = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
-FUNCTION_NAME, FUNCTION_VERSION, MEMORY_SIZE, LOG_GROUP_NAME, LOG_STREAM_NAME = (
-    os.environ.get("AWS_LAMBDA_" + name)
-    for name in (
-        "FUNCTION_NAME",
-        "FUNCTION_VERSION",
-        "FUNCTION_MEMORY_SIZE",
-        "LOG_GROUP_NAME",
-        "LOG_STREAM_NAME",
-    )
-)
+FUNCTION_NAME = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
+FUNCTION_VERSION = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION")
+MEMORY_SIZE = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+LOG_GROUP_NAME = os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
+LOG_STREAM_NAME = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
 JSON_LOGS = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
 LOG_TIME = "%Y-%m-%dT%H:%M:%S"
 TRACE_ID = "_X_AMZN_TRACE_ID"
@@ -72,56 +70,56 @@ class Fault(Exception):
 
 
 class Link:
-    """Frames on descriptor 3, and the guard that only the process that was started here writes any."""
+    """Frames on descriptor 3, and the guard that no other process but this one writes any."""
 
     def __init__(self):
         self.owner = os.getpid()
         self.ahead = b""
-        # A program that the function starts must not hold the link, nor a socket's other end decide
-        # whether reading waits.
+        # A program that the function starts must not hold the link, nor whoever made the socket
+        # decide whether reading waits.
         os.set_inheritable(LINK, False)
         os.set_blocking(LINK, True)
 
     def receive(self):
-        """The next frame, header included; None when the control plane has closed."""
-        data = self.ahead or os.read(LINK, CHUNK)
+        """The next frame, header included. The process ends with the link."""
+        data, self.ahead = self.ahead or self.read(), b""
         while len(data) < HEADER:
-            more = os.read(LINK, CHUNK)
-            if not more:
-                return None
-            data += more
+            data += self.read()
         end = HEADER + int.from_bytes(data[:4], "little")
         if len(data) == end:
-            self.ahead = b""
             return data
         if end - HEADER > MAX_INVOKE:
             raise ConnectionError("a frame of %d bytes is none of the protocol's" % end)
         if len(data) > end:
             self.ahead = data[end:]
             return data[:end]
-        self.ahead = b""
         whole = bytearray(end)
         whole[: len(data)] = data
         rest = memoryview(whole)[len(data) :]
         while rest:
-            count = os.readv(LINK, (rest,))
-            if not count:
-                return None
-            rest = rest[count:]
+            rest = rest[os.readv(LINK, (rest,)) or leave() :]
         return whole
+
+    def read(self):
+        return os.read(LINK, CHUNK) or leave()
 
     def send(self, kind, body=b""):
         """Sends one frame, in one call unless the socket is full."""
         if os.getpid() != self.owner:
-            # A child that the handler forked came back out of it: the answer is its parent's to give.
+            # A child that the handler forked came back out of it: the parent is the one to answer.
             flush()
-            os._exit(0)
+            leave()
         frame = b"".join((len(body).to_bytes(4, "little"), bytes((kind, 0, 0, 0)), body))
         count = os.write(LINK, frame)
         if count < len(frame):
             rest = memoryview(frame)[count:]
             while rest:
                 rest = rest[os.write(LINK, rest) :]
+
+
+def leave():
+    """Ends the process without waiting for the function's threads."""
+    os._exit(0)
 
 
 def parse(frame):
@@ -134,19 +132,22 @@ def parse(frame):
         start = at + 4
         at = start + int.from_bytes(frame[at:start], "little")
         texts.append(frame[start:at].decode())
-    return int.from_bytes(frame[HEADER : HEADER + 8], "little"), texts, frame[at:]
+    return int.from_bytes(frame[HEADER : HEADER + 8], "little"), texts, memoryview(frame)[at:]
 
 
 # === JSON, as AWS's client reads and writes it ===
 
 
+def refuse_constant(name):
+    raise ValueError("%s is not JSON" % name)
+
+
 class Grammar:
-    """What the C scanner asks of a decoder; the values are those of `json.JSONDecoder()`."""
+    """What the C scanner asks of a decoder."""
 
     strict = True
     object_hook = object_pairs_hook = array_hook = None
-    parse_float, parse_int = float, int
-    parse_constant = {"-Infinity": -float("inf"), "Infinity": float("inf"), "NaN": float("nan")}.get
+    parse_float, parse_int, parse_constant = float, int, staticmethod(refuse_constant)
 
 
 class Raw(str):
@@ -155,11 +156,9 @@ class Raw(str):
 
 # Types the C encoder writes as AWS's client would, without a look at anything else.
 PLAIN = frozenset((str, int, float, bool, type(None)))
-# AWS's client escapes what is not ASCII for the runtimes that it escaped it for when they were new.
-ESCAPED = os.environ.get("AWS_EXECUTION_ENV") not in {
-    "AWS_Lambda_python3.%d" % minor for minor in range(12, 16)
-}
-quote = encode_basestring_ascii if ESCAPED else encode_basestring
+# AWS's client escapes what is not ASCII up to Python 3.11.
+_, _, minor = os.environ.get("AWS_EXECUTION_ENV", "").partition("AWS_Lambda_python3.")
+quote = encode_basestring if minor.isdigit() and int(minor) > 11 else encode_basestring_ascii
 scan = make_scanner(Grammar)
 
 
@@ -170,13 +169,13 @@ def load_json(text):
         if end == len(text):
             return value
     except Exception:
-        # Not even a reliable reason: for some the scanner looks to a package that is not imported.
+        # Not even a reliable reason: for some the scanner looks to a package not imported yet.
         pass
-    # White space around it, or no JSON at all: rare enough for the package, which says what is wrong
-    # in the words people know.
+    # White space around it, or no JSON at all: rare enough for the package, which says what is
+    # wrong in the words people know.
     import json
 
-    return json.loads(text)
+    return json.loads(text, parse_constant=refuse_constant)
 
 
 def refuse(value):
@@ -212,8 +211,8 @@ def is_plain(value):
 def simplify(value, above=()):
     """A value made of what the C encoder writes as it should.
 
-    AWS's client goes beyond the standard library: named tuples are objects, bytes are text, decimals
-    are numbers with all their digits.
+    AWS's client goes beyond the standard library: named tuples are objects, bytes are text,
+    decimals are numbers with all their digits.
     """
     if isinstance(value, (str, int, float)) or value is None:
         return value
@@ -254,9 +253,13 @@ def encode(value):
     elif is_plain(value):
         text = encoder_with(quote)(value, 0)
     else:
-        text = encoder_with(lambda text: text if type(text) is Raw else quote(text))(simplify(value), 0)
+        text = encoder_with(quote_unless_raw)(simplify(value), 0)
     # Half a surrogate pair has no UTF-8. It gets the escape that ASCII output would have given it.
     return "".join(text).encode("utf-8", "backslashreplace")
+
+
+def quote_unless_raw(text):
+    return text if type(text) is Raw else quote(text)
 
 
 def encoder_with(quote, default=refuse):
@@ -385,7 +388,7 @@ def source_line(filename, number, files):
 def stack_of(err):
     """Stack entries, outermost first, as `traceback.format_list` writes them.
 
-    Done by hand because it has to work when no descriptor, and hardly memory, is left to import with.
+    Done by hand because it has to work when no descriptor is left to import anything with.
     """
     own = stack_of.__code__.co_filename
     frames = []
@@ -393,8 +396,9 @@ def stack_of(err):
     while place is not None:
         code = place.tb_frame.f_code
         # What called the handler, or imported its module, is nothing the function's author wrote.
-        if frames or not (code.co_filename == own or code.co_filename.startswith("<frozen importlib")):
-            frames.append((code.co_filename, place.tb_lineno, code.co_name))
+        file = code.co_filename
+        if frames or not (file == own or file.startswith("<frozen importlib")):
+            frames.append((file, place.tb_lineno, code.co_name))
         place = place.tb_next
     entries, files, previous, repeated = [], {}, None, 0
     for frame in [*frames, None]:
@@ -530,12 +534,15 @@ def set_up_logging(logging):
 
 # === finding the handler ===
 
-# What AWS's client has imported when it looks at a function (as seen in 4.2.2 on CPython 3.9 to 3.14,
-# less what is built in or frozen): a function's files cannot replace it there.
+# What AWS's client has imported before it looks at a function (its version 4.2.2, on every Python
+# supported here; less what is built in): a function's files cannot replace it there.
 PINNED = frozenset(
-    "__future__ _colorize _decimal _json _weakrefset collections contextlib copyreg decimal enum functools"
-    " importlib json keyword linecache logging numbers operator re reprlib sre_compile sre_constants"
-    " sre_parse string textwrap threading token tokenize traceback types warnings weakref".split()
+    """
+    __future__ _colorize _decimal _json _weakrefset collections contextlib copyreg decimal enum
+    functools importlib json keyword linecache logging numbers operator re reprlib sre_compile
+    sre_constants sre_parse string textwrap threading token tokenize traceback types warnings
+    weakref
+    """.split()
 )
 
 
@@ -634,10 +641,12 @@ def answer(handler, frame):
     try:
         context = LambdaContext(deadline_ms, request_id, arn, client_context, identity)
         try:
-            event = load_json(payload.decode())
+            event = load_json(str(payload, "utf-8"))
         except Exception as err:
             message = "Unable to unmarshal input: %s" % text_of(err)
             raise Fault("Runtime.UnmarshalError", message) from None
+        # Six megabytes at most, but they count against the function's memory.
+        del frame, payload
         response = handler(event, context)
         # Bytes are an answer as they are, whatever they hold.
         if type(response) is bytes:
@@ -660,7 +669,7 @@ def answer(handler, frame):
 def main():
     link = Link()
     for stream in (sys.stdout, sys.stderr):
-        # A line in the log is a line of the function's; what cannot be encoded is shown, not raised.
+        # Every line is in the log at once; what has no UTF-8 is spelled out instead of raised.
         stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
     set_up_imports()
     error = None
@@ -676,12 +685,7 @@ def main():
         sys.exit(1)
     link.send(READY)
     while True:
-        frame = link.receive()
-        if frame is None:
-            # Threads of the function's are not waited for: nobody is left to hear of them.
-            os._exit(0)
-        kind, body = answer(handler, frame)
-        frame = None
+        kind, body = answer(handler, link.receive())
         flush()
         link.send(kind, body)
 

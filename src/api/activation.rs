@@ -34,8 +34,10 @@ pub(crate) fn begin(api: &Arc<Api>, function: &Function) {
     tokio::spawn(async move { settle(&api, name, generation, package).await });
 }
 
-/// Settles what an earlier process left unfinished. Call it once, before serving.
+/// Takes up where an earlier process ended: tells the pool what is reserved, and settles what was
+/// left unfinished. Call it once, before serving.
 pub async fn recover(api: &Arc<Api>) {
+    api.tell_reserved();
     let unsettled: Vec<Arc<Function>> = {
         let snapshot = api.store.snapshot();
         snapshot.functions(None).filter(|function| function.is_unsettled()).cloned().collect()
@@ -54,6 +56,9 @@ pub(crate) fn end(api: &Arc<Api>, function: &Function) {
     }
     for package in function.packages() {
         forget_package(api, package);
+    }
+    if function.reserved_concurrency.is_some() {
+        api.tell_reserved();
     }
 }
 

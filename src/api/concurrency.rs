@@ -47,5 +47,7 @@ async fn reserve(
     let wanted = wanted.and_then(|wanted| u32::try_from(wanted).ok());
     let unreserved = call.api.unreserved();
     let reserved = call.api.store.reserve_concurrency(&name, wanted, unreserved).await;
-    reserved.map(drop).map_err(|err| errors::refused(err, &arn))
+    reserved.map_err(|err| errors::refused(err, &arn))?;
+    call.api.tell_reserved();
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use model::Generation;
-use pool::{Invocation, Outcome, Refusal};
+use pool::{Invocation, Outcome, Pool, Refusal};
 
 /// What comes of a call, once it is there.
 pub type Invoking<'a> = Pin<Box<dyn Future<Output = Result<Outcome, Refusal>> + Send + 'a>>;
@@ -19,4 +19,18 @@ pub trait Invoker: Send + Sync {
 
     /// Says how much concurrency all functions together have reserved.
     fn set_reserved(&self, total: u32);
+}
+
+impl Invoker for Pool {
+    fn invoke(&self, invocation: Invocation) -> Invoking<'_> {
+        Box::pin(Self::invoke(self, invocation))
+    }
+
+    fn retire(&self, generation: Generation) {
+        Self::retire(self, generation);
+    }
+
+    fn set_reserved(&self, total: u32) {
+        Self::set_reserved(self, total);
+    }
 }

@@ -45,6 +45,9 @@ mod urls;
 mod validate;
 mod versions;
 
+#[cfg(test)]
+mod tests;
+
 pub use activation::recover;
 pub use credentials::Access;
 pub use invoker::{Invoker, Invoking};

@@ -1,7 +1,7 @@
 //! What the operations work with.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use archive::CodeStore;
 use images::Catalogue;
@@ -66,6 +66,8 @@ pub struct Api {
     pub(crate) secrets: Secrets,
     /// Signs and verifies the addresses of packages.
     pub(crate) presigner: Presigner,
+    /// Held while the pool is told what is reserved, so that it is told the newest last.
+    reserving: Mutex<()>,
 }
 
 /// What AWS keeps free of reservations in an account of the usual size.
@@ -90,6 +92,7 @@ impl Api {
             open_metrics: parts.open_metrics,
             secrets: Secrets::default(),
             presigner,
+            reserving: Mutex::new(()),
         })
     }
 
@@ -97,6 +100,13 @@ impl Api {
     /// an operator allows less than AWS's thousand.
     pub(crate) fn unreserved(&self) -> Unreserved {
         Unreserved { limit: self.concurrency, minimum: UNRESERVED.min(self.concurrency / 10) }
+    }
+
+    /// Tells the pool how much all functions have reserved now.
+    pub(crate) fn tell_reserved(&self) {
+        let _telling = self.reserving.lock().unwrap_or_else(PoisonError::into_inner);
+        let total = self.store.snapshot().totals().reserved_concurrency;
+        self.pool.set_reserved(u32::try_from(total).unwrap_or(u32::MAX));
     }
 
     /// The ARN of what runs a runtime here: it changes whenever the image does.

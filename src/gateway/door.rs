@@ -21,13 +21,14 @@ use http::{Request, Response, StatusCode};
 use httpd::{AwsError, BodyError, MessageKey, Peer, collect_body};
 use model::url::{AuthType, UrlConfig};
 use model::{Home, RequestId};
+use pool::{Invocation, Refusal};
 use sigv4::{PathStyle, Payload, Policy, RequestParts, Secret};
 use store::Store;
 use tower::Service;
 
 use crate::address::{self, Address};
 use crate::admit::{self, Callee, Target};
-use crate::engine::{Call, Engine, Outcome};
+use crate::engine::Engine;
 use crate::event::{IamCaller, UrlRequest};
 use crate::{answer, cors, event};
 
@@ -83,6 +84,8 @@ enum Refused {
     Failed,
     /// Nothing new is served.
     Stopping,
+    /// The function could not be run, which is no fault of its own.
+    Ours,
 }
 
 // === impl Gateway ===
@@ -221,19 +224,19 @@ impl<E: Engine> Gateway<E> {
                 Callee::Pending => return Err(Refused::Pending),
                 Callee::Broken => return Err(Refused::Failed),
             };
-            let call = Call {
-                runnable,
-                request_id: *request_id,
-                invoked_arn: admit::invoked_arn(&self.config.home, &target.url),
-                trace_id: trace_id.to_owned(),
-                event: event.clone(),
-            };
-            match self.engine.invoke(call).await {
-                Outcome::Returned(payload) => return Ok(answer::response(&payload)),
-                Outcome::Failed => return Err(Refused::Failed),
-                Outcome::Throttled => return Err(Refused::Throttled),
-                Outcome::Stopping => return Err(Refused::Stopping),
-                Outcome::Retired => {
+            let arn = admit::invoked_arn(&self.config.home, &target.url);
+            let mut invocation = Invocation::new(runnable, *request_id, arn.into(), event.clone());
+            invocation.trace_id = trace_id.into();
+            match self.engine.invoke(invocation).await {
+                Ok(outcome) if outcome.function_error.is_some() => return Err(Refused::Failed),
+                Ok(outcome) => return Ok(answer::response(&outcome.payload)),
+                Err(Refusal::Throttled(_)) => return Err(Refused::Throttled),
+                Err(Refusal::Stopping) => return Err(Refused::Stopping),
+                Err(refusal @ (Refusal::StartFailed { .. } | Refusal::Closed)) => {
+                    tracing::error!(%request_id, %refusal, "a function could not be run");
+                    return Err(Refused::Ours);
+                }
+                Err(Refusal::Retired) => {
                     let found = admit::find(&self.store.snapshot(), address);
                     // Another URL may have another policy; this request was let in by this one.
                     target = found
@@ -315,6 +318,9 @@ impl Refused {
             ),
             Self::Pending => unavailable("The function is not ready yet. Try again in a moment."),
             Self::Stopping => unavailable("The service is stopping."),
+            Self::Ours => {
+                AwsError::service("An error occurred and the request cannot be processed.")
+            }
         };
         error.into_response(request_id)
     }

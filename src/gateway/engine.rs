@@ -1,45 +1,29 @@
-//! What the gateway asks of whoever runs functions.
+//! What the gateway asks of whoever runs functions: the pool, or in tests something that notes down
+//! what it is asked.
 //!
-//! A trait of one method, so that the door can be tested without a sandbox. Dropping the future means
-//! that the client has gone; what becomes of the invocation then is the engine's business.
+//! Dropping the future means that the client has gone; the pool then finishes what was begun and
+//! drops the result.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use model::{RequestId, Runnable};
-
-/// One invocation.
-#[derive(Debug, Clone)]
-pub struct Call {
-    /// What to run.
-    pub runnable: Arc<Runnable>,
-    /// Its id.
-    pub request_id: RequestId,
-    /// The ARN as the URL means it: with the alias's name if the URL is an alias's.
-    pub invoked_arn: String,
-    /// The trace it belongs to.
-    pub trace_id: String,
-    /// The event.
-    pub event: Bytes,
-}
-
-/// What became of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// The handler returned this.
-    Returned(Bytes),
-    /// The function failed, in whatever way; its owner reads about it in the log.
-    Failed,
-    /// There is no room for it.
-    Throttled,
-    /// It was changed in between: resolve it again.
-    Retired,
-    /// Nothing new is served any more.
-    Stopping,
-}
+use pool::{Invocation, Outcome, Pool, Refusal};
 
 /// Whoever runs functions.
 pub trait Engine: Send + Sync + 'static {
     /// Runs one invocation to its end.
-    fn invoke(&self, call: Call) -> impl Future<Output = Outcome> + Send;
+    ///
+    /// # Errors
+    /// If the function did not run.
+    fn invoke(
+        &self,
+        invocation: Invocation,
+    ) -> impl Future<Output = Result<Outcome, Refusal>> + Send;
+}
+
+// === impl Engine ===
+
+impl Engine for Arc<Pool> {
+    async fn invoke(&self, invocation: Invocation) -> Result<Outcome, Refusal> {
+        Pool::invoke(self, invocation).await
+    }
 }

@@ -16,4 +16,4 @@ pub mod event;
 mod json;
 
 pub use door::{Config, Gateway};
-pub use engine::{Call, Engine, Outcome};
+pub use engine::Engine;

@@ -361,8 +361,7 @@ impl Flight {
         if let Ending::Fault(fault) = &ending {
             instance.journal.platform(&explanation(fault, id, now_ms), now_ms);
         }
-        let end =
-            End { request_id: id, duration: run, init: self.init, status: ending.status() };
+        let end = End { request_id: id, duration: run, init: self.init, status: ending.status() };
         let log_tail = if self.invocation.log_tail {
             instance.measure();
             instance.journal.end_with_tail(&end, instance.peak(), now, now_ms)

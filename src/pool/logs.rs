@@ -198,11 +198,6 @@ impl Journal {
         self.lines().platform(line, at_ms);
     }
 
-    /// Whether there is anything to write.
-    pub(crate) fn has_lines(&self) -> bool {
-        !self.lines().is_empty()
-    }
-
     /// Writes everything there is. `memory` gives the most the instance has used, bytes, and is
     /// asked only if a REPORT line says it. Only the governor calls this, or the order is lost.
     pub(crate) fn flush(&self, sink: &dyn LogSink, memory: impl FnOnce() -> u64) {

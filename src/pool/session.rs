@@ -26,8 +26,8 @@ use bytes::Bytes;
 use model::{RequestId, Runnable};
 use tokio::sync::{Notify, oneshot};
 
-pub use state::{Operation, StateError};
 use state::{Machine, Step};
+pub use state::{Operation, StateError};
 
 /// One event on its way to a custom runtime: what the headers and the body of `/next` say.
 #[derive(Debug, Clone)]

@@ -7,11 +7,11 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use nix::{setsockopt_impl, sockopt_impl};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
     SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
-use nix::{setsockopt_impl, sockopt_impl};
 use rustix::pipe::PipeFlags;
 use tokio::io::unix::AsyncFd;
 
@@ -108,8 +108,7 @@ fn receive_now(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Datagram
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-    let got =
-        rustix::net::recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, flags)?;
+    let got = rustix::net::recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, flags)?;
     // Taken out first: whatever is wrong with the message, what came with it is closed.
     let descriptors: Vec<OwnedFd> = control
         .drain()

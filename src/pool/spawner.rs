@@ -68,7 +68,10 @@ pub enum ConnectError {
     #[error("the spawner did not introduce itself")]
     NoHello,
     /// It is of another build.
-    #[error("the spawner speaks version {theirs} of the protocol and this program {}", wire::VERSION)]
+    #[error(
+        "the spawner speaks version {theirs} of the protocol and this program {}",
+        wire::VERSION
+    )]
     Version {
         /// What it speaks.
         theirs: u16,

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dispatch::{InstanceId, Phase, StartFailure};
-use images::manifest::{Kind as Language, Start};
 use images::Served;
+use images::manifest::{Kind as Language, Start};
 use model::Runnable;
 use model::id::random_bytes;
 use telemetry::{METRICS, platform};
@@ -56,12 +56,7 @@ struct Held {
 }
 
 /// Starts one instance and says how it went.
-pub(crate) async fn run(
-    shell: Arc<Shell>,
-    id: InstanceId,
-    function: Arc<Runnable>,
-    phase: Phase,
-) {
+pub(crate) async fn run(shell: Arc<Shell>, id: InstanceId, function: Arc<Runnable>, phase: Phase) {
     let began = shell.now();
     let limit = match phase {
         Phase::Init => shell.init_limit,
@@ -118,11 +113,13 @@ async fn attempt(
     let taken = shell.stock.take(served.image.0).await;
     let (cell, rung) = taken.map_err(|err| no_cell("take a cell", &err))?;
     let cell = Held { shell: Arc::clone(shell), cell: Some(cell) };
-    METRICS.starts.of(match rung {
-        Rung::Exec => telemetry::metrics::Start::Exec,
-        Rung::Make => telemetry::metrics::Start::Make,
-    })
-    .inc();
+    METRICS
+        .starts
+        .of(match rung {
+            Rung::Exec => telemetry::metrics::Start::Exec,
+            Rung::Make => telemetry::metrics::Start::Make,
+        })
+        .inc();
     let assigned = shell.spawner.assign(cell.id(), function.code.0, limits(function)).await;
     assigned.map_err(|err| no_cell("assign code to a cell", &err))?;
 
@@ -194,9 +191,7 @@ async fn initialise(instance: &Arc<Instance>) -> Result<(), Failed> {
     let instance = Arc::clone(instance);
     match said {
         Ok(None) => Ok(()),
-        Ok(Some(document)) => {
-            Err((StartFailure::Init, Failure::Init { instance, document }))
-        }
+        Ok(Some(document)) => Err((StartFailure::Init, Failure::Init { instance, document })),
         Err(err) => {
             // A link that was closed says nothing of why; the watcher will know.
             if err != LinkError::Closed {
@@ -339,9 +334,8 @@ fn report(function: &Runnable, phase: Phase, took: Duration, (what, failure): &F
         (Failure::Closed, _) => return,
     };
     let millis = took.as_secs_f64() * 1000.0;
-    let line = format!(
-        "INIT_REPORT Init Duration: {millis:.2} ms\tPhase: {phase}\tStatus: {status}\t\n"
-    );
+    let line =
+        format!("INIT_REPORT Init Duration: {millis:.2} ms\tPhase: {phase}\tStatus: {status}\t\n");
     instance.journal.platform(&line, wall_ms());
 }
 

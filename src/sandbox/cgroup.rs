@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   layout.rs    /proc/self/cgroup + mountinfo → where am I, per controller     (pure)
-//!   instance.rs  the directory hearth-<slot> beneath that: made, swept, removed
+//!   instance.rs  the directory hearth-<slot> beneath that
+//!   claim.rs     the same, held: locked, emptied of what a crash left, removed
 //!   leaf.rs      hearth-<slot>/c<cell>: limits, killing, what it used, removal
 //! ```
 //!
@@ -11,11 +12,13 @@
 //! carries no controller: its `cgroup.kill` is the only way to end *everything* in a cell at once.
 //! Version 1's freezer is not used: what it froze cannot be killed, and the version-2 tree freezes.
 
+mod claim;
 mod instance;
 mod layout;
 mod leaf;
 
-pub use instance::{Instance, InstanceError, Swept, sweep};
+pub use claim::Claim;
+pub use instance::{Instance, InstanceError};
 pub use layout::{Controller, Home, Layout, Version};
 pub use leaf::{Leaf, LeafError, LeafLimits, Usage};
 

@@ -10,7 +10,6 @@
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
@@ -18,7 +17,7 @@ use nix::sched::CloneFlags;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use sandbox::capability;
-use sandbox::cgroup::{self, Controller, Instance, InstanceError, Layout};
+use sandbox::cgroup::{Claim, Controller, Instance, InstanceError, Layout};
 use sandbox::checks::{self, Need};
 use sandbox::perform::explain;
 use sandbox::sys::process::{self, Child, Ending, Reaped, SingleThreaded, clone_process};
@@ -31,8 +30,8 @@ use crate::slot::{Slot, SlotError};
 
 /// The control plane's socket.
 const CONTROL: i32 = 3;
-/// Slots that are tried when leftovers in one of them do not die.
-const SLOT_TRIES: usize = 4;
+/// Slots that are left out, for what is in them, before giving up.
+const SLOT_TRIES: usize = 64;
 /// The runner must not change any more, in any way, not even its seals.
 const SEALS: SealFlag = SealFlag::F_SEAL_SEAL
     .union(SealFlag::F_SEAL_SHRINK)
@@ -98,7 +97,7 @@ fn start(arguments: &[OsString]) -> Result<u8, OuterError> {
         Err(errno) => return Err(at("setsid")(errno)),
     }
     let enforced = enforceable(&arguments.unenforced)?;
-    let (slot, groups) = allocate(&arguments, &enforced)?;
+    let Share { slot, groups, claim } = allocate(&arguments, &enforced)?;
     for resource in RAISED {
         let raise = getrlimit(resource).and_then(|(_, hard)| setrlimit(resource, hard, hard));
         raise.map_err(at("raise a limit"))?;
@@ -109,7 +108,6 @@ fn start(arguments: &[OsString]) -> Result<u8, OuterError> {
     signals.thread_block().map_err(at("block signals"))?;
     let (life, ours) = std::io::pipe()
         .map_err(|err| at("pipe")(err.raw_os_error().map_or(Errno::EIO, Errno::from_raw)))?;
-    let paths = groups.paths();
     let charge = Charge {
         arguments: &arguments,
         first_id: slot.first_id(),
@@ -129,7 +127,7 @@ fn start(arguments: &[OsString]) -> Result<u8, OuterError> {
     .map_err(at("clone the spawner"))?;
     // The control plane must see its socket close when the spawner proper ends, not later.
     let life = handed_over.map(|(_, _, _, ours)| ours);
-    let status = attend(&child, &signals, &paths);
+    let status = attend(&child, &signals, claim);
     drop(life);
     drop(slot);
     status
@@ -185,41 +183,57 @@ fn enforceable(waived: &[Need]) -> Result<Vec<Controller>, OuterError> {
     Ok(enforced)
 }
 
+/// What of the machine is ours. The locks in it are held by the spawner proper too, which was cloned
+/// with them, so that they outlive a killed outer process for as long as there is anything to lock.
+struct Share {
+    slot: Slot,
+    groups: Instance,
+    claim: Claim,
+}
+
 /// A slot without leftovers, with its control groups made.
-fn allocate(
-    arguments: &Arguments,
-    enforced: &[Controller],
-) -> Result<(Slot, Instance), OuterError> {
+fn allocate(arguments: &Arguments, enforced: &[Controller]) -> Result<Share, OuterError> {
     let layout = Layout::read().map_err(OuterError::Layout)?;
     let mut occupied = Vec::new();
     loop {
         let mut slot = Slot::take(&arguments.state, &arguments.instance, &occupied)?;
         let groups = Instance::plan(&layout, slot.number, enforced).map_err(OuterError::Groups)?;
-        let mut paths = slot.left_behind.clone();
-        paths.extend(groups.paths());
-        // Everything that may have to be swept stands in the file before any of it exists.
-        slot.record(&arguments.instance, &paths).map_err(OuterError::Record)?;
-        match cgroup::sweep(&paths).and_then(|swept| groups.create().map(|()| swept)) {
-            Ok(swept) => {
-                if swept.directories > 0 {
-                    let count = swept.directories;
+        match Claim::new(&groups, &slot.left_behind) {
+            Ok(claim) => {
+                if claim.swept > 0 {
+                    let count = claim.swept;
                     log::line(&format!("swept {count} control groups of an earlier run"));
                 }
                 slot.record(&arguments.instance, &groups.paths()).map_err(OuterError::Record)?;
-                return Ok((slot, groups));
+                // Whatever was to be swept is gone. Who runs with these ids now has them from a
+                // spawner that keeps its slots elsewhere, or cannot die.
+                match slot.stranger() {
+                    None => return Ok(Share { slot, groups, claim }),
+                    Some(pid) => {
+                        let number = slot.number;
+                        log::line(&format!("slot {number} is left out: process {pid} has its ids"));
+                        occupied.push(number);
+                        claim.release().map_err(OuterError::Groups)?;
+                    }
+                }
             }
-            Err(err @ InstanceError::Occupied { .. }) if occupied.len() < SLOT_TRIES => {
+            Err(err @ (InstanceError::Occupied { .. } | InstanceError::Held { .. }))
+                if occupied.len() < SLOT_TRIES =>
+            {
                 // Its ids may still be somebody's: nobody gets them.
                 log::line(&format!("slot {} is left out: {}", slot.number, explain(&err)));
                 occupied.push(slot.number);
             }
             Err(err) => return Err(OuterError::Groups(err)),
         }
+        if occupied.len() > SLOT_TRIES {
+            return Err(OuterError::Slot(SlotError::AllTaken));
+        }
     }
 }
 
 /// Waits for the spawner proper, passing on what ends it, and removes what it cannot.
-fn attend(child: &Child, signals: &SigSet, groups: &[PathBuf]) -> Result<u8, OuterError> {
+fn attend(child: &Child, signals: &SigSet, claim: Claim) -> Result<u8, OuterError> {
     let at = |step| move |source| OuterError::Call { step, source };
     capability::confine(&capability::OUTER)?;
     let ending = loop {
@@ -239,7 +253,7 @@ fn attend(child: &Child, signals: &SigSet, groups: &[PathBuf]) -> Result<u8, Out
         }
     };
     // The kernel has ended everything beneath it before it could be reaped.
-    if let Err(err) = cgroup::sweep(groups) {
+    if let Err(err) = claim.release() {
         log::line(&explain(&err));
     }
     Ok(match ending {

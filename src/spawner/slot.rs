@@ -7,6 +7,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
+use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -93,10 +94,28 @@ impl Slot {
         self.file.write_all(text.as_bytes())
     }
 
+    /// A process of the host that runs with an id of the slot's, if there is one.
+    pub(crate) fn stranger(&self) -> Option<u32> {
+        let ids = self.first_id()..self.first_id() + IDS_PER_SLOT;
+        let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+        processes
+            .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+            // One that is gone meanwhile has no file any more, and no id.
+            .find(|pid| {
+                has_id(&fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default(), &ids)
+            })
+    }
+
     /// First host id of the slot's range.
     pub(crate) fn first_id(&self) -> u32 {
         FIRST_ID + self.number * IDS_PER_SLOT
     }
+}
+
+/// Whether the text of a process's status names one of these ids as its user.
+fn has_id(status: &str, ids: &Range<u32>) -> bool {
+    let users = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
+    users.split_whitespace().any(|id| id.parse().is_ok_and(|id| ids.contains(&id)))
 }
 
 fn path(state: &Path, number: u32) -> PathBuf {

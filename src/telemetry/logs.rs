@@ -141,7 +141,8 @@ impl Default for Limits {
             total_bytes: 4096 * MIB,
             max_age: Duration::from_secs(30 * 24 * 60 * 60),
             segment_bytes: 8 * MIB as u32,
-            queue_bytes: 8 * MIB as usize,
+            // A function that prints some megabytes at once loses none of them.
+            queue_bytes: 32 * MIB as usize,
             min_free_bytes: 512 * MIB,
         }
     }

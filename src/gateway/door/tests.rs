@@ -14,7 +14,8 @@ use model::configuration::{
 };
 use model::policy::Statement;
 use model::url::{AuthType, Cors, UrlConfig};
-use model::{Configuration, Digest, FunctionName, Home};
+use model::{Configuration, Digest, FunctionName, Home, Version};
+use pool::{Durations, FunctionError, Invocation, Outcome, Refusal, Throttle};
 use serde_json::Value;
 use sigv4::sign::Scope;
 use sigv4::{Credentials, PathStyle, Payload, Secret, sign};
@@ -24,22 +25,33 @@ use store::{
 };
 
 use super::{Config, Gateway, MAX_REQUEST};
-use crate::engine::{Call, Engine, Outcome};
+use crate::engine::Engine;
 
 const NAME: &str = "echo";
 
 /// Answers with the event, or with what was laid out for it.
 #[derive(Debug, Default, Clone)]
 struct Recorder {
-    calls: Arc<Mutex<Vec<Call>>>,
-    outcomes: Arc<Mutex<VecDeque<Outcome>>>,
+    calls: Arc<Mutex<Vec<Invocation>>>,
+    results: Arc<Mutex<VecDeque<Result<Outcome, Refusal>>>>,
 }
 
 impl Engine for Recorder {
-    async fn invoke(&self, call: Call) -> Outcome {
-        self.calls.lock().unwrap().push(call.clone());
-        self.outcomes.lock().unwrap().pop_front().unwrap_or(Outcome::Returned(call.event))
+    async fn invoke(&self, invocation: Invocation) -> Result<Outcome, Refusal> {
+        let payload = invocation.payload.clone();
+        self.calls.lock().unwrap().push(invocation);
+        self.results.lock().unwrap().pop_front().unwrap_or_else(|| returned(payload))
     }
+}
+
+fn returned(payload: impl Into<Bytes>) -> Result<Outcome, Refusal> {
+    Ok(Outcome {
+        payload: payload.into(),
+        function_error: None,
+        log_tail: None,
+        executed_version: Version::Latest,
+        durations: Durations::default(),
+    })
 }
 
 struct World {
@@ -144,12 +156,12 @@ impl World {
         self.send(request(Method::GET, path, &[], "")).await
     }
 
-    fn calls(&self) -> Vec<Call> {
+    fn calls(&self) -> Vec<Invocation> {
         self.engine.calls.lock().unwrap().clone()
     }
 
-    fn next_is(&self, outcome: Outcome) {
-        self.engine.outcomes.lock().unwrap().push_back(outcome);
+    fn next_is(&self, result: Result<Outcome, Refusal>) {
+        self.engine.results.lock().unwrap().push_back(result);
     }
 }
 
@@ -206,7 +218,7 @@ async fn a_public_url_is_called_in_both_styles() {
         assert_eq!(event["headers"]["x-amzn-trace-id"], answered.header("x-amzn-trace-id"));
     }
     for call in world.calls() {
-        assert_eq!(call.invoked_arn, "arn:aws:lambda:us-east-1:000000000000:function:echo");
+        assert_eq!(&*call.invoked_arn, "arn:aws:lambda:us-east-1:000000000000:function:echo");
         assert!(call.trace_id.starts_with("Root=1-") && call.trace_id.len() == 40, "{call:?}");
     }
 }
@@ -316,9 +328,7 @@ async fn a_request_that_makes_too_large_an_event_is_413() {
 #[tokio::test]
 async fn what_the_function_returns_is_the_response() {
     let (world, _) = World::public().await;
-    world.next_is(Outcome::Returned(Bytes::from_static(
-        br#"{"statusCode":418,"headers":{"X-A":"b"},"body":"tea"}"#,
-    )));
+    world.next_is(returned(&br#"{"statusCode":418,"headers":{"X-A":"b"},"body":"tea"}"#[..]));
     let answered = world.get("/echo").await;
     assert_eq!((answered.status, answered.body.as_str()), (418, "tea"));
     assert_eq!(answered.header("x-a"), "b");
@@ -327,13 +337,22 @@ async fn what_the_function_returns_is_the_response() {
 #[tokio::test]
 async fn every_way_of_not_being_served_has_its_answer() {
     let (world, _) = World::public().await;
-    for (outcome, status, body) in [
-        (Outcome::Failed, 502, "Internal Server Error"),
-        (Outcome::Returned(Bytes::from_static(b"no json")), 502, "Internal Server Error"),
-        (Outcome::Throttled, 429, r#"{"message":"Rate Exceeded."}"#),
-        (Outcome::Stopping, 503, r#"{"message":"The service is stopping."}"#),
+    let failed = Outcome {
+        function_error: Some(FunctionError::Unhandled),
+        ..returned(r#"{"errorMessage":"private"}"#).unwrap()
+    };
+    let detail = "private".to_owned();
+    let ours =
+        r#"{"Message":"An error occurred and the request cannot be processed.","Type":"Service"}"#;
+    for (result, status, body) in [
+        (Ok(failed), 502, "Internal Server Error"),
+        (returned("no json"), 502, "Internal Server Error"),
+        (Err(Refusal::Throttled(Throttle::Account)), 429, r#"{"message":"Rate Exceeded."}"#),
+        (Err(Refusal::Stopping), 503, r#"{"message":"The service is stopping."}"#),
+        (Err(Refusal::StartFailed { detail }), 500, ours),
+        (Err(Refusal::Closed), 500, ours),
     ] {
-        world.next_is(outcome);
+        world.next_is(result);
         let answered = world.get("/echo").await;
         assert_eq!((answered.status, answered.body.as_str()), (status, body));
         assert_eq!(answered.header("x-amzn-requestid").len(), 36);
@@ -343,10 +362,10 @@ async fn every_way_of_not_being_served_has_its_answer() {
 #[tokio::test]
 async fn a_function_that_changes_under_a_request_is_looked_up_again() {
     let (world, _) = World::public().await;
-    world.next_is(Outcome::Retired);
+    world.next_is(Err(Refusal::Retired));
     assert_eq!(world.get("/echo").await.status, 200);
     assert_eq!(world.calls().len(), 2);
-    (0..3).for_each(|_| world.next_is(Outcome::Retired));
+    (0..3).for_each(|_| world.next_is(Err(Refusal::Retired)));
     assert_eq!(world.get("/echo").await.status, 503);
 }
 
@@ -393,9 +412,9 @@ async fn cross_origin_sharing_is_answered_by_the_gateway() {
     assert_eq!(answered.status, 403);
     assert_eq!(answered.header("access-control-allow-origin"), "https://a.example");
     world.open("*", "lambda:InvokeFunctionUrl", Some("NONE")).await;
-    world.next_is(Outcome::Returned(Bytes::from_static(
-        br#"{"statusCode":200,"headers":{"Access-Control-Allow-Origin":"*"}}"#,
-    )));
+    world.next_is(returned(
+        &br#"{"statusCode":200,"headers":{"Access-Control-Allow-Origin":"*"}}"#[..],
+    ));
     let answered = world.send(request(Method::PUT, "/echo", &[origin], "")).await;
     assert_eq!(answered.status, 200);
     assert_eq!(answered.header("access-control-allow-origin"), "https://a.example");

@@ -44,10 +44,7 @@ impl Default for LogBudget {
 
 impl Budget {
     pub(crate) fn new(limits: LogBudget) -> Self {
-        Self {
-            limits,
-            bucket: Mutex::new(Bucket { bytes: limits.burst, at: Duration::ZERO }),
-        }
+        Self { limits, bucket: Mutex::new(Bucket { bytes: limits.burst, at: Duration::ZERO }) }
     }
 
     /// Takes `count` bytes, all or none.

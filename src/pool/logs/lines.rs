@@ -123,11 +123,6 @@ impl Lines {
         self.tell_dropped(at_ms);
     }
 
-    /// Whether there is anything to write.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.batch.entries.is_empty()
-    }
-
     /// Everything there is to write.
     pub(crate) fn take(&mut self) -> Batch {
         std::mem::take(&mut self.batch)

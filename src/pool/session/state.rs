@@ -157,9 +157,7 @@ impl Machine {
             // moment is not.
             State::ResponseSent(last) if named(last) => Err(self.refuse(operation)),
             State::Ready | State::ResponseSent(_) => match &self.offered {
-                Some(exchange) if named(&exchange.event.request_id) => {
-                    Err(self.refuse(operation))
-                }
+                Some(exchange) if named(&exchange.event.request_id) => Err(self.refuse(operation)),
                 _ => Err(StateError::RequestId),
             },
             State::Running(_) => Err(StateError::RequestId),

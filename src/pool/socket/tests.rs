@@ -10,13 +10,8 @@ use rustix::net::{
 use super::{Datagrams, link_pair, log_pipe};
 
 fn seqpacket() -> (OwnedFd, OwnedFd) {
-    rustix::net::socketpair(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .expect("a socket pair")
+    rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .expect("a socket pair")
 }
 
 #[tokio::test]

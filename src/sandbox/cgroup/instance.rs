@@ -1,5 +1,4 @@
-//! One spawner's directory in every hierarchy: found a place, made, swept of what a crash left,
-//! removed.
+//! One spawner's directory in every hierarchy: where it is.
 //!
 //! The directory is called `hearth-<slot>` and lies beneath the group the spawner was started in. In
 //! a version-2 tree with controllers that group must hand them down, which the kernel allows only
@@ -14,15 +13,8 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use super::{Controller, Home, Layout, Tree, Version};
-
-/// How long a sweep waits for what it killed. Killing a thousand cells takes well under a second;
-/// more means a process that cannot die.
-const SWEEP_PATIENCE: Duration = Duration::from_secs(5);
-/// How often it looks meanwhile.
-const SWEEP_INTERVAL: Duration = Duration::from_millis(2);
 
 /// The directories of one spawner.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,24 +49,24 @@ pub enum InstanceError {
         missing: String,
     },
     /// Something in the directory did not die.
-    #[error("{path} could not be emptied within {SWEEP_PATIENCE:?}")]
+    #[error("{path} could not be emptied in time")]
     Occupied {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Another spawner, alive, has this directory.
+    #[error("{path} belongs to another spawner that is alive")]
+    Held {
         /// The directory.
         path: PathBuf,
     },
 }
 
-/// What a sweep found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Swept {
-    /// Directories removed.
-    pub directories: usize,
-}
-
 // === impl Instance ===
 
 impl Instance {
-    /// Decides where each wanted controller's directory for `slot` is. Makes nothing.
+    /// Decides where each wanted controller's directory for `slot` is. Makes none of them, but may
+    /// have a version-2 group hand its controllers down.
     ///
     /// # Errors
     /// [`InstanceError::NoUnifiedTree`], or reading which controllers the version-2 tree has.
@@ -99,84 +91,9 @@ impl Instance {
         Ok(Self { trees })
     }
 
-    /// Makes the directories, after sweeping what stands in their place.
-    ///
-    /// # Errors
-    /// Whatever step failed.
-    pub fn create(&self) -> Result<(), InstanceError> {
-        sweep(&self.paths())?;
-        for tree in &self.trees {
-            fs::create_dir(&tree.path).map_err(failed("create", &tree.path))?;
-            if tree.version == Version::V2 && !tree.controllers.is_empty() {
-                hand_down(&tree.path, &tree.controllers)
-                    .map_err(failed("hand controllers down in", &tree.path))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Every directory, for [`sweep`].
+    /// Every directory.
     pub fn paths(&self) -> Vec<PathBuf> {
         self.trees.iter().map(|tree| tree.path.clone()).collect()
-    }
-}
-
-/// Kills what is in these directories of control groups and removes them, depth first.
-///
-/// # Errors
-/// The first that could not be removed; the others were tried. [`InstanceError::Occupied`] when
-/// something does not die in time.
-pub fn sweep(paths: &[PathBuf]) -> Result<Swept, InstanceError> {
-    let deadline = Instant::now() + SWEEP_PATIENCE;
-    // All of them first: only the version-2 directory can kill, and the processes in a version-1
-    // directory are the same ones. (There, the kernel refuses to create the file.)
-    for path in paths {
-        match fs::write(path.join("cgroup.kill"), "1") {
-            Ok(()) => {}
-            Err(err) if err.kind() == io::ErrorKind::NotFound => {}
-            Err(err) if err.kind() == io::ErrorKind::PermissionDenied => {}
-            Err(source) => return Err(failed("kill everything in", path)(source)),
-        }
-    }
-    let mut swept = Swept::default();
-    let mut first = Ok(());
-    for path in paths {
-        if let Err(err) = remove_tree(path, deadline, &mut swept)
-            && first.is_ok()
-        {
-            first = Err(err);
-        }
-    }
-    first.map(|()| swept)
-}
-
-fn remove_tree(path: &Path, deadline: Instant, swept: &mut Swept) -> Result<(), InstanceError> {
-    let entries = match fs::read_dir(path) {
-        Ok(entries) => entries,
-        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(source) => return Err(failed("list", path)(source)),
-    };
-    for entry in entries {
-        let entry = entry.map_err(failed("list", path))?;
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove_tree(&entry.path(), deadline, swept)?;
-        }
-    }
-    loop {
-        match fs::remove_dir(path) {
-            Ok(()) => {
-                swept.directories += 1;
-                return Ok(());
-            }
-            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(err) if err.kind() == io::ErrorKind::ResourceBusy => {
-                if Instant::now() >= deadline {
-                    return Err(InstanceError::Occupied { path: path.to_owned() });
-                }
-                std::thread::sleep(SWEEP_INTERVAL);
-            }
-            Err(source) => return Err(failed("remove", path)(source)),
-        }
     }
 }
 
@@ -197,7 +114,7 @@ fn delegating_ancestor(unified: &Home, wanted: &[Controller]) -> Result<PathBuf,
     Err(InstanceError::NotDelegated { own: unified.own.clone(), missing: names.join(", ") })
 }
 
-fn hand_down(group: &Path, controllers: &[Controller]) -> io::Result<()> {
+pub(super) fn hand_down(group: &Path, controllers: &[Controller]) -> io::Result<()> {
     let path = group.join("cgroup.subtree_control");
     let there = fs::read_to_string(&path)?;
     let missing = missing_controllers(&there, controllers);
@@ -232,7 +149,10 @@ fn make_room(group: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> InstanceError {
+pub(super) fn failed(
+    operation: &'static str,
+    path: &Path,
+) -> impl FnOnce(io::Error) -> InstanceError {
     let path = path.to_owned();
     move |source| InstanceError::File { operation, path, source }
 }

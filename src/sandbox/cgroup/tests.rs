@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::instance::missing_controllers;
 use super::leaf::cpu_value;
-use super::{Controller, Instance, InstanceError, Layout, Version};
+use super::{Claim, Controller, Instance, InstanceError, Layout, Tree, Version};
 
 const HYBRID_GROUPS: &str = "9:name=systemd:/\n8:pids:/\n4:memory:/some/where\n2:cpuacct:/\n\
     1:cpu:/\n0::/\n";
@@ -104,4 +104,37 @@ fn weights_keep_their_proportion_on_version_1() {
     assert_eq!(cpu_value(1, Version::V1), 10);
     assert_eq!(cpu_value(10_000, Version::V1), 102_400);
     assert_eq!(cpu_value(100, Version::V2), 100);
+}
+
+fn instance_at(path: &Path) -> Instance {
+    let tree = Tree { version: Version::V1, controllers: Vec::new(), path: path.to_owned() };
+    Instance { trees: vec![tree] }
+}
+
+#[test]
+fn what_a_living_spawner_holds_is_neither_taken_nor_swept() {
+    let root = tempfile::tempdir().unwrap();
+    let instance = instance_at(&root.path().join("hearth-0"));
+    let claim = Claim::new(&instance, &[]).unwrap();
+    let cell = root.path().join("hearth-0/c1");
+    std::fs::create_dir(&cell).unwrap();
+    let refused = Claim::new(&instance, &[]).unwrap_err();
+    assert!(matches!(refused, InstanceError::Held { .. }), "{refused}");
+    // Nor by a spawner of another place that was told that this had been its own.
+    let other = instance_at(&root.path().join("elsewhere"));
+    assert!(Claim::new(&other, &instance.paths()).is_err());
+    assert!(cell.exists());
+    claim.release().unwrap();
+    assert!(!cell.exists() && !root.path().join("hearth-0").exists());
+}
+
+#[test]
+fn what_a_dead_spawner_left_is_swept_wherever_it_was() {
+    let root = tempfile::tempdir().unwrap();
+    let (here, there) = (root.path().join("here/hearth-0"), root.path().join("there/hearth-0"));
+    std::fs::create_dir_all(here.join("c1/deep")).unwrap();
+    std::fs::create_dir_all(there.join("c7")).unwrap();
+    let claim = Claim::new(&instance_at(&here), std::slice::from_ref(&there)).unwrap();
+    assert_eq!(claim.swept, 3);
+    assert!(here.exists() && !here.join("c1").exists() && !there.exists());
 }

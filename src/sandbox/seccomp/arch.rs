@@ -63,7 +63,7 @@ mod own {
         allow("eventfd", libc::SYS_eventfd, "wake own threads"),
         allow("sync_file_range", libc::SYS_sync_file_range, "own files in /tmp"),
         refuse("io_pgetevents", 333, ENOSYS, "as io_setup"),
-        refuse("uretprobe", 335, ENOSYS, "only the kernel's own trampoline calls it"),
+        refuse("uretprobe", 335, ENOSYS, "the kernel's own trampoline; newer kernels do not even ask a filter"),
     ];
 }
 

@@ -42,6 +42,19 @@ macro_rules! ip {
     };
 }
 
+/// A raw socket of one family: what a process without capabilities is told anyway.
+macro_rules! raw {
+    ($family:ident) => {
+        Rule {
+            when: &[
+                Condition::Is(0, libc::$family as u32),
+                Condition::Masked(1, SOCKET_TYPE, libc::SOCK_RAW as u32),
+            ],
+            refuse: ADMIN,
+        }
+    };
+}
+
 /// `AF_UNIX`; routing queries; and TCP and UDP over IP. Raw sockets, MPTCP (which Landlock and
 /// packet filters overlook), SCTP, ESP and every other family end here, before their code runs.
 pub(super) const SOCKET: &[Rule] = &[
@@ -65,7 +78,8 @@ pub(super) const SOCKET: &[Rule] = &[
     ip!(AF_INET6, SOCK_STREAM, IPPROTO_TCP),
     ip!(AF_INET6, SOCK_DGRAM, IPPROTO_IP),
     ip!(AF_INET6, SOCK_DGRAM, IPPROTO_UDP),
-    Rule { when: &[Condition::Masked(1, SOCKET_TYPE, libc::SOCK_RAW as u32)], refuse: ADMIN },
+    raw!(AF_INET),
+    raw!(AF_INET6),
     Rule { when: &[Condition::Is(0, libc::AF_INET as u32)], refuse: Some(libc::EPROTONOSUPPORT) },
     Rule { when: &[Condition::Is(0, libc::AF_INET6 as u32)], refuse: Some(libc::EPROTONOSUPPORT) },
     Rule { when: &[], refuse: Some(libc::EAFNOSUPPORT) },

@@ -96,7 +96,7 @@ fn rules_look_at_the_arguments_they_name() {
     assert_eq!(call("socket", [inet, 1, 262, 0, 0, 0]), refused(libc::EPROTONOSUPPORT));
     assert_eq!(call("socket", [inet, 2, 1, 0, 0, 0]), refused(libc::EPROTONOSUPPORT));
     for family in [3, 15, 17, 21, 29, 30, 31, 33, 38, 40, 44, 45] {
-        let answer = call("socket", [family, 2, 0, 0, 0, 0]);
+        let answer = call("socket", [family, 3, 0, 0, 0, 0]);
         assert_eq!(answer, refused(libc::EAFNOSUPPORT), "{family}");
     }
     assert_eq!(call("socketpair", [40, 1, 0, 0, 0, 0]), refused(libc::EAFNOSUPPORT));

@@ -52,3 +52,11 @@ fn a_slot_that_cannot_be_swept_can_be_left_out() {
     let state = tempfile::tempdir().unwrap();
     assert_eq!(Slot::take(state.path(), "a", &[0, 1]).unwrap().number, 2);
 }
+
+#[test]
+fn a_process_is_known_by_any_of_its_user_ids() {
+    let ids = 100..200;
+    assert!(super::has_id("Name:\tx\nUid:\t0\t150\t0\t0\nGid:\t0\n", &ids));
+    assert!(!super::has_id("Uid:\t0\t200\t99\t0\nGid:\t150\t150\n", &ids));
+    assert!(!super::has_id("", &ids));
+}

@@ -7,27 +7,25 @@
 //!
 //! Trouble is said once when it begins and once when it is over, not for every line.
 
+mod open;
+
 use std::collections::HashMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::mem;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use super::catalog::{Entry, Segment};
+use super::catalog::Entry;
 use super::queue::{Batch, Drops, Line, Missing};
-use super::record::{EVENT_OVERHEAD, RECORD_HEADER, SEGMENT_HEADER, Salt};
-use super::scan::read_salt;
-use super::segment::{Span, Summary, index_path, log_path};
-use super::{Limits, Shared, name, retention};
+use super::segment::{Summary, index_path, log_path};
+use super::{Shared, name, retention};
 use crate::metrics::METRICS;
+use open::Open;
 
 /// Segments kept open between rounds: enough for the functions that print all the time, few enough
 /// to be forgotten among the daemon's descriptors.
 const MAX_OPEN: usize = 64;
-/// A buffer is written before it grows beyond this, whatever the round still brings.
-const MAX_BUFFER: usize = 256 * 1024;
 
 /// The writer.
 #[derive(Debug)]
@@ -44,27 +42,6 @@ pub(super) struct Writer {
     round: u64,
     /// When age limits were last looked at, milliseconds since the epoch.
     aged_ms: u64,
-}
-
-/// A segment that is being written to.
-#[derive(Debug)]
-struct Open {
-    file: File,
-    dir: PathBuf,
-    number: u64,
-    salt: Salt,
-    /// Bytes that readers may see.
-    complete: u64,
-    /// What comes behind them.
-    buffer: Vec<u8>,
-    /// What the buffer holds, for the catalog.
-    pending: Summary,
-    /// And how many lines of each stream, in case they cannot be written.
-    lines: HashMap<Arc<str>, u64>,
-    /// Where streams were announced.
-    announced: HashMap<Arc<str>, u32>,
-    /// The round it was last used in.
-    used: u64,
 }
 
 /// Tells those who wait for the writer that there is none any more, however it ended.
@@ -132,7 +109,7 @@ impl Writer {
             }
         };
         open.push(line);
-        if open.buffer.len() >= MAX_BUFFER {
+        if open.is_due() {
             self.commit(line.group);
         }
     }
@@ -182,20 +159,15 @@ impl Writer {
 
     /// Writes what a group has to write and shows it to readers.
     fn commit(&mut self, group: &Arc<str>) {
-        let Some(open) = self.open.get_mut(group).filter(|open| !open.buffer.is_empty()) else {
+        let Some(open) = self.open.get_mut(group).filter(|open| open.has_pending()) else {
             return;
         };
-        match open.file.write_all_at(&open.buffer, open.complete) {
-            Ok(()) => {
-                open.complete += open.buffer.len() as u64;
-                open.buffer.clear();
-                open.buffer.shrink_to(MAX_BUFFER);
-                METRICS.log_lines.add(open.lines.values().sum());
-                open.lines.clear();
+        match open.write() {
+            Ok(added) => {
+                METRICS.log_lines.add(added.lines);
                 let (number, complete) = (open.number, open.complete);
-                let added = mem::take(&mut open.pending);
                 if let Some(entry) = self.shared.catalog().groups.get_mut(group) {
-                    entry.publish(number, complete, added);
+                    entry.publish(number, complete, added.summary);
                 }
                 if mem::take(&mut self.failing) {
                     tracing::info!("function logs can be written again");
@@ -208,7 +180,7 @@ impl Writer {
                     // Whoever opens the segment again cuts it first, or does not write.
                     tracing::warn!(error = %err, "half a write is left in a log segment");
                 }
-                for (stream, count) in open.lines {
+                for (stream, count) in open.into_lost_lines() {
                     self.lost(group, &stream, count);
                 }
             }
@@ -364,91 +336,6 @@ impl Writer {
         if !mem::replace(&mut self.failing, true) {
             tracing::error!(error = %err, "function logs cannot be written");
         }
-    }
-}
-
-// === impl Open ===
-
-impl Open {
-    /// Begins a segment.
-    fn create(dir: PathBuf, number: u64) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
-        let path = log_path(&dir, number);
-        let file =
-            OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
-        let salt = Salt::new(model::id::random_bytes());
-        Ok(Self { buffer: salt.header().to_vec(), ..Self::of(file, dir, number, salt, 0) })
-    }
-
-    /// Continues a segment; `None` if its header is damaged.
-    fn resume(dir: &Path, segment: Segment) -> io::Result<Option<Self>> {
-        let path = log_path(dir, segment.number);
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
-        let Some(salt) = read_salt(&file)? else {
-            return Ok(None);
-        };
-        // Behind what is complete may stand half of a write that failed.
-        file.set_len(segment.bytes)?;
-        Ok(Some(Self::of(file, dir.to_owned(), segment.number, salt, segment.bytes)))
-    }
-
-    fn of(file: File, dir: PathBuf, number: u64, salt: Salt, complete: u64) -> Self {
-        Self {
-            file,
-            dir,
-            number,
-            salt,
-            complete,
-            buffer: Vec::new(),
-            pending: Summary::default(),
-            lines: HashMap::new(),
-            announced: HashMap::new(),
-            used: 0,
-        }
-    }
-
-    /// Bytes, with what is not written yet.
-    fn size(&self) -> u64 {
-        self.complete + self.buffer.len() as u64
-    }
-
-    /// Whether the line belongs into another segment: there is no room for it here, or the oldest
-    /// event here is so old that it should not have to wait for newer ones before it is deleted.
-    fn must_end(&self, line: &Line<'_>, limits: &Limits) -> bool {
-        let announcement = RECORD_HEADER + 1 + line.stream.len();
-        let cost = (announcement + EVENT_OVERHEAD + line.message.len()) as u64;
-        let full = self.size() + cost > u64::from(limits.segment_bytes);
-        let old = line.ingestion_ms.saturating_sub(self.number) > limits.max_age_ms() / 8;
-        (full || old) && self.size() > SEGMENT_HEADER as u64
-    }
-
-    /// Takes back what a failed write may have left.
-    fn undo(&self) -> io::Result<()> {
-        match self.complete {
-            0 => fs::remove_file(log_path(&self.dir, self.number)),
-            complete => self.file.set_len(complete),
-        }
-    }
-
-    fn push(&mut self, line: &Line<'_>) {
-        let stream = match self.announced.get(line.stream) {
-            Some(offset) => *offset,
-            None => {
-                let offset = u32::try_from(self.size()).expect("a segment is below 4 GiB");
-                self.salt.write_stream(&mut self.buffer, line.stream);
-                self.announced.insert(Arc::clone(line.stream), offset);
-                offset
-            }
-        };
-        self.salt.write_event(
-            &mut self.buffer,
-            stream,
-            line.timestamp_ms,
-            line.ingestion_ms,
-            line.message,
-        );
-        self.pending.add(line.stream, Span::at(line.timestamp_ms, line.ingestion_ms));
-        *self.lines.entry(Arc::clone(line.stream)).or_default() += 1;
     }
 }
 

@@ -67,3 +67,19 @@ def counts(event, context):
     global COUNT
     COUNT += 1
     return COUNT
+
+
+def answer_elsewhere(connection, value):
+    connection.send(value * 2)
+
+
+def spawns(event, context):
+    import multiprocessing
+
+    spawning = multiprocessing.get_context("spawn")
+    ours, theirs = spawning.Pipe()
+    process = spawning.Process(target=answer_elsewhere, args=(theirs, event))
+    process.start()
+    answer = ours.recv()
+    process.join()
+    return [answer, process.exitcode]

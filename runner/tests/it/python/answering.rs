@@ -70,8 +70,10 @@ fn an_event_that_is_not_json_is_an_unmarshal_error() {
         assert_eq!(document["errorType"], "Runtime.UnmarshalError", "{text}");
         assert_eq!(document["errorMessage"], format!("Unable to unmarshal input: {reason}"));
     }
-    let (kind, _) = instance.invoke(&event(b"\"\xff\""));
-    assert_eq!(kind, Kind::Failed, "not even UTF-8");
+    for payload in [b"\"\xff\"".as_slice(), b"NaN", b"[-Infinity]"] {
+        let document = json(instance.invoke(&event(payload)), Kind::Failed);
+        assert_eq!(document["errorType"], "Runtime.UnmarshalError");
+    }
     assert_eq!(instance.call("1"), 1, "it serves on");
 }
 

@@ -55,6 +55,13 @@ fn programs_that_a_function_starts_do_not_get_the_link() {
 }
 
 #[test]
+fn processes_of_multiprocessing_work_and_keep_off_the_link() {
+    let mut instance = function("processes.spawns").ready();
+    assert_eq!(instance.call("21"), json!([42, 0]));
+    assert_eq!(instance.call("1"), json!([2, 0]));
+}
+
+#[test]
 fn threads_work() {
     assert_eq!(function("processes.threads").ready().call("{}"), json!(["processes.threads"]));
 }

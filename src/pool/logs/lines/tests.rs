@@ -61,8 +61,7 @@ fn what_is_dropped_is_told_once_where_it_is_missing() {
     lines.drop_output(&[b'x'; 70]);
     lines.drop_output(&[b'x'; 30]);
     lines.output(b"after\n", 1);
-    let told =
-        "[hearth] log truncated: 100 bytes were dropped, more than a function may print\n";
+    let told = "[hearth] log truncated: 100 bytes were dropped, more than a function may print\n";
     assert_eq!(texts(&mut lines), ["before\n", "hal\n", told, "after\n"]);
     lines.drop_output(b"x");
     lines.end(end(), 1);

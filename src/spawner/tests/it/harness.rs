@@ -8,11 +8,11 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use sandbox::sys::socket;
-use tempfile::TempDir;
 use wire::spawner::{CellId, Limits, MADE_DESCRIPTORS, Reply, Request, Subject};
 use wire::{runner, spawner};
 
@@ -25,9 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const LIMITS: Limits =
     Limits { memory_mib: 256, tmp_mib: 512, pids: 256, cpu_weight: 100 };
 
-/// Directories of one machine-wide state, shared by the spawners of one test.
+/// The machine's state, which real daemons share with us, so that each gets a slot of its own.
+const STATE: &str = "/run/hearth";
+
+/// Who we are to the machine: spawners of one test, one after the other, are the same instance.
 pub(crate) struct World {
-    directory: TempDir,
+    instance: String,
+    pub(crate) state: PathBuf,
 }
 
 /// A running spawner and our end of its socket.
@@ -59,13 +63,10 @@ pub(crate) struct Ran {
 
 impl World {
     pub(crate) fn new() -> Self {
-        let directory = tempfile::Builder::new().prefix("hearth-spawner-").tempdir().unwrap();
-        std::fs::create_dir(directory.path().join("state")).unwrap();
-        Self { directory }
-    }
-
-    pub(crate) fn state(&self) -> PathBuf {
-        self.directory.path().join("state")
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let instance = format!("test-{}-{number}", std::process::id());
+        Self { instance, state: STATE.into() }
     }
 
     pub(crate) fn command(&self, capacity: u32) -> Command {
@@ -77,8 +78,8 @@ impl World {
         command.arg(&programs::get().spawner);
         command.arg("--images").arg(&shared.images);
         command.arg("--code").arg(&shared.code);
-        command.arg("--state").arg(self.state());
-        command.args(["--instance", "test", "--runner-fd", "4"]);
+        command.arg("--state").arg(&self.state);
+        command.args(["--instance", &self.instance, "--runner-fd", "4"]);
         command.arg(format!("--capacity={capacity}"));
         command
     }
@@ -126,8 +127,7 @@ impl Spawner {
     pub(crate) fn receive(&mut self) -> (Reply, Vec<OwnedFd>) {
         wait_for(self.socket(), "a reply");
         let mut buffer = [0; spawner::MAX_MESSAGE];
-        let datagram =
-            socket::receive(self.socket(), &mut buffer, MADE_DESCRIPTORS, true).unwrap();
+        let datagram = socket::receive(self.socket(), &mut buffer, MADE_DESCRIPTORS, true).unwrap();
         assert_ne!(datagram.length, 0, "the spawner closed its socket: {:?}", self.process.wait());
         (Reply::decode(&buffer[..datagram.length]).unwrap(), datagram.descriptors)
     }

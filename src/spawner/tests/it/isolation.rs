@@ -241,16 +241,16 @@ fn calls_are_refused_as_the_table_says() {
     use sandbox::seccomp::{Decision, Policy};
     let (_world, _spawner, cell) = cell();
     let policy = Policy::complete();
-    let numbers: Vec<u32> = (0..600)
-        .filter(|number| matches!(policy.decide(*number), Decision::Refuse(_)))
-        .collect();
+    let numbers: Vec<u32> =
+        (0..600).filter(|number| matches!(policy.decide(*number), Decision::Refuse(_))).collect();
     assert!(numbers.len() > 200);
     let source = format!(
         "import ctypes\n\
          call = ctypes.CDLL(None, use_errno=True).syscall\n\
          for number in {numbers:?}:\n\
+         \x20   print(number, end=' ', flush=True)\n\
          \x20   result = call(number, -1, -1, -1, -1, -1, -1)\n\
-         \x20   print(number, result, ctypes.get_errno())\n"
+         \x20   print(result, ctypes.get_errno())\n"
     );
     let seen = cell.python(&source);
     for (line, number) in seen.lines().zip(&numbers) {
@@ -300,6 +300,7 @@ fn a_foreign_call_convention_ends_the_process() {
     let ran = cell.run(&["/usr/bin/python3", "-I", "-c", i386]);
     assert_eq!((ran.status & 0x7F, ran.output.as_str()), (SIGSYS, ""));
     assert_eq!(on_the_host(i386), "True\n");
+    spawner.ended(&cell);
     let cell = spawner.ready();
     let x32 = "import ctypes\nctypes.CDLL(None).syscall(0x40000000 + 39)\nprint('alive')\n";
     let ran = cell.run(&["/usr/bin/python3", "-I", "-c", x32]);

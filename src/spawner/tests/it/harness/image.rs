@@ -1,6 +1,6 @@
 //! A small image: Python, Node where the host has it, a shell and a few tools; and some code.
 //!
-//! Copied once per test run: cells share no inode with the host.
+//! Copied at the first run and kept in Cargo's directory for tests: cells share no inode with the host.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use tempfile::TempDir;
 use wire::spawner::Digest;
 
 /// Name of the image; no file was ever hashed for it.
@@ -17,20 +16,26 @@ pub(crate) const IMAGE: Digest = [0xAA; 32];
 /// Name of the code.
 pub(crate) const CODE: Digest = [0xCC; 32];
 
-const PROGRAMS: [&str; 8] =
-    ["/bin/sh", "/bin/ls", "/bin/cat", "/bin/sleep", "/bin/echo", "/usr/bin/id", "/bin/true", "/usr/bin/env"];
+const PROGRAMS: [&str; 8] = [
+    "/bin/sh",
+    "/bin/ls",
+    "/bin/cat",
+    "/bin/sleep",
+    "/bin/echo",
+    "/usr/bin/id",
+    "/bin/true",
+    "/usr/bin/env",
+];
 const PYTHON: &str = "/usr/bin/python3.11";
 const PYTHON_LIBRARY: &str = "/usr/lib/python3.11";
 const NODE: &str = "/usr/bin/node";
 /// Directories every image has for the spawner and the function.
-const EMPTY: [&str; 7] =
-    ["dev", "proc", "tmp", "var/task", "var/runtime", "opt/lib", "etc"];
+const EMPTY: [&str; 7] = ["dev", "proc", "tmp", "var/task", "var/runtime", "opt/lib", "etc"];
 
 pub(crate) struct Shared {
     pub(crate) images: PathBuf,
     pub(crate) code: PathBuf,
     pub(crate) has_node: bool,
-    _directory: TempDir,
 }
 
 pub(crate) fn shared() -> &'static Shared {
@@ -39,10 +44,27 @@ pub(crate) fn shared() -> &'static Shared {
 }
 
 fn build() -> Shared {
-    let directory = tempfile::Builder::new().prefix("hearth-spawner-image-").tempdir().unwrap();
+    let has_node = Path::new(NODE).exists();
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("spawner-image-1");
+    if !directory.exists() {
+        // Under another name first: a run that was interrupted leaves nothing that looks finished.
+        let parent = directory.parent().unwrap();
+        let draft = tempfile::Builder::new().prefix("image-").tempdir_in(parent).unwrap();
+        fill(draft.path(), has_node);
+        fs::set_permissions(draft.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        match fs::rename(draft.path(), &directory) {
+            // Renamed away from the guard's hands.
+            Ok(()) => std::mem::forget(draft),
+            Err(_) => assert!(directory.exists(), "another run was faster"),
+        }
+    }
+    Shared { images: directory.join("images"), code: directory.join("code"), has_node }
+}
+
+fn fill(directory: &Path, has_node: bool) {
     let path = |kind: &str, digest: Digest| {
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        directory.path().join(kind).join("sha256").join(hex).join("tree")
+        directory.join(kind).join("sha256").join(hex).join("tree")
     };
     let tree = path("images", IMAGE);
     for empty in EMPTY {
@@ -52,7 +74,6 @@ fn build() -> Shared {
     for program in PROGRAMS.into_iter().chain([PYTHON]) {
         with_libraries(Path::new(program), &mut files);
     }
-    let has_node = Path::new(NODE).exists();
     if has_node {
         with_libraries(Path::new(NODE), &mut files);
     }
@@ -64,11 +85,9 @@ fn build() -> Shared {
     let code = path("code", CODE);
     fs::create_dir_all(&code).unwrap();
     fs::write(code.join("hello.txt"), "hello from the code\n").unwrap();
-    for open in [directory.path(), &tree, &code] {
+    for open in [&tree, &code] {
         fs::set_permissions(open, fs::Permissions::from_mode(0o755)).unwrap();
     }
-    let at = |kind| directory.path().join(kind);
-    Shared { images: at("images"), code: at("code"), has_node, _directory: directory }
 }
 
 /// A program and whatever the loader would map for it, by the paths the loader will look for.

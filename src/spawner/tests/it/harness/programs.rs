@@ -22,7 +22,10 @@ pub(crate) struct Programs {
 pub(crate) fn get() -> &'static Programs {
     static PROGRAMS: OnceLock<Programs> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
-        assert!(nix::unistd::geteuid().is_root(), "cells are made by root: run these tests as root");
+        assert!(
+            nix::unistd::geteuid().is_root(),
+            "cells are made by root: run these tests as root"
+        );
         // <target>/tmp is what Cargo tells integration tests.
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("privileged");
         let mut cargo = Command::new(env!("CARGO"));

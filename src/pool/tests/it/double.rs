@@ -1,0 +1,333 @@
+//! A spawner, its cells and the programs in them, played by threads of the test.
+//!
+//! It speaks the real protocols over real sockets and pipes, so that the whole pool is under test; only
+//! the sandbox is missing. What a program does is chosen by the function's handler, as `name` or
+//! `name:argument`; see [`programs`](crate::programs).
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{IoSlice, IoSliceMut, Write as _};
+use std::mem::MaybeUninit;
+use std::net::TcpListener;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+};
+use wire::runner::{Report, Request as Execute};
+use wire::spawner::{CellId, Limits, Reply, Request, Subject};
+
+/// How a double behaves; a test may change it while it runs.
+#[derive(Debug, Default)]
+pub struct Behaviour {
+    /// Answer every `Make` with a failure.
+    pub refuse_make: AtomicBool,
+    /// Never answer a `Make`.
+    pub ignore_make: AtomicBool,
+    /// Answer every `Assign` with a failure.
+    pub refuse_assign: AtomicBool,
+    /// Answer `Execute` with this errno, if it is not 0.
+    pub refuse_execute: AtomicU32,
+    /// Say these many memory kills in every last word.
+    pub memory_kills: AtomicU32,
+}
+
+/// The spawner's side, as a test sees it.
+pub struct Double {
+    pub behaviour: Arc<Behaviour>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    control: OwnedFd,
+    behaviour: Arc<Behaviour>,
+    cells: Mutex<HashMap<CellId, Arc<CellState>>>,
+    made: AtomicU32,
+    ended: AtomicU32,
+    assigned: Mutex<Vec<Limits>>,
+}
+
+/// One cell from inside.
+pub struct CellState {
+    /// The runner's end of its socket; `None` once the cell is gone.
+    runner: Mutex<Option<OwnedFd>>,
+    /// The function's end of its link, to be shut when the cell ends.
+    link: Mutex<Option<UnixStream>>,
+    killed: Mutex<bool>,
+    kill: Condvar,
+    memory: File,
+}
+
+/// What a program is given.
+pub struct Guest {
+    /// Its end of the link, if it has one.
+    pub link: Option<UnixStream>,
+    /// Its standard output.
+    pub out: File,
+    /// Its environment.
+    pub env: HashMap<String, String>,
+    /// Where the Runtime API would be reached.
+    pub argv: Vec<String>,
+    cell: Arc<CellState>,
+}
+
+/// What a program does; returns its wait status.
+pub type Program = fn(Guest) -> u32;
+
+// === impl Double ===
+
+impl Double {
+    /// A spawner that can keep `capacity` cells; beside it the control plane's end.
+    pub fn start(capacity: u32, program: Program) -> (Self, OwnedFd) {
+        let (ours, theirs) = seqpacket();
+        let behaviour = Arc::new(Behaviour::default());
+        let shared = Arc::new(Shared {
+            control: ours,
+            behaviour: Arc::clone(&behaviour),
+            cells: Mutex::default(),
+            made: AtomicU32::new(0),
+            ended: AtomicU32::new(0),
+            assigned: Mutex::default(),
+        });
+        let serving = Arc::clone(&shared);
+        std::thread::spawn(move || serving.serve(capacity, program));
+        (Self { behaviour, shared }, theirs)
+    }
+
+    /// Cells made so far.
+    pub fn made(&self) -> u32 {
+        self.shared.made.load(Ordering::SeqCst)
+    }
+
+    /// Cells that live.
+    pub fn living(&self) -> u32 {
+        self.made() - self.shared.ended.load(Ordering::SeqCst)
+    }
+
+    /// The limits of every assignment so far.
+    pub fn assigned(&self) -> Vec<Limits> {
+        self.shared.assigned.lock().unwrap().clone()
+    }
+
+    /// Ends as a spawner that was killed does: the socket closes and everything dies.
+    pub fn die(&self) {
+        let _gone = rustix::net::shutdown(&self.shared.control, rustix::net::Shutdown::Both);
+        for cell in self.shared.cells.lock().unwrap().drain() {
+            cell.1.kill();
+        }
+    }
+}
+
+impl Drop for Double {
+    fn drop(&mut self) {
+        self.die();
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn serve(self: Arc<Self>, capacity: u32, program: Program) {
+        self.say(&Reply::Hello { version: wire::VERSION, uid_base: 0, capacity }, &[]);
+        let mut buffer = [0; wire::spawner::MAX_MESSAGE];
+        while let Ok((length, _)) = receive(self.control.as_fd(), &mut buffer) {
+            if length == 0 {
+                return;
+            }
+            match Request::decode(&buffer[..length]).expect("a request of the pool's") {
+                Request::Make { ticket, .. } => self.make(ticket, capacity, program),
+                Request::Assign { cell, limits, .. } => {
+                    self.assigned.lock().unwrap().push(limits);
+                    if self.behaviour.refuse_assign.load(Ordering::SeqCst) {
+                        let detail = "no such code".to_owned();
+                        self.say(&Reply::Failed { subject: Subject::Cell(cell), detail }, &[]);
+                    } else {
+                        self.say(&Reply::Assigned { cell }, &[]);
+                    }
+                }
+                Request::End { cell } => self.end(cell),
+            }
+        }
+    }
+
+    fn make(self: &Arc<Self>, ticket: u64, capacity: u32, program: Program) {
+        if self.behaviour.ignore_make.load(Ordering::SeqCst) {
+            return;
+        }
+        let living = self.made.load(Ordering::SeqCst) - self.ended.load(Ordering::SeqCst);
+        let detail = if self.behaviour.refuse_make.load(Ordering::SeqCst) {
+            "out of order"
+        } else if living >= capacity {
+            "full"
+        } else {
+            ""
+        };
+        if !detail.is_empty() {
+            let (subject, detail) = (Subject::Ticket(ticket), detail.to_owned());
+            return self.say(&Reply::Failed { subject, detail }, &[]);
+        }
+        let id = CellId(self.made.fetch_add(1, Ordering::SeqCst) + 1);
+        let (runner, theirs) = seqpacket();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let pidfd = File::open("/dev/null").expect("a descriptor");
+        let mut memory = tempfile::tempfile().expect("a file");
+        memory.write_all(b"anon 1048576\n").expect("written");
+        let cell = Arc::new(CellState {
+            runner: Mutex::new(Some(runner.try_clone().expect("a descriptor"))),
+            link: Mutex::default(),
+            killed: Mutex::default(),
+            kill: Condvar::new(),
+            memory: memory.try_clone().expect("a descriptor"),
+        });
+        self.cells.lock().unwrap().insert(id, Arc::clone(&cell));
+        let behaviour = Arc::clone(&self.behaviour);
+        std::thread::spawn(move || run(&runner, &cell, &behaviour, program));
+        let fds = [theirs.as_fd(), listener.as_fd(), pidfd.as_fd(), memory.as_fd()];
+        self.say(&Reply::Made { ticket, cell: id, uid: 0 }, &fds);
+    }
+
+    fn end(&self, id: CellId) {
+        let Some(cell) = self.cells.lock().unwrap().remove(&id) else { return };
+        cell.kill();
+        self.ended.fetch_add(1, Ordering::SeqCst);
+        let memory_kills = self.behaviour.memory_kills.load(Ordering::SeqCst);
+        self.say(&Reply::Ended { cell: id, memory_kills, peak_bytes: 0 }, &[]);
+    }
+
+    fn say(&self, reply: &Reply, fds: &[BorrowedFd<'_>]) {
+        send(self.control.as_fd(), &reply.encode(), fds);
+    }
+}
+
+// === impl CellState ===
+
+impl CellState {
+    fn kill(&self) {
+        *self.killed.lock().unwrap() = true;
+        self.kill.notify_all();
+        if let Some(link) = self.link.lock().unwrap().take() {
+            let _gone = link.shutdown(std::net::Shutdown::Both);
+        }
+        if let Some(runner) = self.runner.lock().unwrap().take() {
+            let _gone = rustix::net::shutdown(&runner, rustix::net::Shutdown::Both);
+        }
+    }
+}
+
+// === impl Guest ===
+
+impl Guest {
+    /// The handler's name and its argument.
+    pub fn handler(&self) -> (String, String) {
+        let handler = self.env.get("_HANDLER").cloned().unwrap_or_default();
+        let (name, argument) = handler.split_once(':').unwrap_or((&handler, ""));
+        (name.to_owned(), argument.to_owned())
+    }
+
+    /// Blocks until the sandbox is killed.
+    pub fn forever(&self) {
+        let mut killed = self.cell.killed.lock().unwrap();
+        while !*killed {
+            killed = self.cell.kill.wait(killed).unwrap();
+        }
+    }
+
+    /// Blocks for a while, or until the sandbox is killed; whether it was.
+    pub fn sleep(&self, duration: Duration) -> bool {
+        let killed = self.cell.killed.lock().unwrap();
+        let waited = self.cell.kill.wait_timeout_while(killed, duration, |killed| !*killed);
+        *waited.unwrap().0
+    }
+
+    /// Whether the sandbox was killed.
+    pub fn killed(&self) -> bool {
+        *self.cell.killed.lock().unwrap()
+    }
+
+    /// Pretends to use memory, bytes.
+    pub fn use_memory(&self, bytes: u64) {
+        use std::os::unix::fs::FileExt as _;
+        let text = format!("anon {bytes:<12}\n");
+        self.cell.memory.write_all_at(text.as_bytes(), 0).expect("written");
+    }
+
+    /// Prints.
+    pub fn print(&mut self, text: &str) {
+        // A pipe nobody reads any more is what a killed sandbox finds.
+        let _gone = self.out.write_all(text.as_bytes());
+    }
+}
+
+/// PID 1 of one cell.
+fn run(runner: &OwnedFd, cell: &Arc<CellState>, behaviour: &Behaviour, program: Program) {
+    let mut buffer = vec![0; wire::runner::MAX_MESSAGE];
+    let Ok((length, fds)) = receive(runner.as_fd(), &mut buffer) else { return };
+    if length == 0 {
+        return;
+    }
+    let errno = behaviour.refuse_execute.load(Ordering::SeqCst);
+    if errno != 0 {
+        return send(runner.as_fd(), &Report::Refused { errno }.encode(), &[]);
+    }
+    let Ok(Execute::Execute { argv, env, cwd }) = Execute::decode(&buffer[..length]) else {
+        panic!("not a program to execute");
+    };
+    assert_eq!(cwd, b"/var/task");
+    let mut fds = fds.into_iter();
+    let out = File::from(fds.next().expect("the log pipe"));
+    let link = fds.next().map(UnixStream::from);
+    *cell.link.lock().unwrap() = link.as_ref().map(|link| link.try_clone().expect("a descriptor"));
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    let env = env
+        .into_iter()
+        .map(|entry| {
+            let entry = text(entry);
+            let (name, value) = entry.split_once('=').expect("NAME=value");
+            (name.to_owned(), value.to_owned())
+        })
+        .collect();
+    let argv = argv.into_iter().map(text).collect();
+    send(runner.as_fd(), &Report::Executed { pid: 2 }.encode(), &[]);
+    let status = program(Guest { link, out, env, argv, cell: Arc::clone(cell) });
+    // The program's descriptors are closed with it; the one kept for killing must be, too.
+    if let Some(link) = cell.link.lock().unwrap().take() {
+        let _gone = link.shutdown(std::net::Shutdown::Both);
+    }
+    send(runner.as_fd(), &Report::Exited { status }.encode(), &[]);
+}
+
+fn seqpacket() -> (OwnedFd, OwnedFd) {
+    rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .expect("a socket pair")
+}
+
+fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    assert!(fds.is_empty() || control.push(SendAncillaryMessage::ScmRights(fds)));
+    // The other end may be gone by now, in most tests at their end.
+    let bytes = [IoSlice::new(bytes)];
+    let _gone = rustix::net::sendmsg(socket, &bytes, &mut control, SendFlags::NOSIGNAL);
+}
+
+fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> rustix::io::Result<(usize, Vec<OwnedFd>)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::CMSG_CLOEXEC;
+    let mut bytes = [IoSliceMut::new(buffer)];
+    let got = rustix::net::recvmsg(socket, &mut bytes, &mut control, flags)?;
+    let fds = control
+        .drain()
+        .filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(fds) => Some(fds),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    Ok((got.bytes, fds))
+}

@@ -1,0 +1,23 @@
+//! The pool's promises, against a spawner and programs played by the test.
+//!
+//! * [`serving`]: events are served, reused, queued, bounded; callers may go away.
+//! * [`failing`]: every way in which a function fails is told apart, in AWS's words.
+//! * [`starting`]: every way in which a start fails, and how long anybody waits for one.
+//! * [`logging`]: which line stands where, tails, floods.
+//! * [`custom`]: functions that fetch their events themselves.
+//! * [`ending`]: retirement, draining, a spawner that dies.
+//!
+//! [`double`] plays the spawner, [`programs`] the functions, [`rig`] holds a test's things together.
+
+#![allow(missing_docs, unreachable_pub, reason = "helpers of a test are public to nobody but it")]
+
+mod double;
+mod programs;
+mod rig;
+
+mod custom;
+mod ending;
+mod failing;
+mod logging;
+mod serving;
+mod starting;

@@ -1,0 +1,198 @@
+//! What the functions of the tests do, by the name of their handler.
+//!
+//! Each is a bootstrap and a handler in one: it speaks the link's protocol, well or badly.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use wire::link::{HEADER, Header, Invoke, Kind};
+
+use crate::double::Guest;
+
+/// One event as a program got it.
+pub struct Got {
+    pub request_id: String,
+    pub invoked_arn: String,
+    pub deadline_ms: u64,
+    pub payload: Vec<u8>,
+}
+
+/// Runs the program the handler names; its wait status.
+pub fn run(mut guest: Guest) -> u32 {
+    let (name, argument) = guest.handler();
+    let Some(mut link) = guest.link.take() else { return custom(&guest) };
+    let number = || argument.parse::<u64>().expect("a number");
+    let pause = || Duration::from_millis(number());
+    let frame = |kind, body: &[u8]| frame(kind, body);
+    // How it starts.
+    match name.as_str() {
+        "silent" => guest.forever(),
+        "init-exit" => return number() as u32,
+        "init-slow" => {
+            if guest.sleep(pause()) {
+                return 9;
+            }
+        }
+        "old" => {
+            say(&mut link, &frame(Kind::Hello, &9_u16.to_le_bytes()));
+            guest.forever();
+        }
+        _ => {}
+    }
+    say(&mut link, &frame(Kind::Hello, &wire::VERSION.to_le_bytes()));
+    match name.as_str() {
+        "init-failed" => {
+            guest.print("Traceback: no module named app\n");
+            say(&mut link, &frame(Kind::InitFailed, INIT_ERROR.as_bytes()));
+            guest.forever();
+        }
+        "init-garbage" => {
+            say(&mut link, b"HTTP/1.1 200 OK\r\n");
+            guest.forever();
+        }
+        "init-prints" => guest.print("hello from init\n"),
+        "ready-and-gone" => {
+            say(&mut link, &frame(Kind::Ready, b""));
+            return 3 << 8;
+        }
+        _ => {}
+    }
+    say(&mut link, &frame(Kind::Ready, b""));
+    // How it answers.
+    let mut count = 0;
+    while let Some(got) = next(&mut link) {
+        count += 1;
+        match name.as_str() {
+            "who" => {
+                let text = format!("\"{} {count}\"", guest.env["AWS_LAMBDA_LOG_STREAM_NAME"]);
+                say(&mut link, &frame(Kind::Response, text.as_bytes()));
+            }
+            "context" => {
+                let text = format!("{} {} {}", got.request_id, got.invoked_arn, got.deadline_ms);
+                say(&mut link, &frame(Kind::Response, text.as_bytes()));
+            }
+            "slow" => {
+                if guest.sleep(pause()) {
+                    return 9;
+                }
+                say(&mut link, &frame(Kind::Response, &got.payload));
+            }
+            "slow-first" => {
+                if count == 1 && guest.sleep(pause()) {
+                    return 9;
+                }
+                say(&mut link, &frame(Kind::Response, &got.payload));
+            }
+            "stuck" => guest.forever(),
+            "exit" => return number() as u32,
+            "hang-up" => {
+                let _gone = link.shutdown(std::net::Shutdown::Both);
+                guest.forever();
+            }
+            "raises" => say(&mut link, &frame(Kind::Failed, b"{\"errorType\":\"KeyError\"}")),
+            "oversize" => say(&mut link, &frame(Kind::Oversize, &7_000_000_u64.to_le_bytes())),
+            "garbage" => say(&mut link, b"\xff\xff\xff\xff\xff\xff\xff\xff"),
+            "unexpected" => say(&mut link, &frame(Kind::Ready, b"")),
+            "claims-too-much" => {
+                let length = (wire::link::MAX_RESPONSE + 1) as u32;
+                let mut head = length.to_le_bytes().to_vec();
+                head.extend([Kind::Response as u8, 0, 0, 0]);
+                say(&mut link, &head);
+            }
+            "twice" => {
+                let mut both = frame(Kind::Response, b"1");
+                both.extend(frame(Kind::Response, b"2"));
+                say(&mut link, &both);
+            }
+            "late" => {
+                say(&mut link, &frame(Kind::Response, &got.payload));
+                guest.sleep(Duration::from_millis(20));
+                say(&mut link, &frame(Kind::Response, b"\"late\""));
+            }
+            "dies-idle" => {
+                say(&mut link, &frame(Kind::Response, &got.payload));
+                guest.sleep(pause());
+                return 1 << 8;
+            }
+            "drip" => {
+                for byte in frame(Kind::Response, b"\"drip\"") {
+                    say(&mut link, &[byte]);
+                    guest.sleep(pause());
+                }
+            }
+            "half" => {
+                say(&mut link, &frame(Kind::Response, &got.payload)[..HEADER + 1]);
+                guest.forever();
+            }
+            "prints" => {
+                for line in 0..number() {
+                    guest.print(&format!("line {line} of {count}\n"));
+                }
+                guest.print("no newline");
+                say(&mut link, &frame(Kind::Response, &got.payload));
+            }
+            "floods" => {
+                let text = "x".repeat(1023) + "\n";
+                for _ in 0..number() {
+                    guest.print(&text);
+                }
+                say(&mut link, &frame(Kind::Response, &got.payload));
+            }
+            "closes-output" => {
+                guest.out = std::fs::File::open("/dev/null").expect("a file");
+                say(&mut link, &frame(Kind::Response, &got.payload));
+            }
+            "hogs" => {
+                guest.use_memory(number() << 20);
+                guest.forever();
+            }
+            "hogs-and-answers" => {
+                guest.use_memory(number() << 20);
+                say(&mut link, &frame(Kind::Response, &got.payload));
+            }
+            _ => say(&mut link, &frame(Kind::Response, &got.payload)),
+        }
+        if guest.killed() {
+            return 9;
+        }
+    }
+    9
+}
+
+/// What `init-failed` says.
+pub const INIT_ERROR: &str = "{\"errorMessage\":\"no module named app\",\
+                              \"errorType\":\"Runtime.ImportModuleError\",\"requestId\":\"\"}";
+
+/// A custom runtime: its other half is the test's hook, so the process only has to live.
+fn custom(guest: &Guest) -> u32 {
+    guest.forever();
+    9
+}
+
+fn frame(kind: Kind, body: &[u8]) -> Vec<u8> {
+    let mut out = Header { kind, length: body.len() }.encode().to_vec();
+    out.extend(body);
+    out
+}
+
+fn say(link: &mut UnixStream, bytes: &[u8]) {
+    // Whoever was killed meanwhile finds its link closed.
+    let _gone = link.write_all(bytes);
+}
+
+fn next(link: &mut UnixStream) -> Option<Got> {
+    let mut head = [0; HEADER];
+    link.read_exact(&mut head).ok()?;
+    let header = Header::parse(head).expect("the pool speaks the protocol");
+    assert_eq!(header.kind, Kind::Invoke);
+    let mut body = vec![0; header.length];
+    link.read_exact(&mut body).ok()?;
+    let event = Invoke::decode(&body).expect("an event");
+    Some(Got {
+        request_id: event.request_id.to_owned(),
+        invoked_arn: event.invoked_arn.to_owned(),
+        deadline_ms: event.deadline_ms,
+        payload: event.payload.to_vec(),
+    })
+}

@@ -1,0 +1,182 @@
+//! One spawner's directories, held: made, emptied of what a crash left, removed at the end.
+//!
+//! A directory is locked (`flock`) for as long as any process of its spawner lives. The lock is on the
+//! very thing that would be destroyed: whatever slot files say, wherever they are kept, nobody sweeps
+//! the control groups of a spawner that is alive.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+use super::Version;
+use super::instance::{Instance, InstanceError, failed, hand_down};
+
+/// How long a sweep waits for what it killed. Killing a thousand cells takes well under a second;
+/// more means a process that cannot die.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it looks meanwhile.
+const INTERVAL: Duration = Duration::from_millis(2);
+/// How often a directory may vanish between being made and being locked: each time, its previous
+/// owner was just removing it.
+const TRIES: usize = 8;
+
+/// Directories that are ours, empty when claimed.
+#[derive(Debug)]
+pub struct Claim {
+    held: Vec<Held>,
+    /// How many directories of an earlier run were removed.
+    pub swept: usize,
+}
+
+/// A directory and its lock. A copy of this process, made by `fork`, holds the same lock.
+#[derive(Debug)]
+struct Held {
+    path: PathBuf,
+    _lock: Flock<File>,
+}
+
+// === impl Claim ===
+
+impl Claim {
+    /// Locks and empties an instance's directories, which are made if need be; and removes those in
+    /// `left_behind`, which an earlier owner of the same slot may have had elsewhere.
+    ///
+    /// # Errors
+    /// [`InstanceError::Held`] when one of them belongs to a living spawner, before anything in any
+    /// of them is touched; [`InstanceError::Occupied`] when something in them does not die.
+    pub fn new(instance: &Instance, left_behind: &[PathBuf]) -> Result<Self, InstanceError> {
+        let ours = instance.paths();
+        let elsewhere = left_behind.iter().filter(|path| !ours.contains(path));
+        // All locks before the first kill.
+        let old: Vec<Held> =
+            elsewhere.filter_map(|path| lock(path, false).transpose()).collect::<Result<_, _>>()?;
+        let held: Vec<Held> = ours
+            .iter()
+            .filter_map(|path| lock(path, true).transpose())
+            .collect::<Result<_, _>>()?;
+        let swept = empty(&old)? + empty(&held)?;
+        for old in old {
+            remove(&old.path)?;
+        }
+        for tree in &instance.trees {
+            if tree.version == Version::V2 && !tree.controllers.is_empty() {
+                hand_down(&tree.path, &tree.controllers)
+                    .map_err(failed("hand controllers down in", &tree.path))?;
+            }
+        }
+        Ok(Self { held, swept })
+    }
+
+    /// Empties and removes the directories.
+    ///
+    /// # Errors
+    /// The first that could not be removed; the others were tried.
+    pub fn release(self) -> Result<(), InstanceError> {
+        empty(&self.held)?;
+        self.held.iter().map(|held| remove(&held.path)).fold(Ok(()), Result::and)
+    }
+}
+
+/// Takes a directory, or says that there is none.
+fn lock(path: &Path, make: bool) -> Result<Option<Held>, InstanceError> {
+    for _ in 0..TRIES {
+        if make {
+            match fs::create_dir(path) {
+                Err(err) if err.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(failed("create", path)(err));
+                }
+                _ => {}
+            }
+        }
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(err) if err.kind() == io::ErrorKind::NotFound && make => continue,
+            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(err) => return Err(failed("open", path)(err)),
+        };
+        let lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => lock,
+            Err((_, Errno::EWOULDBLOCK)) => {
+                return Err(InstanceError::Held { path: path.to_owned() });
+            }
+            Err((_, errno)) => return Err(failed("lock", path)(errno.into())),
+        };
+        // Its previous owner may have removed it before we had the lock: then this is the lock of a
+        // directory that is not there any more.
+        let locked = lock.metadata().map_err(failed("examine", path))?;
+        match fs::metadata(path) {
+            Ok(there) if (there.dev(), there.ino()) == (locked.dev(), locked.ino()) => {
+                return Ok(Some(Held { path: path.to_owned(), _lock: lock }));
+            }
+            _ => {}
+        }
+    }
+    Err(InstanceError::Held { path: path.to_owned() })
+}
+
+/// Kills what is in these directories and removes everything beneath them, depth first.
+fn empty(directories: &[Held]) -> Result<usize, InstanceError> {
+    let deadline = Instant::now() + PATIENCE;
+    // All of them first: only the version-2 directory can kill, and the processes in a version-1
+    // directory, which has no such file, are the same ones.
+    for Held { path, .. } in directories {
+        let file = File::options().write(true).open(path.join("cgroup.kill"));
+        match file.and_then(|mut file| file.write_all(b"1")) {
+            Err(err) if err.kind() != io::ErrorKind::NotFound => {
+                return Err(failed("kill everything in", path)(err));
+            }
+            _ => {}
+        }
+    }
+    let mut removed = 0;
+    let mut first = Ok(());
+    for Held { path, .. } in directories {
+        first = first.and(remove_beneath(path, deadline, &mut removed));
+    }
+    first.map(|()| removed)
+}
+
+fn remove_beneath(
+    path: &Path,
+    deadline: Instant,
+    removed: &mut usize,
+) -> Result<(), InstanceError> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(failed("list", path)(source)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(failed("list", path))?;
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        let path = entry.path();
+        remove_beneath(&path, deadline, removed)?;
+        while let Err(err) = remove(&path) {
+            let busy = matches!(&err, InstanceError::File { source, .. }
+                if source.kind() == io::ErrorKind::ResourceBusy);
+            match busy {
+                false => return Err(err),
+                true if Instant::now() >= deadline => {
+                    return Err(InstanceError::Occupied { path });
+                }
+                true => std::thread::sleep(INTERVAL),
+            }
+        }
+        *removed += 1;
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> Result<(), InstanceError> {
+    match fs::remove_dir(path) {
+        Err(err) if err.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(err)),
+        _ => Ok(()),
+    }
+}
