@@ -23,7 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("api", &["archive", "httpd", "images", "model", "pool", "sigv4", "store", "telemetry"]),
     ("runtime_api", &["httpd", "model", "pool", "telemetry"]),
     ("gateway", &["httpd", "model", "pool", "sigv4", "store", "telemetry"]),
-    ("httpd", &["telemetry"]),
+    ("httpd", &["model", "telemetry"]),
     ("sigv4", &[]),
     ("pool", &["dispatch", "images", "model", "store", "telemetry", "wire"]),
     ("dispatch", &["model"]),

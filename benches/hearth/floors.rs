@@ -129,15 +129,17 @@ fn serve<F: Future<Output = Result<axum::Router>>>(router: impl FnOnce() -> F) -
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let router = router().await?;
         println!("{}", listener.local_addr()?);
-        let ended = async {
-            let _ = tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await;
-        };
+        let (over, ended) = tokio::sync::oneshot::channel::<()>();
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            let _ = over.send(());
+        });
         let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
             let _ = stream.set_nodelay(true);
         });
         tokio::select! {
             done = async { axum::serve(listener, router).await } => Ok(done?),
-            () = ended => Ok(()),
+            _ = ended => Ok(()),
         }
     })
 }

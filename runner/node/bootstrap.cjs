@@ -4,13 +4,15 @@
 //! AWS's own client for Node does: the same ways to answer, `context`, error documents, log lines,
 //! exit statuses. Node 18 or later, no dependencies.
 //!
-//! * It is a CommonJS script: Node sets up its ES module loader (a quarter of its start) only when a
-//!   function turns out to be one.
-//! * The link is read by the event loop, so that a function's timers and connections live on between
-//!   events, and is written synchronously, past the stream machinery. While a handler runs the link
-//!   does not count as a reason to go on: when nothing else is left to wait for, Node says so
-//!   (`beforeExit`), and that is the moment `callbackWaitsForEmptyEventLoop` is about.
-//! * What a function prints is written at once, so that it is in the pipe before the answer is.
+//! * It is a CommonJS script: Node sets up its ES module loader, a quarter of its start, only when
+//!   a function turns out to be such a module. It is one long file for the same reason: a second
+//!   one would have to be found and read.
+//! * The link is read by the event loop, so that a function's timers and connections live on
+//!   between events. While a handler runs it does not count as a reason to go on: when nothing else
+//!   is left to wait for, Node says so (`beforeExit`), and that is the moment
+//!   `callbackWaitsForEmptyEventLoop` is about.
+//! * Answers and what a function prints are written at once, not queued: an answer is whole before
+//!   anything can end the process, and what was printed is in the log before the answer is sent.
 //!
 //! What it does not do: streamed responses, and deciding how a crash, an exit or a timeout is
 //! reported. The control plane sees the process end, or ends it.
@@ -38,6 +40,9 @@ const MAX_INVOKE = MAX_RESPONSE + 16 * 1024;
 const MAX_ERROR = 256 * 1024;
 // One read takes an ordinary event whole; a larger one is gathered in a buffer of its size.
 const CHUNK = 64 * 1024;
+// Milliseconds between two attempts to write to a full pipe or socket: a reader that is at it has
+// emptied a socket buffer after the first, one that is not need not cost a processor.
+const SHORTEST_PAUSE = 0.05, LONGEST_PAUSE = 5;
 // Statuses AWS's client exits with.
 const EXIT_REJECTION = 128, EXIT_EXCEPTION = 129;
 // What Node itself exits with when a module waits for something that never comes.
@@ -50,21 +55,18 @@ const REQUEST_ID = Symbol.for('aws.lambda.runtime.requestId');
 
 // === writing ===
 
-/** Sleeps for a millisecond with the whole thread. */
-function pause() {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
-}
-
 /** Writes all bytes, waiting for a slow reader if need be. */
 function writeAll(fd, bytes) {
-  let done = 0;
-  while (done < bytes.length) {
+  let pause = SHORTEST_PAUSE;
+  for (let done = 0; done < bytes.length; ) {
     try {
       done += fs.writeSync(fd, bytes, done);
+      pause = SHORTEST_PAUSE;
     } catch (err) {
-      // The function may have made its output non-blocking; its lines are not lost for that.
+      // Node makes the link non-blocking, and a function may do that to its output.
       if (err.code !== 'EAGAIN') throw err;
-      pause();
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pause);
+      pause = Math.min(2 * pause, LONGEST_PAUSE);
     }
   }
 }
@@ -130,8 +132,8 @@ function errorDocument(err) {
     return { errorType: typeof err, errorMessage: err.toString(), trace: [] };
   } catch {
     const errorMessage =
-      'callback called with Error argument, but there was a problem while retrieving one or more of' +
-      ' its message, name, and stack';
+      'callback called with Error argument, but there was a problem while retrieving one or more' +
+      ' of its message, name, and stack';
     return { errorType: 'handled', errorMessage };
   }
 }
@@ -151,9 +153,18 @@ function encodeError(err) {
   }
 }
 
+/** A value as text, even one that refuses. */
+function textOf(value) {
+  try {
+    return String(value);
+  } catch {
+    return Object.prototype.toString.call(value);
+  }
+}
+
 /** Logs an error as AWS does: one line of JSON behind what happened. */
 function logError(what, reason) {
-  const err = reason instanceof Error ? reason : new Error(reason);
+  const err = reason instanceof Error ? reason : new Error(textOf(reason));
   if (json) return console.error(err);
   let text;
   try {
@@ -255,6 +266,7 @@ async function loadModule(folder, name) {
   }
   if (has('.mjs')) return importAs('.mjs');
   if (has('.cjs')) return require(`${file}.cjs`);
+  if (has('')) return require(file);
   return require(require.resolve(name, { paths: [TASK_ROOT, path.resolve(TASK_ROOT, folder)] }));
 }
 
@@ -307,7 +319,7 @@ class Link {
     this.socket.resume();
   }
 
-  /** Takes what was read: whole frames go to `receive`, a part of one is kept until the rest comes. */
+  /** Takes what was read: whole frames go to `receive`, a part of one waits for the rest. */
   take(bytes) {
     while (bytes.length > 0) {
       if (this.gathered === null) {
@@ -339,17 +351,14 @@ class Link {
     }
   }
 
-  /** Sends a frame; what the socket does not take at once follows by the event loop. */
+  /** Sends a frame. */
   send(kind, body) {
-    const frame = frameOf(kind, body);
-    let done = 0;
     try {
-      done = fs.writeSync(LINK, frame);
+      writeAll(LINK, frameOf(kind, body));
     } catch (err) {
-      if (err.code === 'EPIPE') process.exit(0);
-      if (err.code !== 'EAGAIN') throw err;
+      if (err.code !== 'EPIPE') throw err;
+      process.exit(0);
     }
-    if (done < frame.length) this.socket.write(frame.subarray(done));
   }
 }
 
@@ -498,6 +507,7 @@ function document(text, name) {
 /** Serves one event. */
 function serve(frame) {
   const parts = parse(frame);
+  if (current !== null) throw new Error('an event before the answer to the last one');
   const invocation = new Invocation();
   current = invocation;
   globalThis[REQUEST_ID] = parts.requestId;
@@ -536,7 +546,7 @@ async function main() {
   patchConsole();
   process.on('uncaughtException', (err) => crash('Uncaught Exception', err, EXIT_EXCEPTION));
   process.on('unhandledRejection', (reason, promise) => {
-    const err = runtimeError('UnhandledPromiseRejection', String(reason));
+    const err = runtimeError('UnhandledPromiseRejection', textOf(reason));
     crash('Unhandled Promise Rejection', Object.assign(err, { reason, promise }), EXIT_REJECTION);
   });
   process.on('beforeExit', () => onEmptyLoop());

@@ -314,6 +314,3 @@ fn has_image_config(request: &FunctionRequest) -> bool {
             || config.working_directory.as_deref().is_some_and(|dir| !dir.is_empty())
     })
 }
-
-#[cfg(test)]
-mod tests;

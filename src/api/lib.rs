@@ -14,36 +14,43 @@
 //! Requests are checked in two layers, as AWS does. [`validate`] collects every violation of the
 //! schema into one `ValidationException`; what remains is refused one by one by the operation.
 
-mod account;
-mod activation;
-mod code;
-mod concurrency;
-mod configuration;
+// The way in.
 mod credentials;
-mod download;
-mod errors;
-mod functions;
-mod health;
-mod invoke;
-mod invoker;
-mod listing;
-mod logs;
 mod operation;
+mod router;
+mod server;
+
+// Reading requests, writing answers.
+mod errors;
+mod listing;
 mod patterns;
 mod payload;
-mod permissions;
-mod presign;
 mod query;
 mod requests;
 mod respond;
-mod router;
-mod server;
 mod shapes;
-mod tags;
 mod target;
-mod urls;
 mod validate;
+
+// Operations, group by group.
+mod account;
+mod code;
+mod concurrency;
+mod configuration;
+mod functions;
+mod invoke;
+mod logs;
+mod permissions;
+mod tags;
+mod urls;
 mod versions;
+
+// What is no operation of AWS's.
+mod activation;
+mod download;
+mod health;
+mod invoker;
+mod presign;
 
 #[cfg(test)]
 mod tests;

@@ -221,6 +221,3 @@ impl<'a> Route<'a> {
         Self { operation, target, statement: Cow::Borrowed("") }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -272,6 +272,3 @@ impl<'a> Principal<'a> {
         (named && of_aws).then_some(Self::Service { service: text })
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -113,6 +113,3 @@ fn timestamp(now: u64) -> String {
     let moment = i64::try_from(now).ok().and_then(|now| Timestamp::from_second(now).ok());
     moment.unwrap_or(Timestamp::MAX).strftime("%Y%m%dT%H%M%SZ").to_string()
 }
-
-#[cfg(test)]
-mod tests;

@@ -266,6 +266,3 @@ impl fmt::Debug for Blob {
         write!(f, "{} bytes", self.0.len())
     }
 }
-
-#[cfg(test)]
-mod tests;

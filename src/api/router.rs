@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::header::{HOST, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Response, StatusCode};
-use httpd::{AwsError, BodyError, collect_body};
+use httpd::{AwsError, BodyError, MessageKey, collect_body};
 use model::RequestId;
 use store::{Function, FunctionVersion};
 
@@ -77,10 +77,10 @@ async fn answer(api: &Arc<Api>, parts: &Parts, body: Body, request_id: RequestId
     let route = Route::parse(&parts.method, parts.uri.path());
     let answer = operate(api, parts, &route, body, request_id).await;
     if route.operation == Operation::Logs {
-        // Clients of JSON protocols look for the code in the body.
+        // Clients of JSON protocols look for the code in the body, and for one spelling.
         return answer.map_err(|err| {
             let code = err.code.clone().into_owned();
-            err.member("__type", code)
+            AwsError { key: MessageKey::Lower, ..err }.member("__type", code)
         });
     }
     answer

@@ -60,7 +60,7 @@ enum State {
     /// Second start, with the event it is bound to unless another instance took that one.
     Restarting(Option<Ticket>),
     Idle,
-    /// Serves an event; the flag says whether it was idle before.
+    /// Serves an event; the flag says whether it was idle or served another before.
     Busy(Ticket, bool),
     Ending,
 }
@@ -223,18 +223,18 @@ impl Dispatch {
         }
     }
 
-    /// An instance was found dead before a byte of its event was written. If it had been idle the
-    /// event is placed once more; a fresh one that dies answers its event, or a function that dies
-    /// after every start would be started without end.
+    /// An instance was found dead before a byte of its event was written. The event is placed once
+    /// more, unless the instance was fresh from its start: a function that dies after every start
+    /// would be started without end.
     pub fn undelivered(&mut self, instance: InstanceId, out: &mut Vec<Action>) {
         let Some(found) = self.instances.get(&instance) else { return };
-        let State::Busy(ticket, was_idle) = found.state else { return };
+        let State::Busy(ticket, proven) = found.state else { return };
         let generation = found.generation;
         self.stats.busy -= 1;
         self.queue(generation).busy -= 1;
         self.begin_end(instance);
         out.push(Action::End { instance, reason: EndReason::Failed });
-        if !was_idle || self.stopping {
+        if !proven || self.stopping {
             self.fail(ticket, Some(StartFailure::Died), out);
         } else if let Some(instance) = self.lease_idle(generation, ticket) {
             out.push(Action::Run { instance, event: ticket.event });

@@ -4,10 +4,10 @@
 //!            ┌──────────┐ no instance: answered with why
 //!   ┌───────►│ Waiting  ├──────────────────────────────────────────────┐
 //!   │        └────┬─────┘                                              │
-//!   │ found dead  │ an instance                                        │
-//!   │        ┌────▼─────┐         ┌─────────┐ answer                   │
-//!   └────────┤ delivery ├────────►│ Writing ├─────────┐                │
-//!            └──┬───┬───┘ socket  └────┬────┘         │                │
+//!   │             │ an instance                                        │
+//! ┌─┴──┐ dead┌────▼─────┐         ┌─────────┐ answer                   │
+//! │Lost│◄────┤ delivery ├────────►│ Writing ├─────────┐                │
+//! └────┘     └──┬───┬───┘ socket  └────┬────┘         │                │
 //!   Runtime API │   │     full         │ written      │                │
 //!         ┌─────▼┐ ┌▼─────────┐◄───────┘         ┌────▼───┐            │
 //!         │Asked │ │ Reading  │─────────────────►│ answer ├──► Outcome │
@@ -43,9 +43,6 @@ use crate::logs::End;
 use crate::session::{Answer, Event};
 use crate::shell::{Admitted, Failure, Grant, Shell, wall_ms};
 
-/// How long the reason of a broken conversation may take to arrive: PID 1 reports an exit within
-/// microseconds of the link's end, on a machine that is not overloaded.
-const REASON: Duration = Duration::from_millis(500);
 /// How long the last word about a cell may take before its caller is answered without it. Killing
 /// and taking down a sandbox takes a millisecond or two.
 const LAST_WORD: Duration = Duration::from_secs(2);
@@ -72,6 +69,8 @@ enum Stage {
     Writing(Arc<Instance>, Outgoing),
     Reading(Arc<Instance>, Incoming),
     Asked(Arc<Instance>, oneshot::Receiver<Answer>),
+    /// Found dead before a byte was written.
+    Lost(Arc<Instance>),
     Broken(Arc<Instance>),
     Autopsy(Arc<Instance>, Cause),
     Done,
@@ -198,9 +197,16 @@ impl Flight {
                     let instance = Arc::clone(instance);
                     return Ok(self.answered(&instance, ending));
                 }
+                Stage::Lost(instance) => {
+                    let instance = Arc::clone(instance);
+                    // Dispatching ends it, after which nothing else would be found out.
+                    instance.reason().await;
+                    // Nothing of the event has been written, so another instance may have it.
+                    self.stage = Stage::Waiting(self.shell.undelivered(self.event, &instance));
+                }
                 Stage::Broken(instance) => {
                     let instance = Arc::clone(instance);
-                    let cause = reason(&instance).await;
+                    let cause = instance.reason().await;
                     self.shell.done(&instance, Fate::Broken);
                     self.stage = Stage::Autopsy(instance, cause);
                 }
@@ -235,8 +241,7 @@ impl Flight {
             instance.condemn(Cause::Protocol(LinkError::TwoAnswers));
         }
         if silent != Quiet::Yes || instance.cause().is_some() {
-            // Nothing of the event has been written, so another instance may have it.
-            self.stage = Stage::Waiting(self.shell.undelivered(self.event, &instance));
+            self.stage = Stage::Lost(instance);
             return;
         }
         self.init = instance.take_init();
@@ -246,6 +251,9 @@ impl Flight {
         let now_ms = wall_ms();
         let deadline_ms =
             now_ms.saturating_add(u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX));
+        // Before the event is on its way, or what the function prints at once would stand above it.
+        let tail = self.invocation.log_tail;
+        instance.journal.start(self.invocation.request_id, tail, now_ms);
         self.stage = match &instance.transport {
             Transport::Link(link) => {
                 let invocation = &self.invocation;
@@ -269,9 +277,6 @@ impl Flight {
                 Stage::Asked(Arc::clone(&instance), answer)
             }
         };
-        // After the event is on its way: the function works while this is written down.
-        let tail = self.invocation.log_tail;
-        instance.journal.start(self.invocation.request_id, tail, now_ms);
         self.shell.governor.touch(&instance);
     }
 
@@ -392,18 +397,6 @@ fn broken(instance: &Arc<Instance>, err: LinkError) -> Stage {
         instance.condemn(Cause::Protocol(err));
     }
     Stage::Broken(Arc::clone(instance))
-}
-
-/// Why a conversation broke: what was recorded, or will be in a moment.
-async fn reason(instance: &Instance) -> Cause {
-    match tokio::time::timeout(REASON, instance.condemned()).await {
-        Ok(cause) => cause.clone(),
-        Err(_silence) => {
-            // Its process lives on and has closed its link.
-            instance.condemn(Cause::Protocol(LinkError::Closed));
-            instance.cause().cloned().unwrap_or(Cause::HungUp)
-        }
-    }
 }
 
 /// What is refused at the door.

@@ -19,7 +19,7 @@ use wire::runner::Report;
 use wire::spawner::CellId;
 
 use crate::fault::Cause;
-use crate::link::Link;
+use crate::link::{Link, LinkError};
 use crate::logs::Journal;
 use crate::memory::Meter;
 use crate::session::Handle;
@@ -71,6 +71,10 @@ pub(crate) struct Instance {
 const NONE: u64 = 0;
 /// The event was not answered in time.
 const EXPIRED: u64 = u64::MAX;
+
+/// How long the reason of a broken conversation may take to arrive: PID 1 reports an exit within
+/// microseconds of the link's end, on a machine that is not overloaded.
+const REASON: Duration = Duration::from_millis(500);
 
 /// What an instance is made of.
 pub(crate) struct Parts {
@@ -158,6 +162,15 @@ impl Instance {
     /// Waits for a cause.
     pub(crate) async fn condemned(&self) -> &Cause {
         self.until(|| self.cause.get()).await
+    }
+
+    /// Why a conversation broke: what was recorded, or will be in a moment.
+    pub(crate) async fn reason(&self) -> Cause {
+        if tokio::time::timeout(REASON, self.condemned()).await.is_err() {
+            // Its process lives on and has closed its link.
+            self.condemn(Cause::Protocol(LinkError::Closed));
+        }
+        self.cause().cloned().unwrap_or(Cause::HungUp)
     }
 
     /// Waits until the cell is gone; `None` if the spawner went first.

@@ -71,6 +71,8 @@ pub(crate) async fn run(shell: Arc<Shell>, id: InstanceId, function: Arc<Runnabl
         (Ok(Ok(())), Some(instance)) => {
             METRICS.init_duration.observe(took);
             instance.set_init(took);
+            // What was printed until now belongs before the first START.
+            instance.journal.drain_last(shell.now(), wall_ms());
             return shell.ready(&instance);
         }
         (Ok(Err(failed)), _) => failed,
@@ -197,6 +199,7 @@ async fn initialise(instance: &Arc<Instance>) -> Result<(), Failed> {
             if err != LinkError::Closed {
                 instance.condemn(Cause::Protocol(err));
             }
+            instance.reason().await;
             Err((StartFailure::Died, Failure::Broke { instance }))
         }
     }

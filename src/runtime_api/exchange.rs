@@ -15,8 +15,8 @@
 //! hold 6 MiB each.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request};
@@ -52,7 +52,7 @@ pub(crate) struct Instance {
     pub(crate) session: Session,
     /// One permit: see the `socket` module.
     pub(crate) large_heads: Arc<Semaphore>,
-    pub(crate) budget: Mutex<Budget>,
+    budget: Mutex<Budget>,
     /// Somebody's answer is being read.
     answering: AtomicBool,
     /// The attempt that was delivered last.
@@ -222,15 +222,23 @@ impl Instance {
         if all { reply } else { reply::closing(reply) }
     }
 
-    async fn wait_for_budget(&self) {
+    /// Something happened that may lead to nothing; how long its cause has to wait.
+    pub(crate) fn ration(&self) -> Duration {
         let wait = self.budget().spend(Instant::now());
         if !wait.is_zero() {
             METRICS.http_refused.of(Door::Runtime).inc();
+        }
+        wait
+    }
+
+    async fn wait_for_budget(&self) {
+        let wait = self.ration();
+        if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
     }
 
-    fn budget(&self) -> std::sync::MutexGuard<'_, Budget> {
+    fn budget(&self) -> MutexGuard<'_, Budget> {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -21,7 +21,7 @@ use std::io;
 use std::net::TcpListener as StdListener;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::server::conn::http1;
@@ -152,11 +152,7 @@ impl RuntimeApi {
             };
             match accepted {
                 Ok((socket, place)) => {
-                    let wait = {
-                        let budget = instance.budget.lock();
-                        budget.unwrap_or_else(PoisonError::into_inner).spend(Instant::now())
-                    };
-                    pause = Instant::now() + wait;
+                    pause = Instant::now() + instance.ration();
                     let head = self.limits.head;
                     connections.spawn(converse(socket, place, Arc::clone(instance), head));
                 }

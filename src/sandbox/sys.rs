@@ -7,8 +7,7 @@
 //!
 //! Every descriptor made here is close-on-exec.
 
-// The lint is denied for the workspace; this module is the exception that makes the rule possible.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "the one module that makes the rule possible everywhere else")]
 
 pub mod mount;
 pub mod privilege;

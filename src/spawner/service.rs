@@ -3,30 +3,30 @@
 //! One thread, one `epoll`. Each turn takes what has happened and then does at most one piece of work
 //! that can wait (make a cell, take one down), so that a request to assign a cell never stands behind
 //! more than one of those. Nothing in here waits for anybody.
+//!
+//! Here: the loop, and what the control plane asks. `making` and `ending` are the two long ways.
+
+mod ending;
+mod making;
 
 use std::collections::{BTreeSet, VecDeque};
-use std::fs::File;
-use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use sandbox::perform::{Outcome, assign, explain, finish, prepare, read_outcome};
-use sandbox::sys::process::{self, Child};
+use sandbox::perform::{assign, explain};
 use sandbox::{Plan, Spec, Stage};
 use wire::spawner::{CellId, Digest, Limits, Reply, Request, Subject};
 
-use crate::cells::{Cell, Cells, Ending, Making, Phase, Progress};
+use crate::cells::{Cells, Phase};
 use crate::control::{Control, ControlError};
 use crate::exit::Exit;
 use crate::library;
 use crate::log;
 use crate::maker::{Maker, MakerError};
-use crate::order::{Answer, Order};
 
 /// Orders the maker may have at once: enough that it and the processes it made keep both busy.
 const IN_FLIGHT: usize = 4;
@@ -188,8 +188,6 @@ impl Service {
         EpollTimeout::try_from(millis).unwrap_or(EpollTimeout::MAX)
     }
 
-    // --- the control plane ---
-
     fn say(&mut self, reply: &Reply, beside: Vec<OwnedFd>) -> Result<(), ServiceError> {
         let was_stuck = self.control.is_stuck();
         self.control.say(reply, beside)?;
@@ -291,283 +289,6 @@ impl Service {
             }
         }
     }
-
-    // --- making ---
-
-    fn can_make(&self) -> bool {
-        !self.queue.is_empty()
-            && self.in_flight < IN_FLIGHT
-            && self.cells.count() < self.capacity as usize
-    }
-
-    fn begin_making(&mut self) -> Result<(), ServiceError> {
-        let Some(wanted) = self.queue.pop_front() else { return Ok(()) };
-        let ticket = wanted.ticket;
-        match self.order(wanted) {
-            Ok(()) => {
-                self.in_flight += 1;
-                Ok(())
-            }
-            Err(detail) => self.refuse(Subject::Ticket(ticket), &detail),
-        }
-    }
-
-    /// Prepares a cell and orders its process.
-    fn order(&mut self, wanted: Wanted) -> Result<(), String> {
-        let image = library::tree("image", self.stage.images.as_fd(), &wanted.image)
-            .map_err(|err| explain(&err))?;
-        let (number, id) = self.cells.reserve().ok_or("no id is free")?;
-        let ordered = self.order_as(number, id, wanted.ticket, image);
-        ordered.inspect_err(|_| self.cells.give_back(id))
-    }
-
-    fn order_as(
-        &mut self,
-        number: CellId,
-        id: u32,
-        ticket: u64,
-        image: OwnedFd,
-    ) -> Result<(), String> {
-        let name = format!("c{}", number.0);
-        let mut draft = prepare(&self.plan.prepare, &self.stage, &name, image.as_fd())
-            .map_err(|err| explain(&err))?;
-        let handed = self.hand_over(
-            number,
-            id,
-            &draft.doors,
-            [draft.image.as_fd(), draft.devices.as_fd(), draft.runner_end.as_fd()],
-        );
-        let report = match handed {
-            Ok(report) => report,
-            Err(err) => {
-                // Nothing was ever in it; should removal fail too, the next start sweeps it.
-                let _swept_later = draft.leaf.remove();
-                return Err(explain(&err));
-            }
-        };
-        let deadline = Instant::now() + MAKE_PATIENCE;
-        self.timers.insert((deadline, number));
-        let control_end = draft.control_end;
-        let said = Vec::new();
-        let phase = Phase::Making(Making { ticket, control_end, report, said, deadline });
-        let cell = Cell { id, leaf: draft.leaf, ordered: true, process: None, phase };
-        self.cells.insert(number, cell);
-        Ok(())
-    }
-
-    /// Sends the maker what it needs; returns where the process will report.
-    fn hand_over(
-        &self,
-        number: CellId,
-        id: u32,
-        doors: &[OwnedFd],
-        [image, devices, runner_end]: [std::os::fd::BorrowedFd<'_>; 3],
-    ) -> Result<File, ServiceError> {
-        let at = |step| move |source| ServiceError::Call { step, source };
-        let io = |err: std::io::Error| err.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
-        let (report, writer) = std::io::pipe().map_err(|err| at("pipe")(io(err)))?;
-        fcntl(&report, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(at("fcntl"))?;
-        let token = REPORTS | u64::from(number.0);
-        self.epoll
-            .add(&report, EpollEvent::new(EpollFlags::EPOLLIN, token))
-            .map_err(at("watch a report"))?;
-        let order = Order { cell: number.0, id };
-        let fixed = [image, devices, runner_end, writer.as_fd()];
-        self.maker.order(order, fixed, doors).map_err(at("order a cell"))?;
-        // The writer is dropped here: the maker and the process have theirs.
-        Ok(File::from(OwnedFd::from(report)))
-    }
-
-    fn hear_maker(&mut self) -> Result<(), ServiceError> {
-        while let Some((answer, pidfd)) = self.maker.answer()? {
-            match (answer, pidfd) {
-                (Answer::Born { cell, pid }, Some(pidfd)) => {
-                    self.born(CellId(cell), Child { pid, pidfd })?;
-                }
-                (Answer::Born { .. }, None) => return Err(MakerError::NoPidfd.into()),
-                (Answer::Failed { cell, detail }, _) => {
-                    let number = CellId(cell);
-                    self.cells.answered(number);
-                    self.fail_making(number, &detail)?;
-                    self.ending.push_back(number);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn born(&mut self, number: CellId, process: Child) -> Result<(), ServiceError> {
-        self.cells.born(number, process);
-        let Some(cell) = self.cells.get_mut(number) else { return Ok(()) };
-        if let Phase::Ending(ending) = &mut cell.phase {
-            // It was given up meanwhile.
-            ending.kill_again(&self.plan.end, &mut cell.leaf, &mut cell.process);
-            return Ok(());
-        }
-        // It may have ended before we heard of it; then its report has ended too.
-        self.hear_report(number)
-    }
-
-    /// Reads how far a cell's process got; at the end of the pipe the cell is made, or is not.
-    fn hear_report(&mut self, number: CellId) -> Result<(), ServiceError> {
-        let Some(Cell { phase: Phase::Making(making), process, .. }) = self.cells.get_mut(number)
-        else {
-            return Ok(());
-        };
-        let mut buffer = [0; 64];
-        loop {
-            match making.report.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) => making.said.extend_from_slice(&buffer[..count]),
-                Err(err) if err.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
-                Err(err) if err.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(err) => return self.fail_making(number, &format!("read its report: {err}")),
-            }
-        }
-        let outcome = read_outcome(&making.said, &self.plan.enter);
-        let born = process.is_some();
-        match outcome {
-            Outcome::Ready if born => self.finish(number),
-            Outcome::Failed(err) => self.fail_making(number, &explain(&err)),
-            // Without a process the maker's own answer says more, and is on its way.
-            Outcome::Ready | Outcome::Silent if !born => {
-                let forget = self.epoll.delete(&making.report);
-                forget.map_err(|source| ServiceError::Call { step: "forget a report", source })
-            }
-            Outcome::Ready | Outcome::Silent => {
-                self.fail_making(number, "its first process was killed")
-            }
-        }
-    }
-
-    /// The runner runs: what is left is the spawner's own part.
-    fn finish(&mut self, number: CellId) -> Result<(), ServiceError> {
-        let Some(cell) = self.cells.get_mut(number) else { return Ok(()) };
-        let Some(process) = &cell.process else { return Ok(()) };
-        let finished = finish(&self.plan.finish, &self.stage, process.pidfd.as_fd(), &cell.leaf);
-        let pidfd = process.pidfd.try_clone();
-        let (finished, pidfd) = match (finished, pidfd) {
-            (Ok(finished), Ok(pidfd)) => (finished, pidfd),
-            (Err(err), _) => return self.fail_making(number, &explain(&err)),
-            (_, Err(err)) => return self.fail_making(number, &format!("copy its pidfd: {err}")),
-        };
-        let id = cell.id;
-        let Phase::Making(making) = std::mem::replace(&mut cell.phase, Phase::Empty) else {
-            return Ok(());
-        };
-        self.in_flight -= 1;
-        self.timers.remove(&(making.deadline, number));
-        let uid = self.cells.host_id(id);
-        let beside = vec![making.control_end, finished.listener, pidfd, finished.statistics];
-        self.say(&Reply::Made { ticket: making.ticket, cell: number, uid }, beside)
-    }
-
-    fn fail_making(&mut self, number: CellId, detail: &str) -> Result<(), ServiceError> {
-        let Some(Cell { phase: Phase::Making(making), .. }) = self.cells.get_mut(number) else {
-            return Ok(());
-        };
-        let ticket = making.ticket;
-        self.begin_end(number, false);
-        self.refuse(Subject::Ticket(ticket), detail)
-    }
-
-    // --- ending ---
-
-    /// Kills everything in a cell now; the rest follows when there is time.
-    fn begin_end(&mut self, number: CellId, known: bool) {
-        let Some(cell) = self.cells.get_mut(number) else { return };
-        let now = Instant::now();
-        let mut ending = Ending::new(known, now);
-        ending.kill(&self.plan.end, &mut cell.leaf, &mut cell.process);
-        if let Phase::Making(making) = std::mem::replace(&mut cell.phase, Phase::Ending(ending)) {
-            self.in_flight -= 1;
-            self.timers.remove(&(making.deadline, number));
-        }
-        // As a rule its first process is reaped in a moment, and that goes on; the timer is for when
-        // killing has to be tried again, or takes too long.
-        match cell.process {
-            None => self.ending.push_back(number),
-            Some(_) => {
-                self.timers.insert((now + LOOK_AGAIN, number));
-            }
-        }
-    }
-
-    fn advance_end(&mut self, number: CellId) -> Result<(), ServiceError> {
-        let Some(cell) = self.cells.get_mut(number) else { return Ok(()) };
-        let Phase::Ending(ending) = &mut cell.phase else { return Ok(()) };
-        let now = Instant::now();
-        if cell.ordered {
-            // The maker has not said yet whether there will be a process.
-            self.timers.insert((now + LOOK_AGAIN, number));
-            return Ok(());
-        }
-        let progress = ending.advance(&self.plan.end, &mut cell.leaf, &mut cell.process, now);
-        let known = ending.known;
-        match progress {
-            Progress::Gone(usage) => {
-                self.cells.remove(number);
-                if !known {
-                    return Ok(());
-                }
-                let (memory_kills, peak_bytes) = (usage.memory_kills, usage.peak_bytes);
-                self.say(&Reply::Ended { cell: number, memory_kills, peak_bytes }, Vec::new())
-            }
-            Progress::Later(when) => {
-                self.timers.insert((when, number));
-                Ok(())
-            }
-            Progress::Quarantined(when, obstacle) => {
-                self.timers.insert((when, number));
-                let detail = format!("the cell does not end: {obstacle}");
-                log::line(&format!("cell {} is quarantined: {obstacle}", number.0));
-                if known { self.refuse(Subject::Cell(number), &detail) } else { Ok(()) }
-            }
-        }
-    }
-
-    fn hear_signals(&mut self) -> Result<(), ServiceError> {
-        let at = |step| move |source| ServiceError::Call { step, source };
-        while let Some(signal) = self.signals.read_signal().map_err(at("read signals"))? {
-            if signal.ssi_signo != Signal::SIGCHLD as u32 {
-                return Err(ServiceError::Told);
-            }
-        }
-        // Born before it can end: the maker's answers first.
-        self.hear_maker()?;
-        // All of them, whatever they are: a process that entered a cell must be reaped before the
-        // cell's first process can finish dying.
-        while let Some((pid, _)) = process::reap_any().map_err(at("reap"))? {
-            if pid == self.maker.pid() {
-                return Err(MakerError::Ended.into());
-            }
-            if let Some(number) = self.cells.reaped(pid) {
-                self.first_process_ended(number)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn first_process_ended(&mut self, number: CellId) -> Result<(), ServiceError> {
-        match self.cells.get_mut(number).map(|cell| &cell.phase) {
-            // Its last words are in the pipe, which has ended with it.
-            Some(Phase::Making(_)) => {
-                self.hear_report(number)?;
-                self.fail_making(number, "its first process ended")
-            }
-            Some(Phase::Empty | Phase::Assigned) => {
-                self.begin_end(number, true);
-                Ok(())
-            }
-            Some(Phase::Ending(_)) => {
-                self.ending.push_back(number);
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-
-    // --- what can wait ---
 
     fn ring_timers(&mut self) -> Result<(), ServiceError> {
         let now = Instant::now();

@@ -15,18 +15,23 @@
 //!
 //! Not here: deployment packages, which are files named by content, and function logs.
 
+// Decided in pure code.
 mod access;
 mod function;
 mod lifecycle;
-mod ordered;
 mod refusal;
+
+// What readers hold.
+mod ordered;
 mod snapshot;
+
+// What is written, and by whom.
 mod sqlite;
 mod store;
+mod writer;
 
 #[cfg(test)]
 mod example;
-mod writer;
 
 pub use access::{AccessKey, NewUrl, Policy, PolicyScope, UrlChange};
 pub use function::{

@@ -61,7 +61,7 @@ pub struct Limits {
     pub total_bytes: u64,
     /// Events older than this are no longer shown, and deleted with the segment they are in.
     pub max_age: Duration,
-    /// Bytes after which a segment is full.
+    /// Bytes after which a segment is full; at most a quarter of a group's limit is used.
     pub segment_bytes: u32,
     /// Bytes of memory in which lines may wait for the writer.
     pub queue_bytes: usize,
@@ -82,15 +82,6 @@ pub enum OpenError {
     /// A directory could not be made or read.
     #[error("cannot read the log directory {}", path.display())]
     Directory {
-        /// Which one.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A segment could not be read or cut.
-    #[error("cannot recover the log segment {}", path.display())]
-    Segment {
         /// Which one.
         path: PathBuf,
         /// Why.
@@ -149,6 +140,19 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The same with segments so small that a limit is kept by deleting a part of a log and not all
+    /// of it, and that an offset in one fits into 32 bits.
+    fn reconciled(mut self) -> Self {
+        /// Far below 4 GiB, far above what anybody would ask for.
+        const MAX_SEGMENT: u32 = 1 << 30;
+        for whole in [self.group_bytes, self.total_bytes] {
+            let part = u32::try_from(whole / 4).unwrap_or(MAX_SEGMENT);
+            self.segment_bytes = self.segment_bytes.min(part);
+        }
+        self.segment_bytes = self.segment_bytes.min(MAX_SEGMENT);
+        self
+    }
+
     /// The age limit in the unit of every timestamp.
     fn max_age_ms(&self) -> u64 {
         u64::try_from(self.max_age.as_millis()).unwrap_or(u64::MAX)
@@ -164,13 +168,14 @@ impl LogStore {
     /// process at a time: the caller holds the lock of the data directory.
     ///
     /// # Errors
-    /// If directories or segments cannot be read, or no thread can be started. Damaged records are
-    /// not an error: they are skipped and reported.
+    /// If directories cannot be read or no thread can be started. What is wrong with a single segment
+    /// is reported and passed over.
     pub fn open(dir: &Path, limits: Limits) -> Result<Self, OpenError> {
         Self::open_on(dir, limits, Arc::new(RealMachine))
     }
 
     fn open_on(dir: &Path, limits: Limits, machine: Arc<dyn Machine>) -> Result<Self, OpenError> {
+        let limits = limits.reconciled();
         let catalog = start::recover(dir, &limits)?;
         let shared = Arc::new(Shared {
             dir: dir.to_owned(),

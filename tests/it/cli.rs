@@ -92,9 +92,9 @@ fn deploying_again_changes_only_what_differs() {
     let again = deploy(&[]);
     assert_eq!(first["RevisionId"], again["RevisionId"], "nothing differs, nothing is changed");
 
-    let larger = deploy(&["--memory", "512", "--env", "A=1", "--env", "B=x=y"]);
+    let larger = deploy(&["--memory", "512", "--env", "ONE=1", "--env", "TWO=x=y"]);
     assert_eq!(larger["MemorySize"], 512);
-    assert_eq!(larger["Environment"]["Variables"], json!({"A": "1", "B": "x=y"}));
+    assert_eq!(larger["Environment"]["Variables"], json!({"ONE": "1", "TWO": "x=y"}));
     assert_eq!(larger["CodeSha256"], first["CodeSha256"]);
     let kept = deploy(&[]);
     assert_eq!(kept["MemorySize"], 512, "what is not mentioned stays");
@@ -245,6 +245,10 @@ fn logs_are_shown_filtered_and_as_json() {
         .deploy(&daemon);
     function.answer(&json!("one"));
     function.answer(&json!("two"));
+    // What is shown is what has been written; that takes a moment.
+    function.log_until("both reports are written", |lines| {
+        lines.iter().filter(|line| line.starts_with("REPORT ")).count() == 2
+    });
     let all = hearth(&daemon, &["logs", &function.name], "").succeeded();
     for line in ["START RequestId: ", "said one", "said two", "REPORT RequestId: "] {
         assert!(all.stdout.contains(line), "{all:#?}");

@@ -56,13 +56,13 @@ impl Kind {
         Self::new("provided.al2023", "app.handler", move |greeting| {
             let start = "#!/bin/sh\nexec python3 -m awslambdaric \"$_HANDLER\"\n";
             let mut package = Package::new().program("bootstrap", start);
-            for name in ["awslambdaric", "simplejson", "snapshot_restore_py"] {
+            for name in ["awslambdaric", "simplejson"] {
                 package = package.folder(name, &packages.join(name));
             }
-            let native = fs::read_dir(&packages).expect("the virtual environment").flatten();
-            for entry in native {
+            let modules = fs::read_dir(&packages).expect("the virtual environment").flatten();
+            for entry in modules {
                 let name = entry.file_name().to_string_lossy().into_owned();
-                if name.starts_with("runtime_client") {
+                if name == "snapshot_restore_py.py" || name.starts_with("runtime_client.") {
                     package = package.file(&name, fs::read(entry.path()).expect("readable"));
                 }
             }

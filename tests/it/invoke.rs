@@ -23,7 +23,8 @@ fn python_answers_what_its_handler_returns_byte_for_byte() {
         ("\"text\"", "\"text\""),
         ("1.5", "1.5"),
         ("true", "true"),
-        (r#"{"ö": "\u00e4 \ud83d\ude00"}"#, r#"{"ö": "ä 😀"}"#),
+        // As AWS's client does up to Python 3.11; later ones leave the letters as they are.
+        (r#"{"k": "\u00e4 \ud83d\ude00"}"#, r#"{"k": "\u00e4 \ud83d\ude00"}"#),
     ] {
         let called =
             function.invoke_with(Request::new("POST", &function.path("invocations")).body(event));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::tools::{boto3, hearth};
-use crate::harness::{Daemon, Function, Home, Options, eventually, setup, shared};
+use crate::harness::{Daemon, Deployed, Function, Home, Options, eventually, setup, shared};
 
 #[test]
 fn a_call_s_lines_stand_between_start_and_end_and_a_report_follows() {
@@ -115,6 +115,13 @@ fn a_timeout_and_an_exit_are_in_the_log() {
     assert!(called.log.contains("Runtime.ExitError"), "{}", called.log);
 }
 
+/// Waits until the lines of so many calls are on disk.
+fn written(function: &Deployed<'_>, calls: usize) {
+    function.log_until("the reports are written", |lines| {
+        lines.iter().filter(|line| line.starts_with("REPORT RequestId: ")).count() >= calls
+    });
+}
+
 #[test]
 fn boto3_reads_the_log_group_of_a_function() {
     let daemon = shared();
@@ -123,6 +130,7 @@ fn boto3_reads_the_log_group_of_a_function() {
     for number in 0..3 {
         function.answer(&json!(number));
     }
+    written(&function, 3);
     let script = "
         import json, sys
         import boto3
@@ -228,6 +236,7 @@ fn a_flood_of_lines_fills_neither_memory_nor_disk_and_hides_no_other_function() 
         (size_of(&daemon.home().data().join("logs")) <= 40 << 20).then_some(())
     });
     quiet.answer(&json!("after"));
+    written(&quiet, 2);
     let ran = hearth(&daemon, &["logs", &quiet.name, "--since", "1h"], "").succeeded();
     assert!(ran.stdout.contains("quiet before") && ran.stdout.contains("quiet after"), "{ran:#?}");
 }

@@ -175,7 +175,7 @@ fn an_authorization_header_that_is_none_is_refused_without_being_repeated() {
 #[test]
 fn the_first_start_creates_a_key_that_only_its_owner_can_read() {
     use std::os::unix::fs::PermissionsExt;
-    let daemon = shared();
+    let daemon = Daemon::start_in(&Home::new(), &Options { by_hand: true, ..Options::default() });
     let facts = std::fs::metadata(&daemon.credentials).expect("the credentials are there");
     assert_eq!(facts.permissions().mode() & 0o777, 0o600);
     let text = std::fs::read_to_string(&daemon.credentials).expect("root may read it");

@@ -1,1 +1,83 @@
-//! Promises.
+//! Promises about forms.
+
+use super::*;
+
+#[track_caller]
+fn check(pattern: Pattern, fits: &[&str], others: &[&str]) {
+    for text in fits {
+        assert!((pattern.matches)(text), "{text:?} has the form {pattern:?}");
+    }
+    for text in others {
+        assert!(!(pattern.matches)(text), "{text:?} has not the form {pattern:?}");
+    }
+}
+
+#[test]
+fn functions_that_are_changed_have_no_dots() {
+    check(FUNCTION, &["f", "f:$LATEST"], &["a.b", "f:$LATEST.PUBLISHED"]);
+    check(NAMESPACED_FUNCTION, &["f", "a.b", "f:$LATEST.PUBLISHED"], &["a b", ""]);
+}
+
+#[test]
+fn qualifiers_have_two_forms() {
+    check(QUALIFIER, &["$LATEST", "$LATEST.PUBLISHED", "1", "live", "a-$b"], &["", "a.b", "a?"]);
+    check(URL_QUALIFIER, &["live", "1a"], &["", "1", "$LATEST", "a b"]);
+}
+
+#[test]
+fn statements_name_actions_principals_and_conditions() {
+    check(STATEMENT, &["s1", "a-b_c"], &["", "example.com", "a b"]);
+    check(NAMESPACED_STATEMENT, &["s1", "example.com"], &["", "a/b"]);
+    check(
+        ACTION,
+        &["*", "lambda:*", "lambda:InvokeFunction"],
+        &["", "lambda:", "s3:Get", "lambda:a-b"],
+    );
+    check(PRINCIPAL, &["*", "s3.amazonaws.com"], &["", "a b"]);
+    check(ACCOUNT, &["123456789012"], &["", "12345678901", "12345678901a"]);
+    check(ORGANIZATION, &["o-0123456789"], &["o-", "o-012345678", "x-0123456789", "o-ABCDEFGHIJ"]);
+    check(EVENT_SOURCE_TOKEN, &["a.b_c-d"], &["", "a b"]);
+}
+
+#[test]
+fn arns_have_six_parts_some_of_them_empty() {
+    check(
+        ARN,
+        &[
+            "arn:aws:s3:::bucket",
+            "arn:aws:iam::123456789012:role/r",
+            "arn:aws:events:us-east-1:123456789012:rule/r:x",
+        ],
+        &[
+            "",
+            "arn:aws:s3",
+            "arn:gcp:s3:::b",
+            "arn:aws::::b",
+            "arn:aws:s3:nowhere::b",
+            "arn:aws:s3::1:b",
+        ],
+    );
+}
+
+#[test]
+fn four_kinds_of_things_have_tags() {
+    let of = |rest: &str| format!("arn:aws:lambda:us-east-1:123456789012:{rest}");
+    check(
+        TAGGABLE,
+        &[
+            &of("function:f"),
+            &of("function:f:1"),
+            &of("code-signing-config:csc-0123456789abcdefg"),
+            &of("event-source-mapping:01234567-89ab-cdef-0123-456789abcdef"),
+            &of("capacity-provider:c"),
+        ],
+        &[
+            "arn:aws:something",
+            "f",
+            &of("foobar:f"),
+            &of("capacity-provider:c:alias"),
+            &of("event-source-mapping:1"),
+            "arn:aws:s3:us-east-1:123456789012:function:f",
+        ],
+    );
+}

@@ -130,7 +130,7 @@ impl Dispatch {
         let queue = self.queues.entry(generation).or_default();
         queue.busy -= u32::from(was_busy);
         if let Some(ticket) = ticket {
-            found.state = State::Busy(ticket, false);
+            found.state = State::Busy(ticket, was_busy);
             queue.busy += 1;
             self.stats.busy += 1;
             return Next::Run(ticket.event);

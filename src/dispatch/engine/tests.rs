@@ -392,6 +392,19 @@ fn an_event_that_reached_nobody_is_placed_again() {
 }
 
 #[test]
+fn an_event_that_followed_another_and_reached_nobody_is_placed_again() {
+    let mut rig = Rig::new();
+    let dead = rig.start(G);
+    rig.ready(dead);
+    let fresh = rig.start(G);
+    assert_eq!(rig.done(dead), Next::Run(EventId(1)));
+    rig.out.clear();
+    rig.dispatch.undelivered(dead, &mut rig.out);
+    assert_eq!(rig.out, [end(dead, EndReason::Failed)]);
+    assert_eq!(rig.ready(fresh), [Action::Run { instance: fresh, event: EventId(1) }]);
+}
+
+#[test]
 fn an_event_whose_fresh_instance_is_dead_is_answered() {
     let mut rig = Rig::new();
     let dead = rig.start(G);

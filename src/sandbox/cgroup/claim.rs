@@ -37,6 +37,8 @@ pub struct Claim {
 #[derive(Debug)]
 struct Held {
     path: PathBuf,
+    /// Whether it was not there before.
+    made: bool,
     _lock: Flock<File>,
 }
 
@@ -53,12 +55,20 @@ impl Claim {
         let ours = instance.paths();
         let elsewhere = left_behind.iter().filter(|path| !ours.contains(path));
         // All locks before the first kill.
-        let old: Vec<Held> =
-            elsewhere.filter_map(|path| lock(path, false).transpose()).collect::<Result<_, _>>()?;
-        let held: Vec<Held> = ours
-            .iter()
-            .filter_map(|path| lock(path, true).transpose())
-            .collect::<Result<_, _>>()?;
+        let mut old = Vec::new();
+        for path in elsewhere {
+            old.extend(lock(path, false)?);
+        }
+        let mut held = Vec::new();
+        for path in &ours {
+            match lock(path, true) {
+                Ok(locked) => held.extend(locked),
+                Err(err) => {
+                    give_back(&held);
+                    return Err(err);
+                }
+            }
+        }
         let swept = empty(&old)? + empty(&held)?;
         for old in old {
             remove(&old.path)?;
@@ -85,12 +95,12 @@ impl Claim {
 /// Takes a directory, or says that there is none.
 fn lock(path: &Path, make: bool) -> Result<Option<Held>, InstanceError> {
     for _ in 0..TRIES {
+        let mut made = false;
         if make {
             match fs::create_dir(path) {
-                Err(err) if err.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(failed("create", path)(err));
-                }
-                _ => {}
+                Ok(()) => made = true,
+                Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(err) => return Err(failed("create", path)(err)),
             }
         }
         let file = match File::open(path) {
@@ -111,12 +121,20 @@ fn lock(path: &Path, make: bool) -> Result<Option<Held>, InstanceError> {
         let locked = lock.metadata().map_err(failed("examine", path))?;
         match fs::metadata(path) {
             Ok(there) if (there.dev(), there.ino()) == (locked.dev(), locked.ino()) => {
-                return Ok(Some(Held { path: path.to_owned(), _lock: lock }));
+                return Ok(Some(Held { path: path.to_owned(), made, _lock: lock }));
             }
             _ => {}
         }
     }
     Err(InstanceError::Held { path: path.to_owned() })
+}
+
+/// Removes what was made for a claim that did not come to be.
+fn give_back(held: &[Held]) {
+    for held in held.iter().filter(|held| held.made) {
+        // Empty and ours; should it fail, whoever has the slot next finds it and removes it.
+        let _swept_later = fs::remove_dir(&held.path);
+    }
 }
 
 /// Kills what is in these directories and removes everything beneath them, depth first.

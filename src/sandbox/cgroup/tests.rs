@@ -123,6 +123,11 @@ fn what_a_living_spawner_holds_is_neither_taken_nor_swept() {
     // Nor by a spawner of another place that was told that this had been its own.
     let other = instance_at(&root.path().join("elsewhere"));
     assert!(Claim::new(&other, &instance.paths()).is_err());
+    // What was made before the refusal is gone again.
+    let mut shared = instance_at(&root.path().join("fresh"));
+    shared.trees.extend(instance.trees.clone());
+    assert!(Claim::new(&shared, &[]).is_err());
+    assert!(!root.path().join("fresh").exists() && !root.path().join("elsewhere").exists());
     assert!(cell.exists());
     claim.release().unwrap();
     assert!(!cell.exists() && !root.path().join("hearth-0").exists());

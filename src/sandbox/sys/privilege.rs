@@ -37,6 +37,9 @@ const LOCKED: libc::c_int = libc::SECBIT_NOROOT
     | libc::SECBIT_NO_CAP_AMBIENT_RAISE
     | libc::SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
 
+/// Behind `CAP_CHECKPOINT_RESTORE`, the last the library knows.
+const FIRST_UNKNOWN_CAPABILITY: libc::c_ulong = 41;
+
 /// Lets credentials change without the kernel adjusting capabilities along with them.
 ///
 /// # Errors
@@ -76,7 +79,19 @@ pub fn bound_capabilities(keep: &CapsHashSet) -> Result<(), CapabilityError> {
             caps::drop(None, CapSet::Bounding, capability).map_err(failed)?;
         }
     }
+    bound_unknown_capabilities();
     Ok(())
+}
+
+/// Removes what the library does not know by name yet: the numbers behind its last one, as far as
+/// the kernel has any.
+fn bound_unknown_capabilities() {
+    for number in FIRST_UNKNOWN_CAPABILITY..64 {
+        // SAFETY: no pointers. EINVAL says that there is no such capability, nor any behind it.
+        if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0) } != 0 {
+            break;
+        }
+    }
 }
 
 /// Reduces permitted and effective to `keep`, inheritable and ambient to nothing.

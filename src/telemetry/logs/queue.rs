@@ -90,6 +90,8 @@ pub(super) struct Line<'a> {
     pub(super) ingestion_ms: u64,
     /// What was printed.
     pub(super) message: &'a [u8],
+    /// Of the writer's own note about missing lines, how many they are; otherwise 0.
+    pub(super) missing: u64,
 }
 
 #[derive(Debug)]
@@ -290,6 +292,7 @@ impl Batch {
                 timestamp_ms: entry.timestamp_ms,
                 ingestion_ms: entry.ingestion_ms,
                 message,
+                missing: 0,
             }
         })
     }

@@ -5,6 +5,7 @@
 //!   any other ──► read; ──► not the last of its group: gets an index
 //!                      └──► the last: its torn tail, if any, is cut off; it will be continued
 //!   segment whose header is damaged ──► nothing in it can be recognised: removed, and said
+//!   segment that cannot be read ──► left where it is, left out, and said
 //! ```
 
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -80,19 +81,28 @@ fn recover_group(dir: &Path, limits: &Limits) -> Result<Entry, OpenError> {
     let last = numbers.last().copied();
     for number in numbers {
         let path = log_path(dir, number);
-        let at = |source| OpenError::Segment { path: path.clone(), source };
+        let path = path.display();
         let last = Some(number) == last;
-        let Some((mut segment, summary)) = recover_segment(dir, number, last).map_err(at)? else {
-            tracing::warn!(segment = %path.display(), "removed a log segment with a damaged header");
-            remove(&path, &index_path(dir, number)).map_err(at)?;
-            continue;
-        };
-        if last && segment.bytes < u64::from(limits.segment_bytes) {
-            group.open = Some(summary);
-        } else if segment.index_bytes == 0 {
-            segment.index_bytes = summary.save(dir, number).map_err(at)?;
+        // One bad sector in a log is no reason for a daemon not to start.
+        match recover_segment(dir, number, last) {
+            Ok(Some((mut segment, summary))) => {
+                if last && segment.bytes < u64::from(limits.segment_bytes) {
+                    group.open = Some(summary);
+                } else if segment.index_bytes == 0 {
+                    segment.index_bytes = save_index(dir, number, &summary);
+                }
+                group.segments.push_back(segment);
+            }
+            Ok(None) => {
+                tracing::warn!(segment = %path, "a log segment has a damaged header and is removed");
+                if let Err(err) = remove(dir, number) {
+                    tracing::error!(segment = %path, error = %err, "cannot remove a log segment");
+                }
+            }
+            Err(err) => {
+                tracing::error!(segment = %path, error = %err, "a log segment is left out");
+            }
         }
-        group.segments.push_back(segment);
     }
     Ok(group)
 }
@@ -133,9 +143,18 @@ fn report(path: &Path, reading: &segment::Reading, end: u64) {
     }
 }
 
-fn remove(log: &Path, index: &Path) -> io::Result<()> {
-    fs::remove_file(log)?;
-    match fs::remove_file(index) {
+/// Writes an index and returns its size. Without one the segment is read at every start.
+fn save_index(dir: &Path, number: u64, summary: &Summary) -> u64 {
+    summary.save(dir, number).unwrap_or_else(|err| {
+        let path = index_path(dir, number);
+        tracing::warn!(index = %path.display(), error = %err, "cannot write the index of a log segment");
+        0
+    })
+}
+
+fn remove(dir: &Path, number: u64) -> io::Result<()> {
+    fs::remove_file(log_path(dir, number))?;
+    match fs::remove_file(index_path(dir, number)) {
         Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
         _ => Ok(()),
     }

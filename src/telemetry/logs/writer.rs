@@ -21,7 +21,7 @@ use super::queue::{Batch, Drops, Line, Missing};
 use super::segment::{Summary, index_path, log_path};
 use super::{Shared, name, retention};
 use crate::metrics::METRICS;
-use open::Open;
+use open::{Loss, Open};
 
 /// Segments kept open between rounds: enough for the functions that print all the time, few enough
 /// to be forgotten among the daemon's descriptors.
@@ -97,14 +97,14 @@ impl Writer {
     /// Encodes a line behind what its group already has to write.
     fn add(&mut self, line: &Line<'_>) {
         if self.full {
-            self.lost(line.group, line.stream, 1);
+            self.lose(line.group, line.stream, Loss::of(line));
             return;
         }
         let open = match self.segment_for(line) {
             Ok(open) => open,
             Err(err) => {
                 self.fails(&err);
-                self.lost(line.group, line.stream, 1);
+                self.lose(line.group, line.stream, Loss::of(line));
                 return;
             }
         };
@@ -180,8 +180,8 @@ impl Writer {
                     // Whoever opens the segment again cuts it first, or does not write.
                     tracing::warn!(error = %err, "half a write is left in a log segment");
                 }
-                for (stream, count) in open.into_lost_lines() {
-                    self.lost(group, &stream, count);
+                for (stream, loss) in open.into_losses() {
+                    self.lose(group, &stream, loss);
                 }
             }
         }
@@ -235,6 +235,7 @@ impl Writer {
                 timestamp_ms: now,
                 ingestion_ms: now,
                 message: message.as_bytes(),
+                missing: count,
             });
         }
     }
@@ -291,12 +292,21 @@ impl Writer {
         }
     }
 
-    /// Everything, also what was closed since it was written: the whole file system.
+    /// Every segment there is: one that has nothing to write costs next to nothing.
     fn sync(&mut self) {
-        let dir = File::open(&self.shared.dir);
-        let synced = dir.and_then(|dir| nix::unistd::syncfs(dir).map_err(io::Error::from));
-        if let Err(err) = synced {
-            self.fails(&err);
+        let paths: Vec<_> = {
+            let catalog = self.shared.catalog();
+            let groups = catalog.groups.values();
+            groups
+                .flat_map(|group| {
+                    group.segments.iter().map(|segment| log_path(&group.dir, segment.number))
+                })
+                .collect()
+        };
+        for path in paths {
+            if let Err(err) = File::open(path).and_then(|file| file.sync_data()) {
+                self.fails(&err);
+            }
         }
     }
 
@@ -324,12 +334,11 @@ impl Writer {
         for (group, dir, number, summary) in open {
             self.save_index(&group, &dir, number, &summary);
         }
-        self.sync();
     }
 
-    fn lost(&mut self, group: &Arc<str>, stream: &Arc<str>, count: u64) {
-        METRICS.log_lines_dropped.add(count);
-        self.owed.add(group, stream, count);
+    fn lose(&mut self, group: &Arc<str>, stream: &Arc<str>, loss: Loss) {
+        METRICS.log_lines_dropped.add(loss.lines);
+        self.owed.add(group, stream, loss.missing);
     }
 
     fn fails(&mut self, err: &io::Error) {

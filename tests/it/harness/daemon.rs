@@ -26,7 +26,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::http::{Request, Response};
-use super::leftovers::Trace;
+use super::leftovers::{Trace, slot_of};
 use super::signature::Signer;
 use super::{eventually, setup};
 
@@ -48,6 +48,8 @@ pub struct Options {
     pub dev: bool,
     /// Text of a configuration file.
     pub config: Option<String>,
+    /// As a person starts it: it says what it does, and goes on when its standard input ends.
+    pub by_hand: bool,
 }
 
 /// A running daemon.
@@ -122,12 +124,15 @@ impl Daemon {
         let log = File::options().create(true).append(true).open(home.path().join("stderr.log"));
         let log = log.expect("our own directory");
         let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
-        command.args(["serve", "--until-stdin-closes", "--data-dir"]).arg(home.data());
+        command.args(["serve", "--data-dir"]).arg(home.data());
         command.args(["--api-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]);
         command.arg("--image-dir").arg(images()).arg("--ready-file").arg(&ready);
         if let Some(node) = &setup::node().given {
             let node = format!("{}={}", setup::node().runtime, node.display());
             command.args(["--runtime-path", &node]);
+        }
+        if !options.by_hand {
+            command.arg("--until-stdin-closes");
         }
         if options.dev {
             command.arg("--dev");
@@ -173,14 +178,15 @@ impl Daemon {
         };
         let credentials = PathBuf::from(text("credentials"));
         let key = read_key(&credentials);
+        let spawner = number("spawner_pid").try_into().expect("a process id");
         Self {
             home: Arc::clone(home),
             child,
             api: address("api"),
             http: address("http"),
             pid: number("pid").try_into().expect("a process id"),
-            spawner: number("spawner_pid").try_into().expect("a process id"),
-            slot: number("slot"),
+            spawner,
+            slot: eventually("the spawner's family shows its slot", START, || slot_of(spawner)),
             credentials,
             key,
             ended: false,

@@ -1,8 +1,8 @@
 //! What a daemon has on this machine, and what is left of it afterwards.
 //!
-//! A [`Trace`] is taken while the daemon lives; [`Trace::leftovers`] looks again later. Everything is
-//! told apart by what the kernel never reuses at once (process: id and start time; cgroup and
-//! namespace: inode), because another daemon may have taken over the same uid range and names.
+//! A [`Trace`] is taken while the daemon lives; [`Trace::leftovers`] looks again later. Other daemons
+//! come and go meanwhile and take over ids, names and even inodes, so a process counts only if it was
+//! there when the trace was taken (told by id and start time), and a cgroup by its inode.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -35,6 +35,8 @@ pub struct Process {
 #[derive(Debug)]
 pub struct Trace {
     slot: u64,
+    /// Start of the youngest process there was, clock ticks since boot.
+    until: u64,
     processes: BTreeSet<Process>,
     cgroups: BTreeSet<(PathBuf, u64)>,
     namespaces: BTreeSet<String>,
@@ -104,18 +106,19 @@ impl Process {
 // === impl Trace ===
 
 impl Trace {
-    /// Looks at what the daemon of `pids` has: `slot` names its uids and cgroups, `folders` are its own.
+    /// Looks at what the daemon of `pids` and their descendants has: `slot` names its uids and cgroups,
+    /// `folders` are its own.
     pub fn take(slot: u64, pids: &[u32], folders: &[&Path]) -> Self {
         let all = Process::all();
         let mut processes = BTreeSet::new();
         for pid in pids {
             processes.extend(Process::family(*pid, &all));
         }
-        processes.extend(all.iter().filter(|one| in_range(one.uid, slot)).cloned());
         let own = Process::find(std::process::id()).map(|own| own.namespaces()).unwrap_or_default();
         let namespaces = processes.iter().flat_map(Process::namespaces);
         Self {
             slot,
+            until: all.iter().map(|one| one.started).max().unwrap_or(0),
             namespaces: namespaces.filter(|link| !own.contains(link)).collect(),
             processes,
             cgroups: cgroups(slot),
@@ -139,7 +142,7 @@ impl Trace {
         &self.cgroups
     }
 
-    /// The namespaces that only it had.
+    /// The namespaces that only it had; the kernel gives their numbers to others soon.
     pub fn namespaces(&self) -> &BTreeSet<String> {
         &self.namespaces
     }
@@ -153,27 +156,40 @@ impl Trace {
                 found.push(format!("process {} ({}), uid {}", one.pid, one.name, one.uid));
             }
             let shared: Vec<_> = one.namespaces().intersection(&self.namespaces).cloned().collect();
-            if !shared.is_empty() {
+            if one.started <= self.until && !shared.is_empty() {
                 found.push(format!("process {} ({}) is in {shared:?}", one.pid, one.name));
             }
         }
         let mounts = fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted");
         for line in mounts.lines() {
             let ours = |folder: &PathBuf| line.contains(&*folder.to_string_lossy());
-            let pins = |link: &String| line.contains(link.as_str());
-            if self.folders.iter().any(ours) || self.namespaces.iter().any(pins) {
+            // A namespace that is kept by mounting it shows as nsfs.
+            if self.folders.iter().any(ours) || line.contains(" - nsfs ") {
                 found.push(format!("mount {line}"));
             }
         }
         found
     }
 
-    /// Cgroup directories that are still there.
+    /// Cgroup directories that are still there; all of them must go with an orderly stop.
     pub fn remaining_cgroups(&self) -> Vec<String> {
         let now = cgroups(self.slot);
         let same = self.cgroups.intersection(&now);
         same.map(|(path, _)| format!("cgroup {}", path.display())).collect()
     }
+
+    /// The same without a daemon's own directory, which the next one that is given its place takes
+    /// over; what is beneath it must go.
+    pub fn unswept_cgroups(&self) -> Vec<String> {
+        let own = format!("/hearth-{}", self.slot);
+        self.remaining_cgroups().into_iter().filter(|path| !path.ends_with(&own)).collect()
+    }
+}
+
+/// The place in the machine-wide allocation that a spawner has: its children's uids tell.
+pub fn slot_of(spawner: u32) -> Option<u64> {
+    let family = Process::family(spawner, &Process::all());
+    family.iter().find_map(|one| Some(one.uid.checked_sub(UIDS)? / RANGE))
 }
 
 fn in_range(uid: u64, slot: u64) -> bool {
@@ -181,26 +197,40 @@ fn in_range(uid: u64, slot: u64) -> bool {
     (first..first + RANGE).contains(&uid)
 }
 
-/// The directories of one daemon in every hierarchy, with their inodes.
+/// The directories of one daemon in every hierarchy, with their inodes: beneath the cgroup we are in,
+/// because a daemon makes its own beneath the one it was started in.
 fn cgroups(slot: u64) -> BTreeSet<(PathBuf, u64)> {
     let mut found = BTreeSet::new();
-    let name = format!("hearth-{slot}");
-    search(Path::new("/sys/fs/cgroup"), &name, 0, &mut found);
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted");
+    let ours = fs::read_to_string("/proc/self/cgroup").expect("/proc is mounted");
+    for line in ours.lines() {
+        // `4:memory:/path`, and `0::/path` for version 2.
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
+        let is_mount = |line: &&str| {
+            let options = line.rsplit(' ').next().unwrap_or_default();
+            match controllers {
+                "" => line.contains(" - cgroup2 "),
+                some => line.contains(" - cgroup ") && some.split(',').all(|one| options.contains(one)),
+            }
+        };
+        let mount = mounts.lines().find(is_mount).and_then(|line| line.split(' ').nth(4));
+        if let Some(mount) = mount {
+            let name = format!("hearth-{slot}");
+            let own = Path::new(mount).join(path.trim_start_matches('/')).join(name);
+            collect(&own, &mut found);
+        }
+    }
     found
 }
 
-fn search(folder: &Path, name: &str, depth: u32, found: &mut BTreeSet<(PathBuf, u64)>) {
-    // Cgroups come and go while we look.
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let Ok(meta) = entry.metadata() else { continue };
-        if !meta.is_dir() {
-            continue;
-        }
-        if entry.file_name() == name {
-            found.insert((entry.path(), meta.ino()));
-        } else if depth < 8 {
-            search(&entry.path(), name, depth + 1, found);
+/// A directory and everything beneath it; cgroups come and go while we look.
+fn collect(folder: &Path, found: &mut BTreeSet<(PathBuf, u64)>) {
+    let Ok(facts) = fs::metadata(folder) else { return };
+    found.insert((folder.to_owned(), facts.ino()));
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            collect(&entry.path(), found);
         }
     }
 }

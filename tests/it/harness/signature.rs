@@ -60,13 +60,14 @@ impl Signer {
         let mut pairs: Vec<String> = query
             .split('&')
             .filter(|pair| !pair.is_empty())
-            .map(|pair| if pair.contains('=') { pair.to_owned() } else { format!("{pair}=") })
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .map(|(name, value)| format!("{}={}", encode(name, b"%"), encode(value, b"%")))
             .collect();
         pairs.sort();
         let canonical = format!(
             "{}\n{}\n{}\n{lines}\n{names}\n{}",
             request.method,
-            encode_path(path),
+            encode(path, b"/"),
             pairs.join("&"),
             hex(&Sha256::digest(&request.body))
         );
@@ -87,14 +88,15 @@ impl Signer {
     }
 }
 
-/// The path as it is signed: what is on the wire, encoded once more.
-fn encode_path(path: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
-    let encode = |byte: u8| match plain(byte) {
+/// Percent-encodes what is neither plain nor in `kept`. A path is signed as it is on the wire, encoded
+/// once more; in a query only what should have been encoded is.
+fn encode(text: &str, kept: &[u8]) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let one = |byte: u8| match plain(byte) || kept.contains(&byte) {
         true => char::from(byte).to_string(),
         false => format!("%{byte:02X}"),
     };
-    path.bytes().map(encode).collect()
+    text.bytes().map(one).collect()
 }
 
 fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {

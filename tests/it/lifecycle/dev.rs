@@ -5,6 +5,7 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -42,7 +43,11 @@ impl Dev {
         }
         let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
         // Beyond the ports a user's own daemon has; taken ones are stepped over.
-        command.arg("dev").arg(&folder).args(["--api-port", "29000", "--http-port", "28080"]);
+        static NEXT: AtomicU16 = AtomicU16::new(0);
+        let step = NEXT.fetch_add(10, Ordering::Relaxed);
+        command.arg("dev").arg(&folder);
+        command.args(["--api-port", &(29_000 + step).to_string()]);
+        command.args(["--http-port", &(28_080 + step).to_string()]);
         command.arg("--data-dir").arg(home.data()).arg("--image-dir").arg(images());
         if let Some(node) = &setup::node().given {
             command.arg("--runtime-path");

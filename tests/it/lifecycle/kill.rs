@@ -49,7 +49,7 @@ fn full_trace(daemon: &Daemon) -> Trace {
 /// After a daemon was killed: a start sweeps its cgroups and serves its functions.
 fn comes_back(home: &Arc<Home>, before: &Trace, name: &str) {
     let daemon = Daemon::start_in(home, &Options::default());
-    let cgroups = before.remaining_cgroups();
+    let cgroups = before.unswept_cgroups();
     assert!(cgroups.is_empty(), "not swept by the next start: {cgroups:#?}");
     assert_eq!(invoke(&daemon, name, 0).expect(200).json(), "served");
     daemon.stop();
@@ -205,7 +205,7 @@ fn a_daemon_killed_again_and_again_always_comes_back() {
         nothing_left(&trace);
         daemon = Daemon::start_in(&home, &Options::default());
         assert_eq!(invoke(&daemon, &name, 0).expect(200).json(), "served");
-        assert!(trace.remaining_cgroups().is_empty(), "{:#?}", trace.remaining_cgroups());
+        assert!(trace.unswept_cgroups().is_empty(), "{:#?}", trace.unswept_cgroups());
     }
     daemon.stop();
 }

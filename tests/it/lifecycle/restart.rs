@@ -30,7 +30,7 @@ fn everything_registered_is_there_after_a_restart() {
     let home = Home::new();
     let daemon = Daemon::start_in(&home, &Options::default());
     let function = Function::python(ECHO)
-        .environment(json!({"A": "1"}))
+        .environment(json!({"ONE": "1"}))
         .with("Tags", json!({"team": "tests"}))
         .deploy(&daemon);
     daemon.api("POST", &function.path("versions"), &json!({"Description": "first"})).expect(201);

@@ -37,6 +37,21 @@ exports.throwsPoison = async () => {
     },
   };
 };
+exports.throwsSymbol = async () => {
+  throw Symbol('odd');
+};
+exports.throwsBare = async () => {
+  throw Object.create(null);
+};
+exports.rejectsBare = async () => {
+  Promise.reject(Object.create(null));
+  await new Promise((resolve) => setTimeout(resolve, 60_000));
+};
+// The answer is larger than what a socket takes at once, and the process ends right behind it.
+exports.answersAndDies = async (event) => {
+  setImmediate(() => process.exit(3));
+  return 'x'.repeat(event);
+};
 exports.long = async (event) => {
   throw new Error('\u0001'.repeat(event));
 };

@@ -80,6 +80,24 @@ fn what_is_thrown_need_not_be_an_error() {
 }
 
 #[test]
+fn what_is_thrown_may_even_refuse_to_be_text() {
+    let document = function("failures.throwsSymbol").ready().fail("1");
+    assert_eq!(document["errorMessage"], "Symbol(odd)");
+    let document = function("failures.throwsBare").ready().fail("1");
+    assert_eq!(document["errorType"], "handled");
+    let document = function("failures.rejectsBare").ready().fail("1");
+    assert_eq!(document["errorType"], "Runtime.UnhandledPromiseRejection");
+}
+
+#[test]
+fn an_answer_is_whole_before_the_process_can_end() {
+    let mut instance = function("failures.answersAndDies").ready();
+    assert_eq!(instance.raw("5000000").len(), 5_000_002);
+    assert_eq!(instance.frame(), None);
+    assert_eq!(instance.finish().0.code(), Some(3));
+}
+
+#[test]
 fn an_error_document_is_cut_to_what_the_link_takes() {
     let mut instance = function("failures.long").ready();
     assert_eq!(instance.fail("1000")["errorMessage"].as_str().map(str::len), Some(1000));

@@ -25,6 +25,7 @@ fn a_handler_is_found_in_a_file_a_folder_an_object_and_a_package() {
     assert_eq!(function("answers.echo").ready().call("1"), 1);
     assert_eq!(function("folder/file.handler").ready().call("1"), "in a folder");
     assert_eq!(function("answers.nested.deeper.handler").ready().call("1"), "nested");
+    assert_eq!(function("directory.handler").ready().call("1"), "in an index");
     assert_eq!(function("packaged.handler").ready().call("1"), "a package");
 }
 

@@ -160,6 +160,14 @@ pub fn run(mut guest: Guest) -> u32 {
     9
 }
 
+/// Answers every event with its payload, and does nothing else.
+#[allow(dead_code, reason = "the floor of a measurement that shares these programs")]
+pub fn echo(mut link: UnixStream) {
+    while let Some(got) = next(&mut link) {
+        say(&mut link, &frame(Kind::Response, &got.payload));
+    }
+}
+
 /// What `init-failed` says.
 pub const INIT_ERROR: &str = "{\"errorMessage\":\"no module named app\",\
                               \"errorType\":\"Runtime.ImportModuleError\",\"requestId\":\"\"}";

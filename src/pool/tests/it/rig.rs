@@ -72,6 +72,12 @@ impl Setup {
     }
 }
 
+/// A pool's configuration around a socket, for tests that get no further.
+pub fn config(socket: OwnedFd) -> PoolConfig {
+    let logs: Arc<dyn LogSink> = Arc::new(Lines::default());
+    PoolConfig::new(socket, Arc::new(catalogue()), logs, Arc::new(|_, _| {}))
+}
+
 // === impl Rig ===
 
 impl Rig {

@@ -1,1 +1,191 @@
-//! x
+//! Every way in which a start fails, and how long anybody waits for one.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use model::Runnable;
+use pool::Refusal;
+
+use crate::programs::INIT_ERROR;
+use crate::rig::{Rig, Setup, eventually, function, invocation, runnable, text, timed};
+
+fn limited(handler: &str) -> Arc<Runnable> {
+    Arc::new(Runnable { timeout: Duration::from_secs(1), ..runnable(handler) })
+}
+
+async fn short_init() -> Rig {
+    let init_limit = Duration::from_millis(300);
+    Setup { init_limit, ..Setup::default() }.start().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_cannot_be_loaded_answers_with_the_runtimes_own_document() {
+    let rig = Rig::new().await;
+    let function = function("init-failed");
+    for call in 1..4 {
+        assert_eq!(rig.error(&function).await, INIT_ERROR);
+        rig.settled(0).await;
+        assert_eq!(rig.double.made(), call, "one start per call");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_caller_of_a_burst_on_a_function_that_cannot_start_is_answered_once() {
+    let rig = Rig::new().await;
+    let function = function("init-failed");
+    let calls: Vec<_> = (0..10)
+        .map(|_| {
+            let (pool, call) = (rig.pool.clone(), invocation(&function));
+            tokio::spawn(async move { pool.invoke(call).await })
+        })
+        .collect();
+    for call in calls {
+        let outcome = call.await.expect("no panic").expect("an outcome");
+        assert_eq!(text(&outcome), INIT_ERROR);
+    }
+    rig.settled(0).await;
+    assert!(rig.double.made() <= 10, "a crash loop of starting does not spin");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exit_while_starting_is_an_exit() {
+    let rig = Rig::new().await;
+    for (status, words) in [
+        (0, "Runtime exited without providing a reason"),
+        (256, "Runtime exited with error: exit status 1"),
+    ] {
+        let said = rig.error(&function(&format!("init-exit:{status}"))).await;
+        assert!(said.contains("Runtime.ExitError") && said.contains(words), "{said}");
+        rig.settled(0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exit_right_after_starting_is_an_exit_and_does_not_spin() {
+    let rig = Rig::new().await;
+    let said = rig.error(&function("ready-and-gone")).await;
+    assert!(said.contains("exit status 3"), "{said}");
+    rig.settled(0).await;
+    assert_eq!(rig.double.made(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_memory_kill_while_starting_is_a_memory_kill() {
+    let rig = Rig::new().await;
+    rig.double.behaviour.memory_kills.store(1, Ordering::SeqCst);
+    let said = rig.error(&function("init-exit:9")).await;
+    assert!(said.contains("Runtime.OutOfMemory"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bootstrap_that_does_not_speak_the_protocol_is_refused() {
+    let rig = Rig::new().await;
+    for (handler, words) in
+        [("init-garbage", "Runtime.ProtocolError"), ("old", "version 9 of the protocol")]
+    {
+        let said = rig.error(&function(handler)).await;
+        assert!(said.contains(words), "{said}");
+        rig.settled(0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_init_over_its_limit_is_begun_again_on_the_functions_own_time() {
+    let rig = short_init().await;
+    // Longer than the init limit, shorter than the function's timeout.
+    let (said, took) = timed(rig.answer(&limited("init-slow:500"))).await;
+    assert_eq!(said, "{\"n\":1}");
+    assert!(took >= Duration::from_millis(800), "{took:?}");
+    assert_eq!(rig.double.made(), 2);
+    let lines = rig.logs.all();
+    let first = "\tPhase: init\tStatus: timeout\t\n";
+    assert!(lines.iter().any(|line| line.starts_with("INIT_REPORT") && line.ends_with(first)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_init_that_never_ends_costs_its_caller_both_limits_and_no_more() {
+    let rig = short_init().await;
+    let (said, took) = timed(rig.error(&limited("silent"))).await;
+    assert!(said.contains("Task timed out after 1.00 seconds"), "{said}");
+    assert!(took >= Duration::from_millis(1_300), "{took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    rig.settled(0).await;
+    assert_eq!(rig.double.made(), 2, "started again once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_second_start_took_is_not_there_for_the_handler() {
+    let rig = short_init().await;
+    let function = limited("init-slow:700");
+    let mut call = invocation(&function);
+    call.log_tail = true;
+    let outcome = rig.pool.invoke(call).await.expect("an outcome");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("now");
+    assert!(now.as_millis() > 0 && outcome.durations.init.is_some());
+    assert!(outcome.durations.init.expect("the first event") >= Duration::from_millis(700));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cell_that_cannot_be_made_or_assigned_is_a_fault_of_the_service() {
+    let rig = Rig::new().await;
+    rig.double.behaviour.refuse_make.store(true, Ordering::SeqCst);
+    let refused = rig.call(&function("echo")).await;
+    let Err(Refusal::StartFailed { detail }) = refused else { panic!("{refused:?}") };
+    assert!(detail.contains("out of order"), "{detail}");
+    rig.double.behaviour.refuse_make.store(false, Ordering::SeqCst);
+    rig.double.behaviour.refuse_assign.store(true, Ordering::SeqCst);
+    let refused = rig.call(&function("echo")).await;
+    let Err(Refusal::StartFailed { detail }) = refused else { panic!("{refused:?}") };
+    assert!(detail.contains("no such code"), "{detail}");
+    rig.settled(0).await;
+    rig.double.behaviour.refuse_assign.store(false, Ordering::SeqCst);
+    rig.answer(&function("echo")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spawner_that_makes_nothing_costs_a_caller_the_init_limit() {
+    let rig = short_init().await;
+    rig.double.behaviour.ignore_make.store(true, Ordering::SeqCst);
+    let (refused, took) = timed(rig.call(&function("echo"))).await;
+    assert!(matches!(refused, Err(Refusal::StartFailed { .. })), "{refused:?}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    eventually("nothing is left", || rig.pool.stats() == pool::Stats::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_cannot_be_executed_is_named_in_awss_words() {
+    let rig = Rig::new().await;
+    let function = Arc::new(Runnable { runtime: "provided.al2023".to_owned(), ..runnable("x") });
+    for (errno, words) in [
+        (libc::ENOENT, "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"),
+        (libc::EACCES, "fork/exec /var/task/bootstrap: permission denied"),
+        (libc::ENOEXEC, "fork/exec /var/task/bootstrap: exec format error"),
+    ] {
+        rig.double.behaviour.refuse_execute.store(errno as u32, Ordering::SeqCst);
+        let said = rig.error(&function).await;
+        assert!(said.contains("Runtime.InvalidEntrypoint") && said.contains(words), "{said}");
+        rig.settled(0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runtime_no_image_serves_is_a_fault_of_the_service() {
+    let rig = Rig::new().await;
+    let function = Arc::new(Runnable { runtime: "cobol85".to_owned(), ..runnable("x") });
+    let refused = rig.call(&function).await;
+    assert!(matches!(refused, Err(Refusal::StartFailed { .. })), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_of_the_same_function_that_comes_first_saves_a_caller_from_a_failed_start() {
+    let rig = Rig::new().await;
+    let function = function("slow:100");
+    rig.answer(&function).await;
+    let (pool, call) = (rig.pool.clone(), invocation(&function));
+    let busy = tokio::spawn(async move { pool.invoke(call).await });
+    eventually("the instance is busy", || rig.pool.stats().busy == 1).await;
+    rig.double.behaviour.ignore_make.store(true, Ordering::SeqCst);
+    assert_eq!(rig.answer(&function).await, "{\"n\":1}");
+    busy.await.expect("no panic").expect("an outcome");
+}

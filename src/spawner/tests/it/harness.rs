@@ -1,10 +1,10 @@
 //! A control plane in miniature: starts the program, speaks its protocol, runs things in cells.
 
-mod image;
-mod programs;
+pub(crate) mod image;
+pub(crate) mod programs;
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{PipeReader, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use sandbox::sys::socket;
+use tempfile::TempDir;
 use wire::spawner::{CellId, Limits, MADE_DESCRIPTORS, Reply, Request, Subject};
 use wire::{runner, spawner};
 
@@ -25,13 +26,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const LIMITS: Limits =
     Limits { memory_mib: 256, tmp_mib: 512, pids: 256, cpu_weight: 100 };
 
-/// The machine's state, which real daemons share with us, so that each gets a slot of its own.
-const STATE: &str = "/run/hearth";
+/// Slots from here on are the tests': real daemons take the lowest that are free.
+const FIRST_SLOT: u32 = 2_048;
 
-/// Who we are to the machine: spawners of one test, one after the other, are the same instance.
+/// Who we are to the machine: spawners of one test, one after the other, are the same instance, in a
+/// slot of their own that its state directory says they had before.
 pub(crate) struct World {
-    instance: String,
-    pub(crate) state: PathBuf,
+    state: TempDir,
 }
 
 /// A running spawner and our end of its socket.
@@ -64,9 +65,14 @@ pub(crate) struct Ran {
 impl World {
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let instance = format!("test-{}-{number}", std::process::id());
-        Self { instance, state: STATE.into() }
+        let number = std::process::id().wrapping_mul(64) + NEXT.fetch_add(1, Ordering::Relaxed);
+        Self::at(FIRST_SLOT + number % (sandbox::plan::SLOTS - FIRST_SLOT))
+    }
+
+    pub(crate) fn at(slot: u32) -> Self {
+        let state = tempfile::Builder::new().prefix("hearth-spawner-").tempdir().unwrap();
+        std::fs::write(state.path().join(format!("slot-{slot}")), "test\n").unwrap();
+        Self { state }
     }
 
     pub(crate) fn command(&self, capacity: u32) -> Command {
@@ -78,8 +84,8 @@ impl World {
         command.arg(&programs::get().spawner);
         command.arg("--images").arg(&shared.images);
         command.arg("--code").arg(&shared.code);
-        command.arg("--state").arg(&self.state);
-        command.args(["--instance", &self.instance, "--runner-fd", "4"]);
+        command.arg("--state").arg(self.state.path());
+        command.args(["--instance", "test", "--runner-fd", "4"]);
         command.arg(format!("--capacity={capacity}"));
         command
     }
@@ -203,9 +209,9 @@ impl Drop for Spawner {
 // === impl Cell ===
 
 impl Cell {
-    /// Runs a program and waits until it and everything that could write to its output is gone.
-    pub(crate) fn run(&self, argv: &[&str]) -> Ran {
-        let (mut output, log) = std::io::pipe().unwrap();
+    /// Starts a program; what it writes can be read.
+    pub(crate) fn start(&self, argv: &[&str]) -> PipeReader {
+        let (output, log) = std::io::pipe().unwrap();
         let bytes = |text: &str| text.as_bytes().to_vec();
         let request = runner::Request::Execute {
             argv: argv.iter().copied().map(bytes).collect(),
@@ -216,11 +222,26 @@ impl Cell {
         drop(log);
         let started = self.report();
         assert!(matches!(started, runner::Report::Executed { .. }), "{started:?}");
+        output
+    }
+
+    /// Runs a program and waits until it and everything that could write to its output is gone.
+    pub(crate) fn run(&self, argv: &[&str]) -> Ran {
+        let mut output = self.start(argv);
         let runner::Report::Exited { status } = self.report() else { panic!("not exited") };
         wait_for(output.as_fd(), "output");
         let mut text = String::new();
         output.read_to_string(&mut text).unwrap();
         Ran { output: text, status }
+    }
+
+    /// Starts Python source that says "away" and stays.
+    pub(crate) fn stay(&self, source: &str) {
+        let mut output = self.start(&["/usr/bin/python3", "-I", "-c", source]);
+        wait_for(output.as_fd(), "output");
+        let mut said = [0; 5];
+        output.read_exact(&mut said).unwrap();
+        assert_eq!(&said, b"away\n");
     }
 
     /// Runs Python source and returns what it printed; it must succeed.
@@ -287,8 +308,13 @@ pub(crate) fn control_groups_of(uid_base: u32) -> Vec<PathBuf> {
             }
         }
     }
-    let slot = (uid_base - sandbox::plan::FIRST_ID) / sandbox::plan::IDS_PER_SLOT;
+    let slot = slot_of(uid_base);
     let mut found = Vec::new();
     walk(Path::new("/sys/fs/cgroup"), &format!("hearth-{slot}"), &mut found);
     found
+}
+
+/// The slot whose ids begin here.
+pub(crate) fn slot_of(uid_base: u32) -> u32 {
+    (uid_base - sandbox::plan::FIRST_ID) / sandbox::plan::IDS_PER_SLOT
 }

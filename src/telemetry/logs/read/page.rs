@@ -16,6 +16,7 @@ use super::{Event, Page, Query, ReadError, Snapshot, StreamFilter, passing_delet
 const PAGE_BYTES: usize = 1024 * 1024;
 /// Bytes searched for one page: a tenth of a second or so.
 const SEARCH_BYTES: u64 = 64 * 1024 * 1024;
+
 /// The events found in one segment.
 #[derive(Default)]
 struct Found {

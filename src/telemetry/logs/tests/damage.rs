@@ -142,6 +142,20 @@ fn a_segment_with_a_damaged_header_goes_and_the_group_goes_on() {
 }
 
 #[test]
+fn a_segment_that_cannot_be_read_does_not_stop_the_start() {
+    let (mut logs, path) = crashed();
+    std::fs::remove_file(&path).expect("it was there");
+    std::fs::create_dir(&path).expect("writable");
+    logs.open();
+    assert!(logs.messages().is_empty());
+    logs.bench.now_ms.store(NOW + 1, SeqCst);
+    logs.append("new");
+    logs.store().flush();
+    assert_eq!(logs.messages(), ["new"]);
+    assert!(path.is_dir());
+}
+
+#[test]
 fn a_damaged_or_missing_index_is_made_again() {
     let mut logs = Fixture::with(Limits { segment_bytes: 400, ..Limits::default() });
     for number in 0..20 {

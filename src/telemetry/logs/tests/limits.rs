@@ -37,6 +37,19 @@ fn a_group_below_its_limit_loses_nothing_and_one_above_loses_its_oldest() {
 }
 
 #[test]
+fn a_group_limit_below_the_size_of_a_segment_still_keeps_the_newest_lines() {
+    let logs = Fixture::with(Limits { group_bytes: 10_000, ..Limits::default() });
+    for number in 0..500 {
+        logs.append(&line(number));
+        logs.store().flush();
+    }
+    let kept = logs.messages();
+    assert!(kept.len() > 30, "{}", kept.len());
+    assert_eq!(kept.last(), Some(&line(499)));
+    assert!(logs.bytes_on_disk() <= 10_000);
+}
+
+#[test]
 fn a_loud_group_pays_for_the_total_and_a_quiet_one_keeps_its_lines() {
     let logs = Fixture::with(Limits { total_bytes: 20_000, ..small() });
     logs.append_to("/quiet", STREAM, NOW, "precious");
@@ -179,15 +192,17 @@ fn a_directory_that_cannot_be_written_costs_lines_and_nothing_else() {
     // A file stands where the group's directory should be.
     let path = logs.dir.path().join(",aws,lambda,echo");
     std::fs::write(&path, "in the way").expect("writable");
-    logs.append("lost");
-    logs.store().flush();
+    for number in 0..5 {
+        logs.append(&line(number));
+        logs.store().flush();
+    }
     assert!(logs.messages().is_empty());
     std::fs::remove_file(&path).expect("it was there");
     logs.append("kept");
     logs.store().flush();
     let lines = logs.messages();
     assert_eq!(lines[0], "kept");
-    assert_eq!(lines[1], "[hearth] 1 line was dropped: more was printed than could be written\n");
+    assert_eq!(lines[1], "[hearth] 5 lines were dropped: more was printed than could be written\n");
 }
 
 #[test]

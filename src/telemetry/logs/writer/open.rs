@@ -35,8 +35,8 @@ pub(super) struct Open {
     buffer: Vec<u8>,
     /// What the buffer holds, for the catalog.
     pending: Summary,
-    /// And how many lines of each stream, in case they cannot be written.
-    lines: HashMap<Arc<str>, u64>,
+    /// And what each stream loses if it cannot be written.
+    at_stake: HashMap<Arc<str>, Loss>,
     /// Where streams were announced.
     announced: HashMap<Arc<str>, u32>,
     /// The round it was last used in.
@@ -50,6 +50,15 @@ pub(super) struct Added {
     pub(super) summary: Summary,
     /// In all.
     pub(super) lines: u64,
+}
+
+/// What a stream loses by a line that cannot be written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Loss {
+    /// Lines that the function printed.
+    pub(super) lines: u64,
+    /// Lines that are missing then: those, and the ones that a lost note was about.
+    pub(super) missing: u64,
 }
 
 // === impl Open ===
@@ -86,7 +95,7 @@ impl Open {
             complete,
             buffer: Vec::new(),
             pending: Summary::default(),
-            lines: HashMap::new(),
+            at_stake: HashMap::new(),
             announced: HashMap::new(),
             used: 0,
         }
@@ -123,13 +132,13 @@ impl Open {
         self.complete += self.buffer.len() as u64;
         self.buffer.clear();
         self.buffer.shrink_to(MAX_BUFFER);
-        let lines = self.lines.drain().map(|(_, count)| count).sum();
+        let lines = self.at_stake.drain().map(|(_, loss)| loss.lines).sum();
         Ok(Added { summary: mem::take(&mut self.pending), lines })
     }
 
-    /// What was pending, counted by stream.
-    pub(super) fn into_lost_lines(self) -> HashMap<Arc<str>, u64> {
-        self.lines
+    /// What each stream has lost.
+    pub(super) fn into_losses(self) -> HashMap<Arc<str>, Loss> {
+        self.at_stake
     }
 
     /// Takes back what a failed write may have left.
@@ -159,6 +168,23 @@ impl Open {
             line.message,
         );
         self.pending.add(line.stream, Span::at(line.timestamp_ms, line.ingestion_ms));
-        *self.lines.entry(Arc::clone(line.stream)).or_default() += 1;
+        self.at_stake.entry(Arc::clone(line.stream)).or_default().add(Loss::of(line));
+    }
+}
+
+// === impl Loss ===
+
+impl Loss {
+    /// By this line.
+    pub(super) fn of(line: &Line<'_>) -> Self {
+        match line.missing {
+            0 => Self { lines: 1, missing: 1 },
+            missing => Self { lines: 0, missing },
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.lines += other.lines;
+        self.missing += other.missing;
     }
 }

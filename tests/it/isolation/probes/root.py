@@ -4,8 +4,6 @@ Event: `scratch`, a folder that may be written.
 """
 
 CLONE_NEWUSER = 0x10000000
-# The 64-bit ids that Hearth gives to sandboxes begin here.
-FIRST_ID = 1_879_048_192
 
 
 def mapped(kind):
@@ -43,7 +41,8 @@ def handler(event, context):
     for kind in ("uid", "gid"):
         table = mapped(kind)
         inside, outside, count = table[0]
-        alone = len(table) == 1 and count == 1 and inside == 1000 and outside >= FIRST_ID
+        # The second number is the id one namespace further out, which is not the host's yet.
+        alone = len(table) == 1 and count == 1 and inside == 1000 and outside != 0
         claim(f"be an ordinary {kind} of the host", alone, table)
     attack("become uid 0", lambda: in_a_child(lambda: os.setuid(0)))
     attack("become gid 0", lambda: in_a_child(lambda: os.setgid(0)))

@@ -1,0 +1,21 @@
+//! Promises about the API as a whole: real requests, a real store, a pool that runs nothing.
+//!
+//! * `server`: what the others start from: a server without sandboxes, and a client for it.
+//! * `functions`: functions created, looked at, listed, deleted.
+//! * `changes`: updates, revisions, versions, states.
+//! * `refusals`: what is refused, with the exact answer.
+//! * `invoke`: calls.
+//! * `attachments`: tags, concurrency, URLs, policies.
+//! * `access`: credentials, and who is let in without.
+//! * `logs`: CloudWatch Logs.
+//! * `model`: every answer against AWS's own model.
+
+mod access;
+mod attachments;
+mod changes;
+mod functions;
+mod invoke;
+mod logs;
+mod model;
+mod refusals;
+mod server;

@@ -1,0 +1,274 @@
+//! A server without sandboxes, and a client for it.
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Write as _};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use archive::CodeStore;
+use axum::Router;
+use axum::body::Body;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use images::{Catalogue, Kind, Manifest, Start};
+use model::{Digest, Generation, Home};
+use pool::{Durations, Invocation, Outcome, Refusal};
+use serde_json::{Value, json};
+use store::Store;
+use telemetry::LogStore;
+use tower::ServiceExt as _;
+
+use crate::{Access, Api, Invoker, Invoking, Parts, UrlBase};
+
+/// A role like any other.
+pub(super) const ROLE: &str = "arn:aws:iam::000000000000:role/r";
+/// What ARNs of functions begin with.
+pub(super) const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function";
+
+/// What the pool is to do with a call.
+type Behaviour = Box<dyn Fn(&Invocation) -> Result<Outcome, Refusal> + Send + Sync>;
+
+/// Remembers what it was asked for, and answers what a test says.
+pub(super) struct FakePool {
+    pub(super) calls: Mutex<Vec<Invocation>>,
+    pub(super) retired: Mutex<Vec<Generation>>,
+    pub(super) reserved: Mutex<u32>,
+    behaviour: Mutex<Behaviour>,
+}
+
+/// A server in a directory of its own.
+pub(super) struct Server {
+    pub(super) api: Arc<Api>,
+    pub(super) pool: Arc<FakePool>,
+    pub(super) logs: Arc<LogStore>,
+    router: Router,
+    _directory: tempfile::TempDir,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+// === impl FakePool ===
+
+impl FakePool {
+    fn new() -> Self {
+        Self {
+            calls: Mutex::default(),
+            retired: Mutex::default(),
+            reserved: Mutex::default(),
+            behaviour: Mutex::new(Box::new(|call| Ok(echo(call)))),
+        }
+    }
+
+    /// From now on, calls come to this.
+    pub(super) fn behave(
+        &self,
+        behaviour: impl Fn(&Invocation) -> Result<Outcome, Refusal> + Send + Sync + 'static,
+    ) {
+        *self.behaviour.lock().unwrap() = Box::new(behaviour);
+    }
+}
+
+/// An answer that is the event.
+pub(super) fn echo(call: &Invocation) -> Outcome {
+    Outcome {
+        payload: call.payload.clone(),
+        function_error: None,
+        log_tail: call.log_tail.then(|| b"START\nEND\n".to_vec()),
+        executed_version: call.function.version,
+        durations: Durations::default(),
+    }
+}
+
+impl Invoker for FakePool {
+    fn invoke(&self, invocation: Invocation) -> Invoking<'_> {
+        let outcome = (self.behaviour.lock().unwrap())(&invocation);
+        self.calls.lock().unwrap().push(invocation);
+        Box::pin(std::future::ready(outcome))
+    }
+
+    fn retire(&self, generation: Generation) {
+        self.retired.lock().unwrap().push(generation);
+    }
+
+    fn set_reserved(&self, total: u32) {
+        *self.reserved.lock().unwrap() = total;
+    }
+}
+
+// === impl Server ===
+
+impl Server {
+    /// One that lets everybody on this machine in.
+    pub(super) fn open() -> Self {
+        Self::with(Access::Open { hosts: Vec::new() })
+    }
+
+    /// One that lets in whom `access` says.
+    pub(super) fn with(access: Access) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let pool = Arc::new(FakePool::new());
+        let logs = LogStore::open(&directory.path().join("logs"), telemetry_limits()).unwrap();
+        let logs = Arc::new(logs);
+        let code = CodeStore::open(&directory.path().join("code"), archive::Limits::AWS).unwrap();
+        let engine: Arc<dyn Invoker> = Arc::clone(&pool) as Arc<dyn Invoker>;
+        let api = Api::new(Parts {
+            store: Arc::new(Store::open(&directory.path().join("control.db")).unwrap()),
+            pool: engine,
+            code: Arc::new(code),
+            catalogue: Arc::new(catalogue()),
+            logs: Arc::clone(&logs),
+            home: Home::default(),
+            access,
+            urls: UrlBase {
+                scheme: "http".to_owned(),
+                domain: "localhost".to_owned(),
+                port: Some(8080),
+            },
+            concurrency: 1000,
+            open_metrics: false,
+        });
+        let router = crate::router(Arc::clone(&api));
+        Self { api, pool, logs, router, _directory: directory }
+    }
+
+    /// Sends a request as it is.
+    pub(super) async fn send(&self, request: Request<Body>) -> Reply {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Reply { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// Sends a request with a body of JSON; `Value::Null` is none.
+    pub(super) async fn call(&self, method: &str, path: &str, body: Value) -> Reply {
+        let body = match body {
+            Value::Null => Body::empty(),
+            body => Body::from(body.to_string()),
+        };
+        let request = Request::builder().method(method).uri(path).header("host", "localhost:9000");
+        self.send(request.body(body).unwrap()).await
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Reply {
+        self.call("GET", path, Value::Null).await
+    }
+
+    /// Creates a function and waits until it can be called.
+    pub(super) async fn create(&self, name: &str) -> Value {
+        let created = self.call("POST", "/2015-03-31/functions", new_function(name)).await;
+        assert_eq!(created.status, StatusCode::CREATED, "{created:?}");
+        self.settled(name).await;
+        created.json()
+    }
+
+    /// Waits until nothing is under way, and gives the configuration.
+    pub(super) async fn settled(&self, name: &str) -> Value {
+        let path = format!("/2015-03-31/functions/{name}/configuration");
+        for _ in 0..500 {
+            let shown = self.get(&path).await.json();
+            if shown["State"] != "Pending" && shown["LastUpdateStatus"] != "InProgress" {
+                return shown;
+            }
+            // Settling is a task of its own and a commit; there is nothing else to wait for.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{name} never settled");
+    }
+}
+
+// === impl Reply ===
+
+impl Reply {
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|err| panic!("{err}: {self:?}"))
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Status, code and message of an error, whichever way the message is spelled.
+    pub(super) fn error(&self) -> (u16, String, String) {
+        let body = self.json();
+        let message = body.get("message").or(body.get("Message"));
+        let message = message.and_then(Value::as_str).unwrap_or_default().to_owned();
+        let code = self.header("x-amzn-errortype").unwrap_or_default().to_owned();
+        (self.status.as_u16(), code, message)
+    }
+
+    /// Asserts an error to the letter.
+    #[track_caller]
+    pub(super) fn refused(&self, status: u16, code: &str, message: &str) {
+        assert_eq!(self.error(), (status, code.to_owned(), message.to_owned()));
+    }
+}
+
+/// A zip with one file in it.
+pub(super) fn package(text: &str) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    zip.start_file("app.py", zip::write::SimpleFileOptions::default()).unwrap();
+    zip.write_all(text.as_bytes()).unwrap();
+    zip.finish().unwrap().into_inner()
+}
+
+/// The same in base64.
+pub(super) fn package_text(text: &str) -> String {
+    STANDARD.encode(package(text))
+}
+
+/// What creates a function.
+pub(super) fn new_function(name: &str) -> Value {
+    json!({
+        "FunctionName": name,
+        "Runtime": "python3.11",
+        "Role": ROLE,
+        "Handler": "app.handler",
+        "Code": { "ZipFile": package_text("one") },
+    })
+}
+
+/// The same with other members; `null` takes one away.
+pub(super) fn new_function_with(name: &str, members: Value) -> Value {
+    let mut all = new_function(name);
+    for (key, value) in members.as_object().unwrap() {
+        match value {
+            Value::Null => drop(all.as_object_mut().unwrap().remove(key)),
+            value => all[key] = value.clone(),
+        }
+    }
+    all
+}
+
+fn telemetry_limits() -> telemetry::logs::Limits {
+    telemetry::logs::Limits { min_free_bytes: 0, ..telemetry::logs::Limits::default() }
+}
+
+fn catalogue() -> Catalogue {
+    let start = |kind| Start {
+        kind,
+        argv: vec!["/usr/bin/true".to_owned()],
+        version: None,
+        preimport: Vec::new(),
+    };
+    let manifest = Manifest {
+        digest: Digest([7; 32]),
+        recipe: "host".to_owned(),
+        runtimes: BTreeMap::from([
+            ("provided.al2023".to_owned(), start(Kind::Custom)),
+            ("python3.11".to_owned(), start(Kind::Python)),
+        ]),
+        files: 0,
+        bytes: 0,
+        left_out: Vec::new(),
+    };
+    Catalogue::new([&manifest], &BTreeMap::new()).unwrap()
+}

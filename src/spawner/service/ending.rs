@@ -1,0 +1,108 @@
+//! From the decision that a cell ends to its `Ended`: kill at once, the rest when it is possible.
+
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+use sandbox::sys::process;
+use wire::spawner::{CellId, Reply, Subject};
+
+use super::{LOOK_AGAIN, Service, ServiceError};
+use crate::cells::{Ending, Phase, Progress};
+use crate::log;
+use crate::maker::MakerError;
+
+impl Service {
+    /// Kills everything in a cell now; the rest follows when there is time.
+    pub(super) fn begin_end(&mut self, number: CellId, known: bool) {
+        let Some(cell) = self.cells.get_mut(number) else { return };
+        let now = Instant::now();
+        let mut ending = Ending::new(known, now);
+        ending.kill(&self.plan.end, &mut cell.leaf, &mut cell.process);
+        if let Phase::Making(making) = std::mem::replace(&mut cell.phase, Phase::Ending(ending)) {
+            self.in_flight -= 1;
+            self.timers.remove(&(making.deadline, number));
+        }
+        // As a rule its first process is reaped in a moment, and that goes on; the timer is for when
+        // killing has to be tried again, or takes too long.
+        match cell.process {
+            None => self.ending.push_back(number),
+            Some(_) => {
+                self.timers.insert((now + LOOK_AGAIN, number));
+            }
+        }
+    }
+
+    pub(super) fn advance_end(&mut self, number: CellId) -> Result<(), ServiceError> {
+        let Some(cell) = self.cells.get_mut(number) else { return Ok(()) };
+        let Phase::Ending(ending) = &mut cell.phase else { return Ok(()) };
+        let now = Instant::now();
+        if cell.ordered {
+            // The maker has not said yet whether there will be a process.
+            self.timers.insert((now + LOOK_AGAIN, number));
+            return Ok(());
+        }
+        let progress = ending.advance(&self.plan.end, &mut cell.leaf, &mut cell.process, now);
+        let known = ending.known;
+        match progress {
+            Progress::Gone(usage) => {
+                self.cells.remove(number);
+                if !known {
+                    return Ok(());
+                }
+                let (memory_kills, peak_bytes) = (usage.memory_kills, usage.peak_bytes);
+                self.say(&Reply::Ended { cell: number, memory_kills, peak_bytes }, Vec::new())
+            }
+            Progress::Later(when) => {
+                self.timers.insert((when, number));
+                Ok(())
+            }
+            Progress::Quarantined(when, obstacle) => {
+                self.timers.insert((when, number));
+                let detail = format!("the cell does not end: {obstacle}");
+                log::line(&format!("cell {} is quarantined: {obstacle}", number.0));
+                if known { self.refuse(Subject::Cell(number), &detail) } else { Ok(()) }
+            }
+        }
+    }
+
+    pub(super) fn hear_signals(&mut self) -> Result<(), ServiceError> {
+        let at = |step| move |source| ServiceError::Call { step, source };
+        while let Some(signal) = self.signals.read_signal().map_err(at("read signals"))? {
+            if signal.ssi_signo != Signal::SIGCHLD as u32 {
+                return Err(ServiceError::Told);
+            }
+        }
+        // Born before it can end: the maker's answers first.
+        self.hear_maker()?;
+        // All of them, whatever they are: a process that entered a cell must be reaped before the
+        // cell's first process can finish dying.
+        while let Some((pid, _)) = process::reap_any().map_err(at("reap"))? {
+            if pid == self.maker.pid() {
+                return Err(MakerError::Ended.into());
+            }
+            if let Some(number) = self.cells.reaped(pid) {
+                self.first_process_ended(number)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn first_process_ended(&mut self, number: CellId) -> Result<(), ServiceError> {
+        match self.cells.get_mut(number).map(|cell| &cell.phase) {
+            // Its last words are in the pipe, which has ended with it.
+            Some(Phase::Making(_)) => {
+                self.hear_report(number)?;
+                self.fail_making(number, "its first process ended")
+            }
+            Some(Phase::Empty | Phase::Assigned) => {
+                self.begin_end(number, true);
+                Ok(())
+            }
+            Some(Phase::Ending(_)) => {
+                self.ending.push_back(number);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
