@@ -62,13 +62,35 @@ fn check(body: &[u8]) -> Result<(), AwsError> {
         Err(err) if err.is_eof() => Err(refused("Unexpected end-of-input", body, body.len())),
         Err(err) => {
             let at = offset(text, err.line(), err.column());
-            let found = text.get(at..).and_then(|rest| rest.chars().next());
-            Err(match found {
-                Some(found) => refused(&unexpected(found), body, at),
+            Err(match text[at..].chars().next() {
                 None => refused("Unexpected end-of-input", body, at),
+                Some(found) if is_of_word(found) => {
+                    let begin = text[..at].trim_end_matches(is_of_word).len();
+                    let end = text.len() - text[at..].trim_start_matches(is_of_word).len();
+                    refused(&unrecognized(&text[begin..end]), body, end)
+                }
+                Some(found) => refused(&unexpected(found), body, at),
             })
         }
     }
+}
+
+/// Whether a character is part of what could be meant as `null`, `true` or `false`.
+fn is_of_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_' || c == '$'
+}
+
+/// Jackson's sentence for a word that is no value; a long one is cut, as Jackson cuts it.
+fn unrecognized(word: &str) -> String {
+    const LONGEST: usize = 256;
+    let (shown, more) = match word.char_indices().nth(LONGEST) {
+        None => (word, ""),
+        Some((end, _)) => (&word[..end], "..."),
+    };
+    format!(
+        "Unrecognized token '{shown}{more}': was expecting (JSON String, Number, Array, Object or \
+         token 'null', 'true' or 'false')"
+    )
 }
 
 /// Jackson's sentence for a character where no value begins.

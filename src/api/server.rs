@@ -109,15 +109,13 @@ impl Api {
         self.pool.set_reserved(u32::try_from(total).unwrap_or(u32::MAX));
     }
 
-    /// The ARN of what runs a runtime here: it changes whenever the image does.
-    pub fn runtime_version_arn(&self, runtime: &str) -> String {
-        let mut hash = Sha256::new();
-        hash.update(runtime);
-        if let Some(served) = self.catalogue.resolve(runtime) {
-            hash.update(served.image.0);
-            hash.update(&served.runtime);
-        }
-        let digest = model::Digest(hash.finalize().into());
+    /// The ARN of what runs a runtime here, as INIT_START lines have it: it changes with the image.
+    pub(crate) fn runtime_version_arn(&self, runtime: &str) -> String {
+        let digest = match self.catalogue.resolve(runtime) {
+            Some(served) => served.image,
+            // Served when the function was created, and no longer.
+            None => model::Digest(Sha256::digest(runtime).into()),
+        };
         format!("arn:aws:lambda:{}::runtime:{digest}", self.home.region)
     }
 }

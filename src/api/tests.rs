@@ -19,3 +19,4 @@ mod logs;
 mod model;
 mod refusals;
 mod server;
+mod speed;

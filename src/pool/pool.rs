@@ -158,7 +158,7 @@ impl Pool {
     }
 
     /// Ends the pool: nothing new is served, what was accepted may finish for as long as `patience`
-    /// lasts, and then everything is ended. Returns when the instances are gone.
+    /// lasts, and then everything is ended, the spawner last. Returns when the instances are gone.
     pub async fn drain(&self, patience: Duration) {
         self.shell.stop();
         self.until(patience, |stats| stats.busy + stats.waiting == 0).await;
@@ -168,6 +168,7 @@ impl Pool {
         }
         self.until(ENDING, |stats| *stats == Stats::default()).await;
         self.shell.stopped.notify_one();
+        self.shell.spawner.hang_up();
     }
 
     async fn until(&self, patience: Duration, reached: impl Fn(&Stats) -> bool) {

@@ -5,7 +5,7 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::{setsockopt_impl, sockopt_impl};
 use rustix::net::{
@@ -86,6 +86,12 @@ impl Datagrams {
                 Err(_would_block) => {}
             }
         }
+    }
+
+    /// Ends both directions, for whoever else holds the socket too; the peer sees its end.
+    pub(crate) fn shut_down(&self) {
+        // It fails if the peer is gone already, which is the same.
+        let _gone = rustix::net::shutdown(self.socket.get_ref(), rustix::net::Shutdown::Both);
     }
 }
 

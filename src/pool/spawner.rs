@@ -11,6 +11,8 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{oneshot, watch};
@@ -25,6 +27,8 @@ pub(crate) struct Spawner {
     waiting: Mutex<Waiting>,
     /// Becomes true once.
     closed: watch::Sender<bool>,
+    /// Whether the end was ours.
+    hung_up: AtomicBool,
 }
 
 /// A cell that was made: a sandbox in which nothing has run yet.
@@ -129,6 +133,7 @@ impl Spawner {
             socket,
             waiting: Mutex::new(Waiting::default()),
             closed: watch::Sender::new(false),
+            hung_up: AtomicBool::new(false),
         });
         tokio::spawn(read(Arc::clone(&spawner)));
         Ok((spawner, capacity))
@@ -185,6 +190,13 @@ impl Spawner {
     /// Asks for a cell's end; [`Cell::ended`] tells when it has come.
     pub(crate) async fn end(&self, cell: CellId) -> Result<(), SpawnerError> {
         self.send(&Request::End { cell }).await
+    }
+
+    /// Ends the conversation: the spawner sees it, ends every sandbox, and itself.
+    pub(crate) fn hang_up(&self) {
+        self.hung_up.store(true, Ordering::Release);
+        self.hung_up.store(true, Ordering::Relaxed);
+        self.socket.shut_down();
     }
 
     async fn send(&self, request: &Request) -> Result<(), SpawnerError> {
@@ -279,7 +291,9 @@ async fn read(spawner: Arc<Spawner>) {
     loop {
         let datagram = match spawner.socket.receive(&mut buffer).await {
             Ok(datagram) if datagram.length == 0 => {
-                tracing::error!("the spawner has ended");
+                if !spawner.hung_up.load(Ordering::Acquire) {
+                    tracing::error!("the spawner has ended");
+                }
                 break;
             }
             Ok(datagram) => datagram,

@@ -4,7 +4,9 @@
 //! keeps it root-like; the small set limits accidents, while the wall around the spawner is its size
 //! and its closed set of operations.
 
-use caps::{Capability, CapsHashSet};
+use caps::CapsHashSet;
+
+pub use caps::Capability;
 
 use crate::sys::privilege::{
     CapabilityError, bound_capabilities, lock_securebits, reduce_capabilities,

@@ -1,5 +1,7 @@
 //! Promises about events.
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn refusal(body: &[u8]) -> String {
@@ -35,6 +37,29 @@ fn the_place_is_told_by_line_and_column() {
     assert!(rest.ends_with("; line: 1, column: 1]"), "{rest}");
     let rest = refusal(b"\x01");
     assert!(rest.starts_with("n: Unexpected character ((CTRL-CHAR, code 1)): expected"), "{rest}");
+}
+
+#[test]
+fn a_word_that_is_no_value_is_told_whole() {
+    let rest = refusal(b" nope ");
+    let expected = "n: Unrecognized token 'nope': was expecting (JSON String, Number, Array, Object \
+                    or token 'null', 'true' or 'false')\n at [Source: REDACTED \
+                    (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: 1, column: 6]";
+    assert_eq!(rest, expected);
+    // What AWS's command line, version 2, makes of JSON that should have been base64.
+    assert!(refusal("ýý".as_bytes()).starts_with("n: Unrecognized token 'ýý'"));
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_sent_gets_an_answer(body in proptest::collection::vec(any::<u8>(), 0..64)) {
+        let _answer = check(&body);
+    }
+
+    #[test]
+    fn whatever_text_is_sent_gets_an_answer(body in "[\\[\\]{}\",:a-zä0-9\\n\\\\ ]{0,40}") {
+        let _answer = check(body.as_bytes());
+    }
 }
 
 #[test]

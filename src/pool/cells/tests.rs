@@ -1,1 +1,206 @@
-//! x
+//! How cells are kept ready, given out and given up.
+
+use std::collections::HashSet;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use wire::spawner::{CellId, MAX_MESSAGE, Reply, Request, Subject};
+
+use super::{Rung, Stock};
+use crate::socket::Datagrams;
+use crate::spawner::{Spawner, SpawnerError};
+
+const A: [u8; 32] = [1; 32];
+const B: [u8; 32] = [2; 32];
+
+/// What a spawner that is played has done.
+#[derive(Debug, Default)]
+struct Played {
+    living: HashSet<CellId>,
+    most: usize,
+    made: u32,
+    /// How many `Make`s are refused from now on.
+    refuse: u32,
+}
+
+struct Rig {
+    stock: Arc<Stock>,
+    played: Arc<Mutex<Played>>,
+    spawner: Arc<Spawner>,
+    playing: tokio::task::JoinHandle<()>,
+}
+
+impl Rig {
+    async fn new(images: &[[u8; 32]], target: usize, capacity: u32) -> Self {
+        let (ours, theirs) = rustix::net::socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .expect("a pair");
+        let played = Arc::new(Mutex::new(Played::default()));
+        let socket = Datagrams::new(theirs).expect("a socket");
+        let playing = tokio::spawn(play(socket, Arc::clone(&played), capacity));
+        let (spawner, capacity) = Spawner::connect(ours).await.expect("connected");
+        let images = images.iter().copied();
+        let stock = Stock::open(Arc::clone(&spawner), images, target, capacity);
+        Self { stock, played, spawner, playing }
+    }
+
+    fn made(&self) -> u32 {
+        self.played.lock().expect("no panic").made
+    }
+
+    async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        for _ in 0..5_000 {
+            if holds(self) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        panic!("not within ten seconds: {what}");
+    }
+}
+
+async fn play(socket: Datagrams, played: Arc<Mutex<Played>>, capacity: u32) {
+    let hello = Reply::Hello { version: wire::VERSION, uid_base: 0, capacity };
+    socket.send(&hello.encode(), &[]).await.expect("sent");
+    let mut buffer = [0; MAX_MESSAGE];
+    while let Ok(got) = socket.receive(&mut buffer).await {
+        if got.length == 0 {
+            return;
+        }
+        match Request::decode(&buffer[..got.length]).expect("a request") {
+            Request::Make { ticket, .. } => {
+                let reply = {
+                    let mut played = played.lock().expect("no panic");
+                    if played.refuse > 0 {
+                        played.refuse -= 1;
+                        let detail = "refused".to_owned();
+                        Reply::Failed { subject: Subject::Ticket(ticket), detail }
+                    } else {
+                        played.made += 1;
+                        let cell = CellId(played.made);
+                        played.living.insert(cell);
+                        played.most = played.most.max(played.living.len());
+                        Reply::Made { ticket, cell, uid: 0 }
+                    }
+                };
+                let files: Vec<OwnedFd> = (0..4)
+                    .map(|_| std::fs::File::open("/dev/null").expect("a file").into())
+                    .collect();
+                // The runner's socket is watched, which a file cannot be.
+                let pair = rustix::net::socketpair(
+                    AddressFamily::UNIX,
+                    SocketType::SEQPACKET,
+                    SocketFlags::CLOEXEC,
+                    None,
+                )
+                .expect("a pair");
+                let mut fds: Vec<_> = files.iter().map(|file| file.as_fd()).collect();
+                fds[0] = pair.0.as_fd();
+                let fds = if matches!(reply, Reply::Made { .. }) { &fds[..] } else { &[] };
+                socket.send(&reply.encode(), fds).await.expect("sent");
+            }
+            Request::End { cell } => {
+                played.lock().expect("no panic").living.remove(&cell);
+                let reply = Reply::Ended { cell, memory_kills: 0, peak_bytes: 0 };
+                socket.send(&reply.encode(), &[]).await.expect("sent");
+            }
+            Request::Assign { .. } => panic!("nobody assigns here"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn as_many_as_wanted_stand_ready_of_each_image_and_no_more() {
+    let rig = Rig::new(&[A, B], 3, 100).await;
+    rig.until("six stand ready", |rig| rig.stock.ready() == 6).await;
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    assert_eq!(rig.made(), 6);
+    let (_, rung) = rig.stock.take(A).await.expect("a cell");
+    assert_eq!(rung, Rung::Exec);
+    rig.until("the sixth is made again", |rig| rig.stock.ready() == 6).await;
+}
+
+#[tokio::test]
+async fn where_none_stands_ready_one_is_made_for_each_who_waits() {
+    let rig = Rig::new(&[A], 0, 100).await;
+    let mut tasks = Vec::new();
+    for _ in 0..40 {
+        let stock = Arc::clone(&rig.stock);
+        tasks.push(tokio::spawn(async move { stock.take(A).await.expect("a cell") }));
+    }
+    let mut seen = HashSet::new();
+    for task in tasks {
+        let (cell, rung) = task.await.expect("no panic");
+        assert_eq!(rung, Rung::Make);
+        assert!(seen.insert(cell.id), "one cell for one");
+    }
+    assert_eq!(rig.made(), 40);
+}
+
+#[tokio::test]
+async fn no_more_cells_live_than_the_spawner_can_keep() {
+    let rig = Rig::new(&[A], 2, 4).await;
+    let mut tasks = Vec::new();
+    for _ in 0..12 {
+        let (stock, spawner) = (Arc::clone(&rig.stock), Arc::clone(&rig.spawner));
+        tasks.push(tokio::spawn(async move {
+            let (cell, _) = stock.take(A).await.expect("a cell");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            spawner.end(cell.id).await.expect("asked");
+            cell.ended.await.expect("ended");
+            stock.returned();
+        }));
+    }
+    for task in tasks {
+        task.await.expect("no panic");
+    }
+    assert!(rig.played.lock().expect("no panic").most <= 4);
+}
+
+#[tokio::test]
+async fn ready_cells_of_an_image_make_room_for_one_that_is_wanted() {
+    let rig = Rig::new(&[A], 2, 2).await;
+    rig.until("both stand ready", |rig| rig.stock.ready() == 2).await;
+    rig.stock.take(B).await.expect("a cell of the other image");
+    assert!(rig.played.lock().expect("no panic").most <= 2);
+}
+
+#[tokio::test]
+async fn a_cell_that_cannot_be_made_is_an_error_for_one_who_waits() {
+    let rig = Rig::new(&[A], 0, 10).await;
+    rig.played.lock().expect("no panic").refuse = 1;
+    let refused = rig.stock.take(A).await.expect_err("refused");
+    assert!(matches!(refused, SpawnerError::Failed { .. }));
+    rig.stock.take(A).await.expect("the next one");
+}
+
+#[tokio::test]
+async fn a_cell_nobody_waits_for_any_more_is_kept_if_there_is_need_and_else_given_up() {
+    let rig = Rig::new(&[A], 1, 10).await;
+    rig.until("one stands ready", |rig| rig.stock.ready() == 1).await;
+    rig.stock.take(A).await.expect("the ready one");
+    // Nobody polls it again, as when a start runs out of time.
+    drop(tokio::time::timeout(Duration::ZERO, rig.stock.take(A)).await);
+    rig.until("one stands ready and no other lives", |rig| {
+        rig.stock.ready() == 1 && rig.played.lock().expect("no panic").living.len() == 2
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_waits_when_the_spawner_goes_learns_it() {
+    let rig = Rig::new(&[A], 0, 0).await;
+    let stock = Arc::clone(&rig.stock);
+    let waiting = tokio::spawn(async move { stock.take(A).await.map(drop) });
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    assert!(!waiting.is_finished(), "there is no room for one");
+    rig.playing.abort();
+    assert_eq!(waiting.await.expect("no panic"), Err(SpawnerError::Closed));
+    assert!(rig.stock.take(A).await.is_err());
+}

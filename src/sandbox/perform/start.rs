@@ -79,7 +79,7 @@ pub(super) fn device_attributes() -> Attributes {
 /// # Errors
 /// The step that failed; the process must not go on.
 pub fn start(steps: &[StartStep], sources: &Sources) -> Result<Stage, StepError> {
-    let mut builder = Builder { root: None, stage: None };
+    let mut builder = Builder::default();
     for step in steps {
         builder.perform(*step, sources).map_err(|errno| StepError::at(step, errno))?;
     }
@@ -89,7 +89,11 @@ pub fn start(steps: &[StartStep], sources: &Sources) -> Result<Stage, StepError>
     })
 }
 
+#[derive(Default)]
 struct Builder {
+    /// What is bound, and as what; set by `OpenSources`.
+    files: Vec<(OwnedFd, &'static str)>,
+    groups: Vec<OwnedFd>,
     /// The file system that becomes the root; set by `NewRoot`.
     root: Option<OwnedFd>,
     /// Set by `RememberNamespaces`, the last step.
@@ -102,18 +106,16 @@ impl Builder {
     fn perform(&mut self, step: StartStep, sources: &Sources) -> nix::Result<()> {
         match step {
             StartStep::PrivateMounts => mount::make_all_private(),
+            StartStep::OpenSources => self.open_sources(sources),
             StartStep::NewRoot => self.new_root(&sources.mount_point),
             StartStep::BindSources => {
-                self.bind(&sources.images, "images", TREE)?;
-                self.bind(&sources.code, "code", TREE)
+                self.files.iter().try_for_each(|(from, name)| self.bind(from, name, TREE))
             }
             StartStep::BindControlGroups => {
-                self.directory("cgroup")?;
-                let trees = sources.control_groups.trees.iter().enumerate();
-                for (number, tree) in trees {
-                    self.bind(&tree.path, &format!("cgroup/{number}"), NOTHING_SPECIAL)?;
-                }
-                Ok(())
+                self.make_directory("cgroup")?;
+                self.groups.iter().enumerate().try_for_each(|(number, group)| {
+                    self.bind(group, &format!("cgroup/{number}"), NOTHING_SPECIAL)
+                })
             }
             StartStep::MountProc => {
                 let proc = mount::new_filesystem(c"proc", &[], NOTHING_SPECIAL)?;
@@ -121,15 +123,12 @@ impl Builder {
             }
             StartStep::MakeDevices => self.devices(),
             StartStep::Pivot => {
-                self.directory(CELL_ROOT.trim_start_matches('/'))?;
+                self.make_directory(CELL_ROOT.trim_start_matches('/'))?;
                 let root = self.root()?;
                 mount::set_attributes(root, Attributes { read_only: true, ..NOTHING_SPECIAL })?;
                 mount::pivot_into(root)
             }
             StartStep::RememberNamespaces => {
-                let directory = |path: &str| {
-                    open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
-                };
                 let file =
                     |path: &str| open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
                 let mut trees = sources.control_groups.trees.clone();
@@ -137,9 +136,9 @@ impl Builder {
                     tree.path = Path::new("/cgroup").join(number.to_string());
                 }
                 self.stage = Some(Stage {
-                    images: directory("/images")?,
-                    code: directory("/code")?,
-                    devices: directory("/dev")?,
+                    images: directory(Path::new("/images"))?,
+                    code: directory(Path::new("/code"))?,
+                    devices: directory(Path::new("/dev"))?,
                     own_mounts: file("/proc/self/ns/mnt")?,
                     own_network: file("/proc/self/ns/net")?,
                     trees,
@@ -153,31 +152,35 @@ impl Builder {
         self.root.as_ref().map(AsFd::as_fd).ok_or(Errno::ENOTRECOVERABLE)
     }
 
+    fn open_sources(&mut self, sources: &Sources) -> nix::Result<()> {
+        self.files.push((directory(&sources.images)?, "images"));
+        self.files.push((directory(&sources.code)?, "code"));
+        let trees = &sources.control_groups.trees;
+        self.groups = trees.iter().map(|tree| directory(&tree.path)).collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
     fn new_root(&mut self, mount_point: &Path) -> nix::Result<()> {
         // A dozen directories; the size is a guard against our own mistakes.
         let options = [(c"size", c"256k"), (c"nr_inodes", c"64"), (c"mode", c"755")];
         let root = mount::new_filesystem(c"tmpfs", &options, NOTHING_SPECIAL)?;
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let over = open(mount_point, flags, Mode::empty())?;
+        let over = directory(mount_point)?;
         mount::attach(root.as_fd(), over.as_fd())?;
         self.root = Some(root);
         Ok(())
     }
 
-    fn directory(&self, name: &str) -> nix::Result<OwnedFd> {
+    fn make_directory(&self, name: &str) -> nix::Result<OwnedFd> {
         mkdirat(self.root()?, name, Mode::from_bits_truncate(0o755))?;
         mount::open_beneath(self.root()?, Path::new(name))
     }
 
     fn attach(&self, tree: OwnedFd, name: &str) -> nix::Result<()> {
-        let target = self.directory(name)?;
+        let target = self.make_directory(name)?;
         mount::attach(tree.as_fd(), target.as_fd())
     }
 
-    fn bind(&self, source: &Path, name: &str, attributes: Attributes) -> nix::Result<()> {
-        // The operator's own paths, of this machine: links in them are his.
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let source = open(source, flags, Mode::empty())?;
+    fn bind(&self, source: &OwnedFd, name: &str, attributes: Attributes) -> nix::Result<()> {
         let tree = mount::clone_tree(source.as_fd())?;
         mount::set_attributes(tree.as_fd(), attributes)?;
         self.attach(tree, name)
@@ -198,6 +201,11 @@ impl Builder {
         mount::set_attributes(dev.as_fd(), DEVICES)?;
         self.attach(dev, "dev")
     }
+}
+
+/// A directory by one of our own or the operator's own paths: links in those are his.
+fn directory(path: &Path) -> nix::Result<OwnedFd> {
+    open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
 }
 
 /// Checks that a descriptor is the null device, not something that took its name.

@@ -9,6 +9,8 @@ use super::{
 pub enum StartStep {
     /// Nothing mounted here shows outside, nor the other way round.
     PrivateMounts,
+    /// The directories everything is taken from, before anything can hide them.
+    OpenSources,
     /// A small file system that becomes the spawner's root.
     NewRoot,
     /// The images and the code, and nothing else of the host's files.
@@ -105,6 +107,7 @@ pub enum EndStep {
 pub(super) fn start() -> Vec<StartStep> {
     vec![
         StartStep::PrivateMounts,
+        StartStep::OpenSources,
         StartStep::NewRoot,
         StartStep::BindSources,
         StartStep::BindControlGroups,
@@ -162,6 +165,7 @@ impl Describe for StartStep {
     fn what(&self) -> String {
         match self {
             Self::PrivateMounts => "mount / private, recursively",
+            Self::OpenSources => "open the directories of images, code and control groups",
             Self::NewRoot => "mount a tmpfs as root to be",
             Self::BindSources => "bind /images and /code, read-only, nosuid, nodev",
             Self::BindControlGroups => "bind this instance's directory of each hierarchy",
@@ -176,6 +180,7 @@ impl Describe for StartStep {
     fn why(&self) -> &'static str {
         match self {
             Self::PrivateMounts => "no mount of ours reaches the host",
+            Self::OpenSources => "whatever is mounted next cannot hide them",
             Self::NewRoot => "a short mount table is copied fast, and holds nothing of the host",
             Self::BindSources => "what cells are made from; the rest of the host is out of reach",
             Self::BindControlGroups => "leaves of this instance, and of no other",

@@ -67,7 +67,8 @@ fn a_runtime_that_aws_does_not_know_is_refused_with_the_list_of_those_it_does() 
 
 #[test]
 fn a_runtime_that_this_machine_does_not_serve_is_refused_and_told_how_to_add() {
-    let other = ["python3.13", "python3.12"].into_iter().find(|one| *one != setup::python_runtime());
+    let other =
+        ["python3.13", "python3.12"].into_iter().find(|one| *one != setup::python_runtime());
     let other = other.expect("one of two is another one");
     let response = create_with("Runtime", json!(other));
     assert_eq!(response.status, 400, "{response:?}");

@@ -19,9 +19,18 @@ fn create(daemon: &Daemon, package: Vec<u8>) -> Response {
     Function::new(setup::python_runtime(), "app.handler", package).create(daemon)
 }
 
+/// Checks that something is refused that is no archive at all.
 #[track_caller]
-fn is_no_zip(package: Vec<u8>) {
-    create(&shared(), package).refused(400, "InvalidParameterValueException", NOT_A_ZIP);
+fn is_no_archive(package: &[u8]) {
+    let refused = create(&shared(), package.to_vec());
+    refused.refused(400, "InvalidParameterValueException", NOT_A_ZIP);
+}
+
+/// Checks that an archive is refused in AWS's words, followed by ours on why.
+#[track_caller]
+fn is_no_zip(package: Vec<u8>, why: &str) {
+    let message = format!("{NOT_A_ZIP} ({why})");
+    create(&shared(), package).refused(400, "InvalidParameterValueException", &message);
 }
 
 /// The package of a working function with one more entry.
@@ -31,62 +40,74 @@ fn with(entry: Entry) -> Vec<u8> {
 
 #[test]
 fn what_is_not_a_zip_is_refused() {
-    is_no_zip(b"not a zip".to_vec());
-    is_no_zip(vec![0; 4096]);
-    is_no_zip(b"PK\x03\x04 only the beginning".to_vec());
-    is_no_zip(b"PK\x05\x06".to_vec());
+    is_no_archive(b"not a zip");
+    is_no_archive(&[0; 4096]);
+    is_no_archive(b"PK\x03\x04 only the beginning");
+    is_no_archive(b"PK\x05\x06");
 }
 
 #[test]
 fn a_truncated_zip_is_refused_wherever_it_was_cut() {
     let whole = Package::new().file("app.py", CODE).file("more.txt", "x".repeat(300)).build();
     for length in [1, 10, whole.len() / 3, whole.len() / 2, whole.len() - 30, whole.len() - 1] {
-        is_no_zip(whole[..length].to_vec());
+        is_no_archive(&whole[..length]);
     }
 }
 
 #[test]
 fn names_that_lead_out_of_the_folder_are_refused() {
-    for name in [
-        "../escaped",
-        "a/../../escaped",
-        "..",
-        "/etc/escaped",
-        "//escaped",
-        "a/./../../escaped",
-        "..\\escaped",
-        "C:\\escaped",
-        "back\\slash",
-        "nul\0byte",
-        "",
+    for (name, why) in [
+        ("../escaped", "its name climbs out with \"..\""),
+        ("a/../../escaped", "its name climbs out with \"..\""),
+        ("..", "its name climbs out with \"..\""),
+        ("a/./escaped", "its name has a component that is empty or \".\""),
+        ("/etc/escaped", "its name is absolute"),
+        ("//escaped", "its name is absolute"),
+        ("..\\escaped", "its name holds a backslash; the separator in a zip is \"/\""),
+        ("C:\\escaped", "its name holds a backslash; the separator in a zip is \"/\""),
+        ("nul\0byte", "its name holds a NUL byte"),
+        ("", "its name is empty"),
+        (&"a".repeat(5_000), "its name is longer than 4095 bytes, or a part of it than 255"),
+        (&"a".repeat(256), "its name is longer than 4095 bytes, or a part of it than 255"),
     ] {
-        is_no_zip(with(Entry::new(name, "x")));
+        let response = create(&shared(), with(Entry::new(name, "x")));
+        assert_eq!(response.status, 400, "{name}: {response:?}");
+        let message = response.json()["message"].as_str().expect("a message").to_owned();
+        // The name stands between, with what cannot be shown escaped and cut if it is long.
+        assert!(message.starts_with(&format!("{NOT_A_ZIP} (\"")), "{name}: {message}");
+        assert!(
+            message.ends_with(&format!("\": {why})")),
+            "{name:.9}: {}",
+            &message[message.len().saturating_sub(200)..]
+        );
     }
-    is_no_zip(with(Entry::new(vec![b'a'; 5000], "x")));
-    is_no_zip(with(Entry::new(vec![b'a'; 300], "x")));
     assert!(!fs::exists("/etc/escaped").expect("/etc is readable"));
 }
 
 #[test]
 fn the_same_name_twice_is_refused() {
-    is_no_zip(with(Entry::new("app.py", CODE)));
+    is_no_zip(with(Entry::new("app.py", CODE)), "\"app.py\": its name is given twice");
     // A file that is also a folder is the same conflict in another form.
-    is_no_zip(with(Entry::new("app.py/inside", "x")));
+    let why = "\"app.py/inside\": it lies beneath a file or symbolic link";
+    is_no_zip(with(Entry::new("app.py/inside", "x")), why);
 }
 
 #[test]
 fn links_out_of_the_folder_are_refused_and_links_within_it_work() {
     let link = |name: &str, target: &str| Entry::new(name, target).mode(0o120_777);
-    for target in ["/etc/passwd", "../outside", "a/../../outside", "..", "/"] {
-        is_no_zip(with(link("link", target)));
+    for (target, why) in [
+        ("/etc/passwd", "it is a symbolic link to an absolute path"),
+        ("/", "it is a symbolic link to an absolute path"),
+        ("../outside", "it is a symbolic link out of the archive"),
+        ("..", "it is a symbolic link out of the archive"),
+        ("a/../../outside", "its target climbs after it has descended"),
+        ("", "it is a symbolic link to nothing"),
+    ] {
+        is_no_zip(with(link("link", target)), &format!("\"link\": {why}"));
     }
-    // Through a link that was there before.
-    is_no_zip(archive(&[
-        Entry::new("app.py", CODE),
-        link("folder", "."),
-        Entry::new("folder/../../escaped", "x"),
-    ]));
-    is_no_zip(archive(&[link("folder", "/tmp"), Entry::new("folder/escaped", "x")]));
+    // Through a link that leads nowhere bad by itself.
+    let through = archive(&[link("folder", "."), Entry::new("folder/escaped", "x")]);
+    is_no_zip(through, "\"folder/escaped\": it lies beneath a file or symbolic link");
     assert!(!fs::exists("/tmp/escaped").expect("/tmp is readable"));
 
     let daemon = shared();
@@ -98,7 +119,8 @@ fn links_out_of_the_folder_are_refused_and_links_within_it_work() {
 #[test]
 fn devices_sockets_and_pipes_are_refused() {
     for kind in [0o020_666, 0o060_660, 0o010_644, 0o140_777] {
-        is_no_zip(with(Entry::new("special", "").mode(kind)));
+        let why = "\"special\": it is neither a file, a directory nor a symbolic link";
+        is_no_zip(with(Entry::new("special", "").mode(kind)), why);
     }
 }
 
@@ -125,11 +147,12 @@ fn setuid_setgid_and_sticky_bits_do_not_survive() {
 #[test]
 fn an_encrypted_or_strangely_compressed_entry_is_refused() {
     let strange = Entry { method: 99, ..Entry::new("strange", "x") };
-    is_no_zip(with(strange));
+    let why = "\"strange\": it is compressed with method 99; only stored (0) and deflated (8) are accepted";
+    is_no_zip(with(strange), why);
     let corrupt = Entry { crc: 1, ..Entry::new("corrupt", "x") };
-    is_no_zip(with(corrupt));
+    is_no_zip(with(corrupt), "\"corrupt\": its checksum is wrong");
     let broken = Entry { method: DEFLATED, ..Entry::new("broken", "\u{7}not deflate") };
-    is_no_zip(with(broken));
+    is_no_zip(with(broken), "\"broken\": its contents are damaged");
 }
 
 // ------------------------------------------------------------------------------- too much
@@ -170,11 +193,15 @@ fn bombs_are_refused_early_and_in_little_memory() {
     let risen = rise(&daemon, || {
         let refused = create(&daemon, honest);
         refused.refused(400, "InvalidParameterValueException", TOO_LARGE_UNZIPPED);
-        create(&daemon, lying).refused(400, "InvalidParameterValueException", NOT_A_ZIP);
+        let why = "\"zeros\": it holds more than the 1000 bytes it declares";
+        let message = format!("{NOT_A_ZIP} ({why})");
+        create(&daemon, lying).refused(400, "InvalidParameterValueException", &message);
     });
     assert!(risen <= 64, "{risen} MiB for a zip bomb");
     let risen = rise(&daemon, || {
-        create(&daemon, many).refused(400, "InvalidParameterValueException", NOT_A_ZIP);
+        let why = "the archive holds more than 100000 files and directories";
+        let message = format!("{NOT_A_ZIP} ({why})");
+        create(&daemon, many).refused(400, "InvalidParameterValueException", &message);
     });
     assert!(risen <= 64, "{risen} MiB for very many entries");
 }
@@ -190,7 +217,7 @@ fn a_zip_inside_a_zip_is_a_file() {
 
 #[test]
 fn a_million_entries_are_refused() {
-    is_no_zip(crowd(1_000_000));
+    is_no_zip(crowd(1_000_000), "the archive holds more than 100000 files and directories");
 }
 
 #[test]

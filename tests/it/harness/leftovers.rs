@@ -211,7 +211,9 @@ fn cgroups(slot: u64) -> BTreeSet<(PathBuf, u64)> {
             let options = line.rsplit(' ').next().unwrap_or_default();
             match controllers {
                 "" => line.contains(" - cgroup2 "),
-                some => line.contains(" - cgroup ") && some.split(',').all(|one| options.contains(one)),
+                some => {
+                    line.contains(" - cgroup ") && some.split(',').all(|one| options.contains(one))
+                }
             }
         };
         let mount = mounts.lines().find(is_mount).and_then(|line| line.split(' ').nth(4));

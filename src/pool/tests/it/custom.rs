@@ -21,33 +21,29 @@ async fn session(rig: &Rig) -> (OwnedFd, Session) {
     rig.sessions.lock().unwrap().remove(0)
 }
 
-/// Answers every event with its payload.
-fn echo(session: Session) -> tokio::task::JoinHandle<StateError> {
-    tokio::spawn(async move {
-        loop {
-            let event = match session.next().await {
-                Ok(event) => event,
-                Err(err) => return err,
-            };
-            let (id, attempt) = (event.request_id, event.invocation_id);
-            session
-                .respond(id.as_str(), Some(attempt.as_str()), event.payload)
-                .expect("the event is being served");
-        }
-    })
+/// Answers every event with its payload, until there are no more.
+async fn echo(session: Session) -> StateError {
+    loop {
+        let event = match session.next().await {
+            Ok(event) => event,
+            Err(err) => return err,
+        };
+        let (id, attempt) = (event.request_id, event.invocation_id);
+        let answered = session.respond(id.as_str(), Some(attempt.as_str()), event.payload);
+        answered.expect("the event is being served");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_custom_runtime_serves_events_one_after_another() {
     let rig = Rig::new().await;
     let function = custom();
-    let first = rig.pool.invoke(invocation(&function));
-    let serve = async {
-        let (_listener, session) = session(&rig).await;
-        echo(session)
-    };
-    let (outcome, server) = tokio::join!(first, serve);
-    assert_eq!(text(&outcome.expect("an outcome")), "{\"n\":1}");
+    let (pool, call) = (rig.pool.clone(), invocation(&function));
+    let first = tokio::spawn(async move { pool.invoke(call).await });
+    let (_listener, session) = session(&rig).await;
+    let server = tokio::spawn(echo(session));
+    let outcome = first.await.expect("no panic").expect("an outcome");
+    assert_eq!(text(&outcome), "{\"n\":1}");
     for _ in 0..20 {
         assert_eq!(rig.answer(&function).await, "{\"n\":1}");
     }

@@ -50,6 +50,7 @@ struct Shared {
     made: AtomicU32,
     ended: AtomicU32,
     assigned: Mutex<Vec<Limits>>,
+    hung_up: AtomicBool,
 }
 
 /// One cell from inside.
@@ -71,7 +72,7 @@ pub struct Guest {
     pub out: File,
     /// Its environment.
     pub env: HashMap<String, String>,
-    /// Where the Runtime API would be reached.
+    /// How it was called.
     pub argv: Vec<String>,
     cell: Arc<CellState>,
 }
@@ -93,6 +94,7 @@ impl Double {
             made: AtomicU32::new(0),
             ended: AtomicU32::new(0),
             assigned: Mutex::default(),
+            hung_up: AtomicBool::new(false),
         });
         let serving = Arc::clone(&shared);
         std::thread::spawn(move || serving.serve(capacity, program));
@@ -112,6 +114,11 @@ impl Double {
     /// The limits of every assignment so far.
     pub fn assigned(&self) -> Vec<Limits> {
         self.shared.assigned.lock().unwrap().clone()
+    }
+
+    /// Whether the pool has ended the conversation.
+    pub fn hung_up(&self) -> bool {
+        self.shared.hung_up.load(Ordering::SeqCst)
     }
 
     /// Ends as a spawner that was killed does: the socket closes and everything dies.
@@ -137,6 +144,7 @@ impl Shared {
         let mut buffer = [0; wire::spawner::MAX_MESSAGE];
         while let Ok((length, _)) = receive(self.control.as_fd(), &mut buffer) {
             if length == 0 {
+                self.hung_up.store(true, Ordering::SeqCst);
                 return;
             }
             match Request::decode(&buffer[..length]).expect("a request of the pool's") {

@@ -86,8 +86,10 @@ async fn draining_lets_what_was_accepted_finish() {
     draining.await.expect("no panic");
     assert_eq!(rig.call(&function).await, Err(Refusal::Stopping));
     assert_eq!(rig.pool.stats(), Stats::default());
-    rig.settled(0).await;
     rig.logs.words(1).await;
+    rig.settled(0).await;
+    eventually("the spawner is hung up on", || rig.double.hung_up()).await;
+    rig.pool.closed().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

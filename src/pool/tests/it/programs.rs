@@ -21,7 +21,11 @@ pub struct Got {
 /// Runs the program the handler names; its wait status.
 pub fn run(mut guest: Guest) -> u32 {
     let (name, argument) = guest.handler();
-    let Some(mut link) = guest.link.take() else { return custom(&guest) };
+    let Some(mut link) = guest.link.take() else {
+        assert_eq!(guest.argv, ["/var/task/bootstrap"]);
+        return custom(&guest);
+    };
+    assert_eq!(guest.argv, ["/usr/bin/python3.11", "/var/runtime/bootstrap.py"]);
     let number = || argument.parse::<u64>().expect("a number");
     let pause = || Duration::from_millis(number());
     let frame = |kind, body: &[u8]| frame(kind, body);
@@ -29,11 +33,7 @@ pub fn run(mut guest: Guest) -> u32 {
     match name.as_str() {
         "silent" => guest.forever(),
         "init-exit" => return number() as u32,
-        "init-slow" => {
-            if guest.sleep(pause()) {
-                return 9;
-            }
-        }
+        "init-slow" if guest.sleep(pause()) => return 9,
         "old" => {
             say(&mut link, &frame(Kind::Hello, &9_u16.to_le_bytes()));
             guest.forever();

@@ -5,7 +5,7 @@ use std::process::Command;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::harness::{Spawner, World, control_groups_of, eventually, processes_of};
+use crate::harness::{Spawner, World, children_of, control_groups_of, eventually, processes_of};
 
 /// Who is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,15 +18,6 @@ enum Victim {
 
 fn slay(pid: u32) {
     kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).unwrap();
-}
-
-/// The maker: the spawner proper's child with the nursery's first id.
-fn maker(spawner: &Spawner) -> u32 {
-    let pid = spawner.inner_pid();
-    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
-    let children = children.split_whitespace().map(|pid| pid.parse::<u32>().unwrap());
-    let makers = processes_of(spawner.uid_base..spawner.uid_base + 1);
-    children.into_iter().find(|pid| makers.contains(pid)).unwrap()
 }
 
 /// Cells in every phase: empty, assigned, busy with processes that ignore what they can.
@@ -57,7 +48,7 @@ fn kill_and_look(victim: Victim) {
     match victim {
         Victim::Outer => slay(spawner.pid()),
         Victim::Inner => slay(spawner.inner_pid()),
-        Victim::Maker => slay(maker(&spawner)),
+        Victim::Maker => slay(children_of(spawner.inner_pid())[0]),
         Victim::Control => spawner.close_socket(),
     }
     let status = spawner.wait();

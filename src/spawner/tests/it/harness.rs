@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use wire::spawner::{CellId, Limits, MADE_DESCRIPTORS, Reply, Request, Subject};
 use wire::{runner, spawner};
 
-pub(crate) use image::{CODE, IMAGE};
+pub(crate) use image::{BROKEN_IMAGE, CODE, IMAGE};
 
 /// Nothing here takes a tenth of it; a test that waits longer is stuck.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -117,9 +117,7 @@ impl Spawner {
 
     /// The spawner proper: the only child of the outer process.
     pub(crate) fn inner_pid(&self) -> u32 {
-        let pid = self.pid();
-        let path = format!("/proc/{pid}/task/{pid}/children");
-        std::fs::read_to_string(path).unwrap().trim().parse().unwrap()
+        children_of(self.pid())[0]
     }
 
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
@@ -280,6 +278,12 @@ pub(crate) fn eventually(what: &str, is_so: impl Fn() -> bool) {
         assert!(started.elapsed() < PATIENCE, "{what}: never");
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Children of a process, in the order they were born.
+pub(crate) fn children_of(pid: u32) -> Vec<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
 
 /// Processes of the host whose user is in a range of ids.

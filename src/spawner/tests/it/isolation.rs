@@ -361,7 +361,7 @@ fn one_sandbox_cannot_use_up_anothers_inotify_instances() {
         print(n)\n";
     let first: u32 = greedy.python(source).trim().parse().unwrap();
     let second: u32 = other.python(source).trim().parse().unwrap();
-    assert!(first >= 1 && first <= 16 && first == second, "{first} and {second}");
+    assert!((1..=16).contains(&first) && first == second, "{first} and {second}");
 }
 
 #[test]

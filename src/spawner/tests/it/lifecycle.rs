@@ -9,7 +9,8 @@ use sandbox::sys::process::send_signal;
 use wire::spawner::{CellId, Limits, Reply, Request, Subject};
 
 use crate::harness::{
-    CODE, Cell, IMAGE, LIMITS, Spawner, World, control_groups_of, eventually, processes_of,
+    BROKEN_IMAGE, CODE, Cell, IMAGE, LIMITS, Spawner, World, control_groups_of, eventually,
+    processes_of,
 };
 
 #[test]
@@ -64,6 +65,26 @@ fn what_is_not_there_is_refused_by_name() {
         let Reply::Failed { subject, detail } = spawner.receive().0 else { panic!() };
         assert_eq!((subject, detail.as_str()), (Subject::Cell(stranger), "no such cell"));
     }
+}
+
+#[test]
+fn a_step_that_fails_is_named_and_nothing_of_the_cell_stays() {
+    let world = World::new();
+    let mut spawner = world.start(1);
+    for ticket in 0..3 {
+        spawner.send(&Request::Make { ticket, image: BROKEN_IMAGE });
+        let Reply::Failed { subject, detail } = spawner.receive().0 else { panic!() };
+        assert_eq!(subject, Subject::Ticket(ticket));
+        assert_eq!(
+            detail,
+            "mount /proc: subset=pid, hidepid=ptraceable, read-only: \
+             ENOENT: No such file or directory"
+        );
+    }
+    // The capacity is one: it would be used up if something stayed.
+    let cell = spawner.make();
+    spawner.end(&cell);
+    assert_eq!(footprint(&spawner).control_groups, 0);
 }
 
 #[test]

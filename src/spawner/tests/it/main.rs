@@ -3,6 +3,7 @@
 //! * [`isolation`]: what a function can see and do from inside a cell.
 //! * [`lifecycle`]: cells are made, assigned, ended; nothing is left; how long it takes.
 //! * [`crashes`]: whoever is killed, everything beneath it goes.
+//! * [`privilege`]: what the spawner's own processes keep.
 //! * [`protocol`]: what the spawner refuses, and how it ends.
 //! * [`runtimes`]: CPython and Node work under the filter.
 //!
@@ -13,5 +14,6 @@ mod crashes;
 mod harness;
 mod isolation;
 mod lifecycle;
+mod privilege;
 mod protocol;
 mod runtimes;

@@ -13,6 +13,8 @@ use wire::spawner::Digest;
 
 /// Name of the image; no file was ever hashed for it.
 pub(crate) const IMAGE: Digest = [0xAA; 32];
+/// An image that has no `/proc` to mount on.
+pub(crate) const BROKEN_IMAGE: Digest = [0xBB; 32];
 /// Name of the code.
 pub(crate) const CODE: Digest = [0xCC; 32];
 
@@ -45,7 +47,7 @@ pub(crate) fn shared() -> &'static Shared {
 
 fn build() -> Shared {
     let has_node = Path::new(NODE).exists();
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("spawner-image-1");
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("spawner-image-2");
     if !directory.exists() {
         // Under another name first: a run that was interrupted leaves nothing that looks finished.
         let parent = directory.parent().unwrap();
@@ -82,6 +84,9 @@ fn fill(directory: &Path, has_node: bool) {
         copy(&file, &tree);
     }
     symlink("python3.11", tree.join("usr/bin/python3")).unwrap();
+    for empty in ["dev", "tmp", "var/task"] {
+        fs::create_dir_all(path("images", BROKEN_IMAGE).join(empty)).unwrap();
+    }
     let code = path("code", CODE);
     fs::create_dir_all(&code).unwrap();
     fs::write(code.join("hello.txt"), "hello from the code\n").unwrap();
