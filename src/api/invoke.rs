@@ -18,16 +18,16 @@ use store::State;
 
 use crate::respond::{Answer, empty};
 use crate::router::Call;
+use crate::server::now_ms;
 use crate::target::Local;
 use crate::validate::Violations;
-use crate::{errors, payload};
+use crate::{errors, payload, trace};
 
 const INVOCATION_TYPE: HeaderName = HeaderName::from_static("x-amz-invocation-type");
 const LOG_TYPE: HeaderName = HeaderName::from_static("x-amz-log-type");
 const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("x-amz-client-context");
 const DURABLE_EXECUTION: HeaderName = HeaderName::from_static("x-amz-durable-execution-name");
 const TENANT: HeaderName = HeaderName::from_static("x-amz-tenant-id");
-const TRACE: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
 const LOG_RESULT: HeaderName = HeaderName::from_static("x-amz-log-result");
 const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
@@ -52,18 +52,19 @@ pub(crate) async fn invoke(call: &Call<'_>) -> Answer {
         return empty(StatusCode::NO_CONTENT);
     }
     let invoked_arn: Arc<str> = local.arn(&call.api.home).into();
+    let trace_id = trace::of(call.headers, now_ms() / 1000);
     for _ in 0..LOOKS {
         let invocation = Invocation {
             function,
             request_id: call.request_id,
             payload: payload.clone(),
             invoked_arn: Arc::clone(&invoked_arn),
-            trace_id: text(call.headers, &TRACE).unwrap_or_default().into(),
+            trace_id: Arc::clone(&trace_id),
             client_context: Arc::clone(&client_context),
             log_tail: asks.tail,
         };
         match call.api.pool.invoke(invocation).await {
-            Ok(outcome) => return respond(outcome),
+            Ok(outcome) => return respond(outcome, &trace_id),
             Err(Refusal::Retired) => function = resolve(call, &local)?,
             Err(refusal) => return Err(refused(&refusal)),
         }
@@ -132,7 +133,7 @@ fn resolve(call: &Call<'_>, local: &Local<'_>) -> Result<Arc<Runnable>, AwsError
     }
 }
 
-fn respond(outcome: Outcome) -> Answer {
+fn respond(outcome: Outcome, trace_id: &str) -> Answer {
     let mut response = Response::new(Body::from(outcome.payload));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -143,6 +144,9 @@ fn respond(outcome: Outcome) -> Answer {
             Version::Number(number) => HeaderValue::from(number),
         },
     );
+    if let Ok(value) = HeaderValue::from_str(trace_id) {
+        headers.insert(trace::HEADER, value);
+    }
     if let Some(error) = outcome.function_error {
         headers.insert(FUNCTION_ERROR, HeaderValue::from_static(error.as_str()));
     }

@@ -11,7 +11,7 @@
 //! are AWS's; where Hearth has not what a request asks for, it says so in AWS's form instead of
 //! accepting and ignoring it.
 //!
-//! Requests are checked in two layers, as AWS does. [`validate`] collects every violation of the
+//! Requests are checked in two layers, as AWS does. `validate` collects every violation of the
 //! schema into one `ValidationException`; what remains is refused one by one by the operation.
 
 // The way in.
@@ -30,6 +30,7 @@ mod requests;
 mod respond;
 mod shapes;
 mod target;
+mod trace;
 mod validate;
 
 // Operations, group by group.

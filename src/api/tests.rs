@@ -19,4 +19,3 @@ mod logs;
 mod model;
 mod refusals;
 mod server;
-mod speed;

@@ -137,6 +137,25 @@ pub(crate) fn oversize() -> Bytes {
     ))
 }
 
+/// What ends the REPORT line of an event whose function could not be initialised, from the
+/// runtime's own document.
+pub(crate) fn init_status(document: &[u8]) -> String {
+    format!("Status: error\tError Type: {}", error_type(document).unwrap_or("Runtime.Unknown"))
+}
+
+/// The `errorType` of an error document, if it has AWS's form. The document is a stranger's and may
+/// be anything; looked for is the key as JSON writes it, which no text inside a string can look like.
+fn error_type(document: &[u8]) -> Option<&str> {
+    const KEY: &[u8] = b"\"errorType\"";
+    let at = memchr::memmem::find(document, KEY)?;
+    let rest = document[at + KEY.len()..].trim_ascii_start().strip_prefix(b":")?;
+    let value = rest.trim_ascii_start().strip_prefix(b"\"")?;
+    let value = &value[..memchr::memchr(b'"', value)?];
+    let name = value.strip_prefix(b"Runtime.").or_else(|| value.strip_prefix(b"Function."))?;
+    let fits = name.first()?.is_ascii_uppercase() && name.iter().all(u8::is_ascii_alphabetic);
+    if fits { std::str::from_utf8(value).ok() } else { None }
+}
+
 fn document(error_type: &str, message: &str) -> Bytes {
     let mut out = format!("{{\"errorType\":\"{error_type}\",\"errorMessage\":\"");
     for c in message.chars() {

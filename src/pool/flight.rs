@@ -364,6 +364,7 @@ impl Flight {
             METRICS.errors.of(class).inc();
         }
         if let Ending::Fault(fault) = &ending {
+            instance.journal.drain_last(now, now_ms);
             instance.journal.platform(&explanation(fault, id, now_ms), now_ms);
         }
         let end = End { request_id: id, duration: run, init: self.init, status: ending.status() };
@@ -453,7 +454,7 @@ impl Ending {
     fn status(&self) -> Option<String> {
         match self {
             Self::Fault(fault) => Some(fault.status()),
-            Self::InitFailed(_) => Some("Status: error\tError Type: Runtime.InitError".to_owned()),
+            Self::InitFailed(document) => Some(fault::init_status(document)),
             Self::Response(_) | Self::Failed(_) | Self::Oversize => None,
         }
     }

@@ -12,7 +12,6 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{oneshot, watch};
@@ -195,7 +194,6 @@ impl Spawner {
     /// Ends the conversation: the spawner sees it, ends every sandbox, and itself.
     pub(crate) fn hang_up(&self) {
         self.hung_up.store(true, Ordering::Release);
-        self.hung_up.store(true, Ordering::Relaxed);
         self.socket.shut_down();
     }
 

@@ -27,7 +27,7 @@ use wire::spawner::{CellId, Limits};
 
 use crate::cells::Rung;
 use crate::env;
-use crate::fault::Cause;
+use crate::fault::{self, Cause, Fault};
 use crate::instance::{Instance, Parts, Transport};
 use crate::link::{Incoming, Link, LinkError};
 use crate::logs::Journal;
@@ -85,7 +85,7 @@ pub(crate) async fn run(shell: Arc<Shell>, id: InstanceId, function: Arc<Runnabl
             (StartFailure::NoCell, Failure::NoCell { detail })
         }
     };
-    report(&function, phase, took, &failed);
+    report(&shell, &function, phase, took, &failed);
     if let Failure::Broke { instance }
     | Failure::Init { instance, .. }
     | Failure::Entrypoint { instance, .. } = &failed.1
@@ -319,17 +319,21 @@ fn refused(program: &str, errno: u32) -> String {
     format!("fork/exec {program}: {why}")
 }
 
-/// The INIT_REPORT line of a start that came to nothing, and a line for the operator.
-fn report(function: &Runnable, phase: Phase, took: Duration, (what, failure): &Failed) {
+/// The INIT_REPORT line of a start that came to nothing, or a line for the operator.
+fn report(shell: &Shell, function: &Runnable, phase: Phase, took: Duration, failed: &Failed) {
     METRICS.init_duration.observe(took);
-    let phase = match phase {
-        Phase::Init => "init",
-        Phase::Invoke => "invoke",
-    };
-    let (instance, status) = match (failure, what) {
-        (Failure::Broke { instance }, StartFailure::Overran) => (instance, "timeout"),
-        (Failure::Broke { instance } | Failure::Init { instance, .. }, _) => (instance, "error"),
-        (Failure::Entrypoint { instance, .. }, _) => (instance, "error"),
+    let (instance, status) = match (&failed.1, failed.0) {
+        (Failure::Broke { instance }, StartFailure::Overran) => {
+            (instance, "Status: timeout".to_owned())
+        }
+        (Failure::Broke { instance }, _) => {
+            let cause = instance.cause().cloned().unwrap_or(Cause::HungUp);
+            (instance, cause.fault(None, function.timeout).status())
+        }
+        (Failure::Init { instance, document }, _) => (instance, fault::init_status(document)),
+        (Failure::Entrypoint { instance, detail }, _) => {
+            (instance, Fault::Entrypoint(detail.clone()).status())
+        }
         (Failure::NoCell { detail }, _) => {
             tracing::warn!(function = %function.name, detail, "an instance could not be started");
             return;
@@ -337,9 +341,14 @@ fn report(function: &Runnable, phase: Phase, took: Duration, (what, failure): &F
         (Failure::Closed, _) => return,
     };
     let millis = took.as_secs_f64() * 1000.0;
-    let line =
-        format!("INIT_REPORT Init Duration: {millis:.2} ms\tPhase: {phase}\tStatus: {status}\t\n");
-    instance.journal.platform(&line, wall_ms());
+    let phase = match phase {
+        Phase::Init => "init",
+        Phase::Invoke => "invoke",
+    };
+    let line = format!("INIT_REPORT Init Duration: {millis:.2} ms\tPhase: {phase}\t{status}\n");
+    let now_ms = wall_ms();
+    instance.journal.drain_last(shell.now(), now_ms);
+    instance.journal.platform(&line, now_ms);
 }
 
 // === impl Held ===

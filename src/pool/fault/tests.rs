@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Cause, Fault, oversize};
+use super::{Cause, Fault, init_status, oversize};
 use crate::link::LinkError;
 use crate::spawner::Ended;
 
@@ -91,4 +91,23 @@ fn report_lines_say_how_it_ended() {
     assert_eq!(Fault::Exit(1).status(), "Status: error\tError Type: Runtime.ExitError");
     let protocol = Cause::Protocol(LinkError::TwoAnswers).fault(None, LIMIT);
     assert_eq!(protocol.status(), "Status: error\tError Type: Runtime.ProtocolError");
+}
+
+#[test]
+fn an_init_errors_type_is_taken_from_its_document_if_it_has_the_form_of_one() {
+    for (document, error_type) in [
+        (r#"{"errorType": "Runtime.ImportModuleError"}"#, "Runtime.ImportModuleError"),
+        (
+            r#"{"errorMessage":"\"errorType\":\"Runtime.A\"","errorType":"Function.Bb"}"#,
+            "Function.Bb",
+        ),
+        (r#"{"errorType":"KeyError"}"#, "Runtime.Unknown"),
+        (r#"{"errorType":"Runtime.x\tStatus: success"}"#, "Runtime.Unknown"),
+        (r#"{"errorType":"Runtime."}"#, "Runtime.Unknown"),
+        (r#""errorType""#, "Runtime.Unknown"),
+        ("", "Runtime.Unknown"),
+    ] {
+        let expected = format!("Status: error\tError Type: {error_type}");
+        assert_eq!(init_status(document.as_bytes()), expected, "{document}");
+    }
 }

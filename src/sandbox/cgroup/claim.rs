@@ -10,17 +10,21 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use cgroups_rs::cpu::CpuController;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use super::Version;
 use super::instance::{Instance, InstanceError, failed, hand_down};
+use super::leaf::cpu_value;
+use super::{Controller, Tree, Version};
 
 /// How long a sweep waits for what it killed. Killing a thousand cells takes well under a second;
 /// more means a process that cannot die.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often it looks meanwhile.
 const INTERVAL: Duration = Duration::from_millis(2);
+/// Version 2's weight of an ordinary group.
+const ORDINARY_WEIGHT: u32 = 100;
 /// How often a directory may vanish between being made and being locked: each time, its previous
 /// owner was just removing it.
 const TRIES: usize = 8;
@@ -78,6 +82,9 @@ impl Claim {
                 hand_down(&tree.path, &tree.controllers)
                     .map_err(failed("hand controllers down in", &tree.path))?;
             }
+            if tree.controllers.contains(&Controller::Cpu) {
+                give_weight(tree)?;
+            }
         }
         Ok(Self { held, swept })
     }
@@ -90,6 +97,20 @@ impl Claim {
         empty(&self.held)?;
         self.held.iter().map(|held| remove(&held.path)).fold(Ok(()), Result::and)
     }
+}
+
+/// An ordinary weight on every processor.
+///
+/// A group's weight is spread over the processors it runs on. With that of a single process, which
+/// is what the kernel gives it, all functions together would count as one process on a version-1
+/// host, where whatever else runs stands right beside this directory.
+fn give_weight(tree: &Tree) -> Result<(), InstanceError> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let weight = u32::try_from(processors).unwrap_or(u32::MAX).saturating_mul(ORDINARY_WEIGHT);
+    let value = cpu_value(weight, tree.version);
+    CpuController::new(tree.path.clone(), tree.version == Version::V2)
+        .set_shares(value)
+        .map_err(|err| failed("set the CPU weight of", &tree.path)(io::Error::other(err)))
 }
 
 /// Takes a directory, or says that there is none.

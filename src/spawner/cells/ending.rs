@@ -143,3 +143,6 @@ impl Ending {
         Progress::Quarantined(next, obstacle)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,8 +67,8 @@ fn names_that_lead_out_of_the_folder_are_refused() {
         ("C:\\escaped", "its name holds a backslash; the separator in a zip is \"/\""),
         ("nul\0byte", "its name holds a NUL byte"),
         ("", "its name is empty"),
-        (&"a".repeat(5_000), "its name is longer than 4095 bytes, or a part of it than 255"),
-        (&"a".repeat(256), "its name is longer than 4095 bytes, or a part of it than 255"),
+        (&"a".repeat(5_000), "its name is longer than 2048 bytes, or a part of it than 255"),
+        (&"a".repeat(256), "its name is longer than 2048 bytes, or a part of it than 255"),
     ] {
         let response = create(&shared(), with(Entry::new(name, "x")));
         assert_eq!(response.status, 400, "{name}: {response:?}");

@@ -191,7 +191,7 @@ fn kill_nine_of_a_sandbox_fails_its_call_and_leaves_nothing_of_it() {
 fn is_function(process: &Process, trace: &Trace) -> bool {
     let command = std::fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
     let text = String::from_utf8_lossy(&command);
-    trace.sandboxed().contains(&process) && text.contains("/var/runtime/bootstrap.py")
+    trace.sandboxed().contains(&process) && text.contains("/var/runtime/bootstrap")
 }
 
 #[test]

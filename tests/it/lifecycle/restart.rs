@@ -95,6 +95,18 @@ fn a_daemon_whose_standard_input_ends_stops_in_order() {
 }
 
 #[test]
+fn relative_directories_are_meant_from_where_it_was_started() {
+    let home = Home::new();
+    std::os::unix::fs::symlink(images(), home.path().join("images")).expect("our own directory");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
+    command.args(["serve", "--until-stdin-closes", "--data-dir", "data", "--image-dir", "images"]);
+    command.args(["--api-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]);
+    let ran = run(command.current_dir(home.path()), "");
+    assert_eq!(ran.code, 0, "{ran:#?}");
+    assert!(home.path().join("data/control.db").exists(), "{ran:#?}");
+}
+
+#[test]
 fn daemons_live_side_by_side_and_share_nothing() {
     let (one, two) = (Daemon::start(), Daemon::start());
     assert_ne!(one.slot, two.slot);

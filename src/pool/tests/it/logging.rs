@@ -85,8 +85,10 @@ async fn what_a_handler_printed_before_it_could_not_be_loaded_is_in_the_tail() {
     let rig = Rig::new().await;
     let tail = tail(&rig, "init-failed").await;
     assert!(tail.contains("Traceback: no module named app\n"), "{tail}");
-    assert!(tail.contains("\tPhase: init\tStatus: error\t\n"), "{tail}");
-    assert!(tail.contains("Status: error\tError Type: Runtime.InitError\n"), "{tail}");
+    let said = ["INIT_START", "Traceback:", "INIT_REPORT", "START", "END", "REPORT"];
+    assert_eq!(words(&tail), said);
+    let status = "\tStatus: error\tError Type: Runtime.ImportModuleError\n";
+    assert_eq!(tail.matches(status).count(), 2, "{tail}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -99,7 +99,7 @@ async fn an_init_over_its_limit_is_begun_again_on_the_functions_own_time() {
     assert!(took >= Duration::from_millis(800), "{took:?}");
     assert_eq!(rig.double.made(), 2);
     let lines = rig.logs.all();
-    let first = "\tPhase: init\tStatus: timeout\t\n";
+    let first = "\tPhase: init\tStatus: timeout\n";
     assert!(lines.iter().any(|line| line.starts_with("INIT_REPORT") && line.ends_with(first)));
 }
 

@@ -203,7 +203,7 @@ fn footprint(spawner: &Spawner) -> Footprint {
 fn percentiles(mut times: Vec<Duration>) -> String {
     times.sort_unstable();
     let at = |share: usize| times[(times.len() * share / 100).min(times.len() - 1)].as_micros();
-    format!("p50 {} p90 {} p99 {} max {} µs", at(50), at(90), at(99), at(100))
+    format!("p10 {} p50 {} p90 {} p99 {} max {} µs", at(10), at(50), at(90), at(99), at(100))
 }
 
 #[test]
