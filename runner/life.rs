@@ -16,7 +16,7 @@ use wire::runner::Report;
 /// Where a runner stands; changed by [`crate::supervisor`] alone, as things happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Life {
-    /// Nothing has been executed.
+    /// Nothing has been executed; children there may be, of attempts that failed.
     Waiting,
     /// The function's process exists, or has ended and is not buried yet.
     Running {

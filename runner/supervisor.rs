@@ -162,17 +162,14 @@ impl Supervisor {
     }
 
     fn bury(&mut self) -> Result<Burial, Failure> {
-        // The function first: its end is news, and a flood of orphans must not hold it up.
-        let function = self.life.function();
-        for whom in function.map(Some).into_iter().chain([None; PORTION]) {
-            match sys::bury(whom).map_err(failed("bury a child"))? {
+        for _ in 0..PORTION {
+            match sys::bury().map_err(failed("bury a child"))? {
                 Child::Buried { pid, status } => {
                     if let Some(report) = self.life.buried(pid, status) {
                         self.tell(report)?;
                         self.kill_others();
                     }
                 }
-                Child::Alive if whom.is_some() => {}
                 Child::Alive => return Ok(Burial::Done),
                 Child::None => return Ok(Burial::Childless),
             }

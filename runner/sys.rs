@@ -54,19 +54,19 @@ pub(crate) struct Program {
     pub(crate) link: Option<OwnedFd>,
 }
 
-/// What became of a child.
+/// What became of the children.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Child {
-    /// It was dead and is now gone.
+    /// One was dead and is now gone.
     Buried {
         /// Its process id, free for others from now on.
         pid: i32,
         /// As `wait(2)` reports it.
         status: i32,
     },
-    /// There are children, all alive.
+    /// There are some, all alive.
     Alive,
-    /// There is no such child.
+    /// There are none.
     None,
 }
 
@@ -224,11 +224,11 @@ pub(crate) fn drain(deaths: BorrowedFd<'_>) -> io::Result<()> {
     if err.kind() == io::ErrorKind::WouldBlock { Ok(()) } else { Err(err) }
 }
 
-/// Buries one dead child, a certain one or any, without waiting for a living one.
-pub(crate) fn bury(whom: Option<i32>) -> io::Result<Child> {
+/// Buries one dead child, without waiting for a living one.
+pub(crate) fn bury() -> io::Result<Child> {
     let mut status = 0;
     // SAFETY: `status` lives here and is the only memory the call writes.
-    match unsafe { libc::waitpid(whom.unwrap_or(-1), &mut status, libc::WNOHANG) } {
+    match unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) } {
         -1 => match io::Error::last_os_error() {
             err if err.raw_os_error() == Some(libc::ECHILD) => Ok(Child::None),
             err => Err(err),
@@ -319,12 +319,8 @@ pub(crate) fn execute(program: Program) -> Result<i32, i32> {
     }
     match stage.errno.load(Ordering::Relaxed) {
         0 => Ok(pid),
-        errno => {
-            // It has exited already; buried here, it is never taken for a function.
-            // SAFETY: a null status is allowed, and `pid` is our child's.
-            unsafe { libc::waitpid(pid, ptr::null_mut(), 0) };
-            Err(errno)
-        }
+        // It has exited and is buried with the other dead.
+        errno => Err(errno),
     }
 }
 
@@ -360,6 +356,7 @@ unsafe fn become_program(stage: &Stage) -> c_int {
             )
         };
     }
+    let first_closed = if stage.link.is_some() { LINK_FD + 1 } else { LINK_FD };
     // SAFETY: plain system calls, which neither allocate nor take a lock. Descriptors are this
     // process's own (no CLONE_FILES), so the parent's stay as they are; the strings and arrays that
     // `stage` leads to are terminated, and live until this process has its own memory.
@@ -374,11 +371,8 @@ unsafe fn become_program(stage: &Stage) -> c_int {
             && unblock(stage.log)
             && libc::dup2(stage.log, 1) >= 0
             && libc::dup2(stage.log, 2) >= 0
-            && match stage.link {
-                Some(link) => libc::dup2(link, LINK_FD) >= 0,
-                None => libc::close(LINK_FD) == 0,
-            }
-            && libc::syscall(libc::SYS_close_range, LINK_FD + 1, u32::MAX, 0) == 0
+            && stage.link.is_none_or(|link| libc::dup2(link, LINK_FD) >= 0)
+            && libc::syscall(libc::SYS_close_range, first_closed, u32::MAX, 0) == 0
             && libc::chdir(stage.cwd.as_ptr()) == 0;
         if ready {
             libc::execve(stage.argv[0], stage.argv.as_ptr(), stage.env.as_ptr());

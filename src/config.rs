@@ -152,7 +152,16 @@ impl Config {
             until_stdin_closes: args.until_stdin_closes,
         };
         config.check()?;
-        Ok(config)
+        config.absolute()
+    }
+
+    /// Directories are meant from where the program was started, whoever uses them later.
+    fn absolute(mut self) -> Result<Self> {
+        for path in [&mut self.data_dir, &mut self.image_dir, &mut self.state_dir] {
+            *path = std::path::absolute(&*path)
+                .with_context(|| format!("{} means no directory", path.display()))?;
+        }
+        Ok(self)
     }
 
     fn check(&self) -> Result<()> {

@@ -164,7 +164,25 @@ fn check(folder: &Path, language: Option<Language>, args: &Dev) -> Result<Option
 // === impl Daemon ===
 
 impl Daemon {
+    /// Starts the daemon on the first ports that are free; of two that start at the same moment and
+    /// choose the same one, one finds it taken and goes on from there.
     fn start(args: &Dev, folder: &Path) -> Result<Self> {
+        /// More collisions than this are no coincidence.
+        const TRIES: u16 = 5;
+        let (mut api, mut http) = (args.api_port, args.http_port);
+        for _ in 1..TRIES {
+            let ports = [free_port(api)?, free_port(http)?];
+            match Self::start_on(args, folder, ports) {
+                Err(_) if ports.into_iter().any(is_taken) => {
+                    [api, http] = ports.map(|port| port.saturating_add(1));
+                }
+                done => return done,
+            }
+        }
+        Self::start_on(args, folder, [free_port(api)?, free_port(http)?])
+    }
+
+    fn start_on(args: &Dev, folder: &Path, [api, http]: [u16; 2]) -> Result<Self> {
         let host = &args.host;
         let data = host.data_dir.clone().unwrap_or_else(|| {
             let hash = Sha256::digest(folder.as_os_str().as_encoded_bytes());
@@ -176,8 +194,8 @@ impl Daemon {
         command.args(["serve", "--dev", "--until-stdin-closes"]);
         command.arg("--data-dir").arg(&data);
         command.arg("--ready-file").arg(waiting.path());
-        command.arg("--api-listen").arg(free_port(args.api_port)?);
-        command.arg("--http-listen").arg(free_port(args.http_port)?);
+        command.args(["--api-listen", &format!("127.0.0.1:{api}")]);
+        command.args(["--http-listen", &format!("127.0.0.1:{http}")]);
         for (flag, directory) in
             [("--image-dir", &host.image_dir), ("--state-dir", &host.state_dir)]
         {
@@ -254,11 +272,14 @@ impl Daemon {
 }
 
 /// The first free loopback port from `first` on.
-fn free_port(first: u16) -> Result<String> {
+fn free_port(first: u16) -> Result<u16> {
     /// More daemons than this on one machine are a mistake.
     const TRIES: u16 = 200;
     (first..=first.saturating_add(TRIES))
-        .find(|&port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok())
-        .map(|port| format!("127.0.0.1:{port}"))
+        .find(|&port| !is_taken(port))
         .with_context(|| format!("no port from {first} on is free"))
+}
+
+fn is_taken(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err()
 }

@@ -162,7 +162,7 @@ fn capacity() -> Vec<Finding> {
             good: false,
             needed: false,
             said: format!("{sysctl} is too low for 1024 sandboxes; each gets less"),
-            remedy: Some(format!("sysctl -w {sysctl}={wanted}")),
+            remedy: sysctl.strip_prefix("sysctl ").map(|name| format!("sysctl -w {name}={wanted}")),
         });
     }
     out
@@ -187,20 +187,15 @@ fn interpreters(args: &Doctor) -> Result<Vec<Finding>> {
         true => images::Cache::open(&directory).ok().and_then(|cache| host.find(&cache).ok()?),
         false => None,
     };
-    match image {
-        Some(image) => {
-            let all: Vec<&str> = image.manifest.runtimes.keys().map(String::as_str).collect();
-            out.push(finding(
-                true,
-                format!("image {} serves {}", short(&image), all.join(", ")),
-                None,
-            ));
-        }
-        None => {
-            let said = "the image is made at the next start".to_owned();
-            out.push(finding(true, said, None));
-        }
+    for (identifier, version, path) in host.interpreters() {
+        let said = format!("{identifier} is served by {} ({version})", path.display());
+        out.push(finding(true, said, None));
     }
+    let said = match image {
+        Some(image) => format!("copied into image {}", &image.manifest.digest.hex()[..12]),
+        None => "copied into an image at the next start".to_owned(),
+    };
+    out.push(finding(true, said, None));
     for (program, package) in [("/usr/bin/python3", "python3"), ("/usr/bin/node", "nodejs")] {
         if !Path::new(program).exists() {
             let remedy = format!("apt install {package}, or --runtime-path");
@@ -209,10 +204,6 @@ fn interpreters(args: &Doctor) -> Result<Vec<Finding>> {
     }
     out.extend(host.left_out().iter().map(|reason| finding(false, reason.clone(), None)));
     Ok(out)
-}
-
-fn short(image: &images::Image) -> String {
-    image.manifest.digest.hex()[..12].to_owned()
 }
 
 fn chain(err: &dyn std::error::Error) -> String {

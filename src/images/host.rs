@@ -207,6 +207,15 @@ impl HostImage {
         self.digest
     }
 
+    /// The interpreters it will hold, as they answer now: identifier, whole version, and where each
+    /// lies on the server. One that does not answer is left out.
+    pub fn interpreters(&self) -> Vec<(Identifier, String, &Path)> {
+        let answer = |interpreter: &Interpreter| build::version(interpreter).ok();
+        let all = self.survey.interpreters.iter();
+        all.filter_map(|it| answer(it).map(|(id, version)| (id, version, it.source.as_path())))
+            .collect()
+    }
+
     /// What of the recipe will not be in the image although the server has it, and why.
     pub fn left_out(&self) -> &[String] {
         &self.survey.left_out

@@ -334,6 +334,8 @@ impl Flight {
                 Some(Ok(self.conclude(&instance, Ending::Fault(Fault::Entrypoint(detail)))))
             }
             Failure::Broke { instance } => {
+                // A second start runs on the event's own time.
+                self.delivered = instance.second_start.unwrap_or(self.delivered).max(self.arrived);
                 self.mark_start(&instance);
                 // Dispatching has ended it already; what is missing is why.
                 let cause = instance.cause().cloned().unwrap_or(Cause::HungUp);

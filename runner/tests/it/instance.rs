@@ -26,6 +26,7 @@ pub(crate) type Frame = (Kind, Vec<u8>);
 pub(crate) struct Function {
     argv: Vec<OsString>,
     env: Vec<(String, OsString)>,
+    blocking: bool,
 }
 
 /// A running function.
@@ -80,7 +81,7 @@ impl Function {
     /// A function whose files are in a folder of `tests/functions/`.
     pub(crate) fn new(argv: Vec<OsString>, folder: &str, handler: &str) -> Self {
         let root = path("tests/functions").join(folder);
-        Self { argv, env: Vec::new() }
+        Self { argv, env: Vec::new(), blocking: true }
             .with("PATH", "/usr/bin:/bin")
             .with("LANG", "en_US.UTF-8")
             .with("TZ", ":UTC")
@@ -100,11 +101,19 @@ impl Function {
         self
     }
 
+    /// The same with a link whose function's end was made non-blocking, as asynchronous control
+    /// planes make both.
+    pub(crate) fn non_blocking(mut self) -> Self {
+        self.blocking = false;
+        self
+    }
+
     /// Starts it as a runner would, up to its first frame, which says that the interpreter is up.
     #[track_caller]
     pub(crate) fn start(&self) -> Instance {
         let (link, theirs) = UnixStream::pair().expect("a link");
         link.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        theirs.set_nonblocking(!self.blocking).expect("a mode");
         let (log, writer) = io::pipe().expect("a pipe");
         // A control plane reads logs as they come and never waits for them. These tests read them
         // later, so the pipe holds more than they write, unless that is what they are about.

@@ -139,6 +139,15 @@ fn output_waits_for_a_slow_reader_even_if_the_pipe_was_made_not_to() {
     let runner = Supervised::start();
     let (mut reader, writer) = log();
     fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("fcntl");
+    runner.execute(&execute(&["/bin/grep", "^flags", "/proc/self/fdinfo/1"]), &[&writer]);
+    assert_eq!(runner.report(), exited(0));
+    let mut line = [0; 64];
+    let length = reader.read(&mut line).expect("output");
+    let flags = str::from_utf8(&line[..length]).expect("text").trim_start_matches("flags:").trim();
+    let flags = i32::from_str_radix(flags, 8).expect("octal");
+    assert!(!OFlag::from_bits_retain(flags).contains(OFlag::O_NONBLOCK), "{flags:o}");
+
+    let runner = Supervised::start();
     let size = 1 << 20;
     runner.execute(&execute(&["/usr/bin/head", "-c", &size.to_string(), "/dev/zero"]), &[&writer]);
     drop(writer);
@@ -193,7 +202,10 @@ fn what_is_not_a_message_ends_the_runner() {
     let (_reader, log) = log();
     let run = execute(&["/bin/true"]).encode();
     let signal = Request::Signal { number: 9 }.encode();
-    let long = [run.as_slice(), &vec![0; MAX_MESSAGE]].concat();
+    // Cut where the buffer ends, it would be a message.
+    let filler = "x".repeat(MAX_MESSAGE - execute(&["/bin/true", ""]).encode().len());
+    let long = [execute(&["/bin/true", &filler]).encode(), vec![0]].concat();
+    assert!(Request::decode(&long[..MAX_MESSAGE]).is_ok());
     let cases: [(&str, &[u8], usize); 8] = [
         ("an unknown tag", &[77], 0),
         ("half a message", &run[..run.len() - 1], 1),
@@ -281,12 +293,14 @@ fn a_runner_ends_with_its_socket_and_takes_the_program_along() {
 fn orphans_are_buried() {
     let runner = Supervised::start();
     let (reader, writer) = log();
-    let text = "n=0; while [ $n -lt 300 ]; do (true &); n=$((n+1)); done; echo done; sleep 1000";
+    let text = "n=0; while [ $n -lt 300 ]; do (true &); n=$((n+1)); done
+                (sleep 1000 &); echo done; sleep 1000";
     runner.execute(&script(text), &[&writer]);
     let mut line = String::new();
     BufReader::new(reader).read_line(&mut line).expect("output");
     assert_eq!(line, "done\n");
-    eventually("only the program is left", || children_of(runner.process.id()) == 1);
+    let children = || children_of(runner.process.id());
+    eventually("only the program and its living orphan are left", || children() == 2);
 }
 
 #[test]

@@ -51,8 +51,15 @@ fn a_name_that_merely_resolves_to_loopback_is_refused() {
 #[test]
 fn a_page_of_another_origin_is_refused() {
     let host = ("host", "localhost:9000");
-    assert_eq!(checked(&[host, ("origin", "http://localhost:3000")]), Ok(()));
-    for origin in ["null", "https://evil.example", "http://localhost.evil.example", "file://", ""] {
+    assert_eq!(checked(&[host, ("origin", "http://localhost:9000")]), Ok(()));
+    let others = ["http://localhost:3000", "http://127.0.0.1:9000", "http://localhost"];
+    for origin in others.into_iter().chain([
+        "null",
+        "https://evil.example",
+        "http://localhost.evil.example",
+        "file://",
+        "",
+    ]) {
         let refusal = NotLocal::Origin { origin: origin.to_owned() };
         assert_eq!(checked(&[host, ("origin", origin)]), Err(refusal));
     }

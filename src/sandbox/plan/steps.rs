@@ -229,7 +229,7 @@ impl Describe for BearStep {
     fn why(&self) -> &'static str {
         const _: () = assert!(FIRST_CELL_ID > OWNER_ID);
         match self {
-            Self::Clone => "its parent is the spawner; its owner an id that runs nothing else",
+            Self::Clone => "its parent is the spawner; its owner an id no function runs as",
             Self::MapGroup { .. } => "one group, unique among all living cells of the host",
             Self::MapUser { .. } => "one user, unique among all living cells of the host",
             Self::HandBack => "the spawner can end it before it has done anything",

@@ -48,6 +48,8 @@ VALUES = {
     "broken_bytes": [b"\xff"],
     "a_generator": (i for i in ()),
 }
+VALUES["a_larger_circle"] = {"decimal": decimal.Decimal(1)}
+VALUES["a_larger_circle"]["list"] = [VALUES["a_larger_circle"]]
 VALUES["a_circle"] = []
 VALUES["a_circle"].append(VALUES["a_circle"])
 

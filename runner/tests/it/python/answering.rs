@@ -121,6 +121,7 @@ fn values_without_json_are_marshal_errors() {
     refused("a_key", "keys must be str, int, float, bool or None, not tuple");
     refused("an_object", "Object of type type is not JSON serializable");
     refused("a_circle", "Circular reference detected");
+    refused("a_larger_circle", "Circular reference detected");
     refused("a_generator", "Object of type generator is not JSON serializable");
     refused(
         "broken_bytes",
@@ -172,6 +173,14 @@ fn an_event_may_come_in_pieces_and_two_at_once() {
     assert_eq!(json(instance.frame().expect("an answer"), Kind::Response), json!([3]));
     instance.link.write_all(&frame(b"[4]")[100..]).expect("the link takes it");
     assert_eq!(json(instance.frame().expect("an answer"), Kind::Response), json!([4]));
+}
+
+#[test]
+fn a_socket_that_was_made_not_to_wait_serves_all_the_same() {
+    let mut instance = function("answers.size").non_blocking().ready();
+    for size in [2, MAX_RESPONSE, 3] {
+        assert_eq!(instance.raw(&size.to_string()).len(), size);
+    }
 }
 
 #[test]

@@ -106,8 +106,11 @@ async fn an_init_over_its_limit_is_begun_again_on_the_functions_own_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_init_that_never_ends_costs_its_caller_both_limits_and_no_more() {
     let rig = short_init().await;
-    let (said, took) = timed(rig.error(&limited("silent"))).await;
+    let (outcome, took) = timed(rig.call(&limited("silent"))).await;
+    let outcome = outcome.expect("an outcome");
+    let said = text(&outcome);
     assert!(said.contains("Task timed out after 1.00 seconds"), "{said}");
+    assert!(outcome.durations.run >= Duration::from_secs(1), "{:?}", outcome.durations);
     assert!(took >= Duration::from_millis(1_300), "{took:?}");
     assert!(took < Duration::from_secs(10), "{took:?}");
     rig.settled(0).await;
