@@ -80,29 +80,6 @@ function writeLog(fd, bytes) {
   }
 }
 
-/** Makes `process.stdout` or `process.stderr` write at once, whatever is behind it. */
-function synchronize(name, fd) {
-  let stream;
-  const get = () => {
-    if (stream === undefined) {
-      const { Writable } = require('node:stream');
-      stream = new Writable({
-        decodeStrings: true,
-        write(chunk, _encoding, callback) {
-          writeLog(fd, chunk);
-          callback();
-        },
-      });
-      stream.fd = fd;
-      stream._isStdio = true;
-      // As Node's own: ending standard output is not what it is for.
-      stream._destroy = (err, callback) => callback(err);
-    }
-    return stream;
-  };
-  Object.defineProperty(process, name, { configurable: true, enumerable: true, get });
-}
-
 // === errors, in AWS's forms ===
 
 /** An error of AWS's client, `Runtime.<name>`. */
@@ -541,8 +518,6 @@ function crash(what, err, status) {
 }
 
 async function main() {
-  synchronize('stdout', 1);
-  synchronize('stderr', 2);
   patchConsole();
   process.on('uncaughtException', (err) => crash('Uncaught Exception', err, EXIT_EXCEPTION));
   process.on('unhandledRejection', (reason, promise) => {

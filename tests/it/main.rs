@@ -14,6 +14,8 @@ mod harness;
 mod clients;
 // Who may ask: signatures, their refusals in AWS's words, what --dev still refuses.
 mod sigv4;
+// What the API says about functions: shapes, states, revisions, versions, pages.
+mod management;
 // A function that works: events, answers, context, environment.
 mod invoke;
 // Functions that fail, each in its own way.

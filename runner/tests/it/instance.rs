@@ -3,16 +3,17 @@
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::socket::{MsgFlags, recv};
 use serde_json::Value;
 use wire::link::{HEADER, Header, Invoke, Kind};
 
-use crate::supervised::PATIENCE;
+use crate::supervised::{PATIENCE, eventually};
 
 /// The id of every event that does not say otherwise.
 pub(crate) const REQUEST_ID: &str = "6a1b9f3c-0f3e-4c5d-9b7a-2d8e4f60a1c2";
@@ -27,6 +28,7 @@ pub(crate) struct Function {
     argv: Vec<OsString>,
     env: Vec<(String, OsString)>,
     blocking: bool,
+    watched: bool,
 }
 
 /// A running function.
@@ -34,6 +36,8 @@ pub(crate) struct Instance {
     process: Child,
     pub(crate) link: UnixStream,
     log: io::PipeReader,
+    /// The function's end of the link, only to see whether it has read everything.
+    watch: Option<UnixStream>,
 }
 
 /// A path beneath this crate.
@@ -81,7 +85,7 @@ impl Function {
     /// A function whose files are in a folder of `tests/functions/`.
     pub(crate) fn new(argv: Vec<OsString>, folder: &str, handler: &str) -> Self {
         let root = path("tests/functions").join(folder);
-        Self { argv, env: Vec::new(), blocking: true }
+        Self { argv, env: Vec::new(), blocking: true, watched: false }
             .with("PATH", "/usr/bin:/bin")
             .with("LANG", "en_US.UTF-8")
             .with("TZ", ":UTC")
@@ -108,12 +112,19 @@ impl Function {
         self
     }
 
+    /// The same with its end of the link watched, which [`Instance::deliver`] needs.
+    pub(crate) fn watched(mut self) -> Self {
+        self.watched = true;
+        self
+    }
+
     /// Starts it as a runner would, up to its first frame, which says that the interpreter is up.
     #[track_caller]
     pub(crate) fn start(&self) -> Instance {
         let (link, theirs) = UnixStream::pair().expect("a link");
         link.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         theirs.set_nonblocking(!self.blocking).expect("a mode");
+        let watch = self.watched.then(|| theirs.try_clone().expect("a descriptor"));
         let (log, writer) = io::pipe().expect("a pipe");
         // A control plane reads logs as they come and never waits for them. These tests read them
         // later, so the pipe holds more than they write, unless that is what they are about.
@@ -130,7 +141,7 @@ impl Function {
             .stderr(writer)
             .spawn()
             .expect("the shell starts");
-        let mut instance = Instance { process, link, log };
+        let mut instance = Instance { process, link, log, watch };
         let hello = instance.frame();
         assert_eq!(hello, Some((Kind::Hello, wire::VERSION.to_le_bytes().to_vec())));
         instance
@@ -183,6 +194,16 @@ impl Instance {
     pub(crate) fn send(&mut self, event: &Invoke<'_>) {
         let frame = [&event.encode_head(), event.payload].concat();
         self.link.write_all(&frame).expect("the link takes it");
+    }
+
+    /// Sends bytes piece by piece: each is read before the next one is sent.
+    pub(crate) fn deliver(&mut self, pieces: &[&[u8]]) {
+        let watch = self.watch.as_ref().expect("a watched function").as_raw_fd();
+        for piece in pieces {
+            self.link.write_all(piece).expect("the link takes it");
+            let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+            eventually("it has read the piece", || recv(watch, &mut [0], flags).is_err());
+        }
     }
 
     /// One event and its answer.

@@ -139,9 +139,14 @@ impl Function {
     #[track_caller]
     pub fn deploy(self, daemon: &Daemon) -> Deployed<'_> {
         self.create(daemon).expect(201);
-        let deployed = Deployed { daemon, name: self.name, kept: false };
+        let deployed = self.deployed(daemon);
         deployed.settle();
         deployed
+    }
+
+    /// What [`Function::create`] made.
+    pub fn deployed(self, daemon: &Daemon) -> Deployed<'_> {
+        Deployed { daemon, name: self.name, kept: false }
     }
 }
 

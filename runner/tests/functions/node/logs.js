@@ -33,3 +33,9 @@ exports.exits = async (event) => {
   console.log('x'.repeat(event));
   process.exit(0);
 };
+exports.streamsAndExits = async (event) => {
+  process.stdout.write('x'.repeat(event));
+  process.stderr.write('y'.repeat(event));
+  console.log('z');
+  process.exit(0);
+};

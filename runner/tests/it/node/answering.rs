@@ -1,7 +1,5 @@
 //! Events and results of every size and kind, and every way to give one.
 
-use std::io::Write;
-
 use serde_json::{Value, json};
 use wire::link::{Kind, MAX_EVENT, MAX_RESPONSE};
 
@@ -41,6 +39,7 @@ fn only_the_first_of_several_answers_counts() {
 fn an_answer_to_an_event_that_is_over_goes_nowhere() {
     let mut instance = function("answers.late").ready();
     assert_eq!(instance.call("1"), Value::Null, "it never answers");
+    assert_eq!(instance.call("1"), Value::Null, "but answers the event before");
     assert_eq!(instance.call("\"answer\""), "in time");
     assert_eq!(instance.call("\"answer\""), "in time");
 }
@@ -148,11 +147,14 @@ fn events_of_every_size_arrive_whole() {
 
 #[test]
 fn an_event_may_come_in_pieces() {
-    let mut instance = function("answers.echo").ready();
     let frame = [&event(b"[1]").encode_head(), b"[1]".as_slice()].concat();
-    for byte in frame {
-        instance.link.write_all(&[byte]).expect("the link takes it");
+    let mut instance = function("answers.echo").watched().ready();
+    for cut in [1, 7, 8, 9, 20, frame.len() - 1] {
+        instance.deliver(&[&frame[..cut], &frame[cut..]]);
+        assert_eq!(json(instance.frame().expect("an answer"), Kind::Response), json!([1]));
     }
+    let bytes: Vec<_> = frame.chunks(1).collect();
+    instance.deliver(&bytes);
     assert_eq!(json(instance.frame().expect("an answer"), Kind::Response), json!([1]));
 }
 

@@ -1,7 +1,5 @@
 //! Events and results of every size and kind.
 
-use std::io::Write;
-
 use serde_json::{Value, json};
 use wire::link::{Kind, MAX_EVENT, MAX_RESPONSE};
 
@@ -160,19 +158,29 @@ fn events_of_every_size_arrive_whole() {
 }
 
 #[test]
-fn an_event_may_come_in_pieces_and_two_at_once() {
-    let mut instance = function("answers.echo").ready();
-    let frame = |payload: &[u8]| [&event(payload).encode_head(), payload].concat();
-    for byte in frame(b"[1]") {
-        instance.link.write_all(&[byte]).expect("the link takes it");
+fn an_event_may_come_in_pieces() {
+    let frame = [&event(b"[1]").encode_head(), b"[1]".as_slice()].concat();
+    let mut instance = function("answers.echo").watched().ready();
+    for cut in [1, 7, 8, 9, 20, frame.len() - 1] {
+        instance.deliver(&[&frame[..cut], &frame[cut..]]);
+        assert_eq!(json(instance.frame().expect("an answer"), Kind::Response), json!([1]));
     }
+    let bytes: Vec<_> = frame.chunks(1).collect();
+    instance.deliver(&bytes);
     assert_eq!(json(instance.frame().expect("an answer"), Kind::Response), json!([1]));
-    let two = [frame(b"[2]"), frame(b"[3]"), frame(b"[4]")[..100].to_vec()].concat();
-    instance.link.write_all(&two).expect("the link takes it");
-    assert_eq!(json(instance.frame().expect("an answer"), Kind::Response), json!([2]));
-    assert_eq!(json(instance.frame().expect("an answer"), Kind::Response), json!([3]));
-    instance.link.write_all(&frame(b"[4]")[100..]).expect("the link takes it");
-    assert_eq!(json(instance.frame().expect("an answer"), Kind::Response), json!([4]));
+}
+
+#[test]
+fn events_that_come_together_are_answered_one_after_the_other() {
+    let mut instance = function("answers.echo").watched().ready();
+    let frame = |payload: &[u8]| [&event(payload).encode_head(), payload].concat();
+    let all = [frame(b"[2]"), frame(b"[3]"), frame(b"[4]")].concat();
+    let (front, back) = all.split_at(all.len() - 100);
+    instance.deliver(&[front, back]);
+    for number in 2..=4 {
+        let answer = json(instance.frame().expect("an answer"), Kind::Response);
+        assert_eq!(answer, json!([number]));
+    }
 }
 
 #[test]
