@@ -38,7 +38,7 @@ const MAX_RESPONSE = 6 * 1024 * 1024 + 100;
 const MAX_INVOKE = MAX_RESPONSE + 16 * 1024;
 // `wire::link::MAX_ERROR`.
 const MAX_ERROR = 256 * 1024;
-// One read takes an ordinary event whole; a larger one is gathered in a buffer of its size.
+// One read takes an ordinary event whole; a larger one is gathered.
 const CHUNK = 64 * 1024;
 // Milliseconds between two attempts to write to a full pipe or socket: a reader that is at it has
 // emptied a socket buffer after the first, one that is not need not cost a processor.
@@ -78,6 +78,29 @@ function writeLog(fd, bytes) {
   } catch (err) {
     if (err.code !== 'EPIPE') throw err;
   }
+}
+
+/**
+ * Makes `process.stdout` or `process.stderr` write at once: Node's own streams queue what does not
+ * fit into a pipe, and lose it when the process exits.
+ */
+function synchronize(name, fd) {
+  let stream;
+  const get = () => {
+    if (stream === undefined) {
+      const { Writable } = require('node:stream');
+      stream = new Writable({
+        write(chunk, _encoding, callback) {
+          writeLog(fd, chunk);
+          callback();
+        },
+      });
+      stream.fd = fd;
+      stream._isStdio = true;
+    }
+    return stream;
+  };
+  Object.defineProperty(process, name, { configurable: true, enumerable: true, get });
 }
 
 // === errors, in AWS's forms ===
@@ -277,54 +300,48 @@ async function loadHandler(name) {
 
 /** Frames on descriptor 3. */
 class Link {
+  /** What came of a frame whose rest has not come yet. */
+  parts = [];
+  had = 0;
+  needed = 0;
+
   /** Calls `receive` with every frame; the process ends with the link. */
   constructor(receive) {
     this.receive = receive;
-    this.gathered = null;
-    this.count = 0;
     const buffer = Buffer.allocUnsafeSlow(CHUNK);
-    const end = () => process.exit(0);
-    const onread = {
-      buffer,
-      callback: (count) => {
-        this.take(buffer.subarray(0, count));
-        return true;
-      },
+    const callback = (count) => {
+      this.take(buffer.subarray(0, count));
+      return true;
     };
-    this.socket = new net.Socket({ fd: LINK, readable: true, writable: true, onread });
+    const end = () => process.exit(0);
+    this.socket = new net.Socket({ fd: LINK, onread: { buffer, callback } });
     this.socket.on('end', end).on('error', end);
     this.socket.resume();
   }
 
-  /** Takes what was read: whole frames go to `receive`, a part of one waits for the rest. */
+  /** Passes on what whole frames there are, and keeps the rest. */
   take(bytes) {
+    if (this.had > 0) {
+      this.parts.push(Buffer.from(bytes));
+      this.had += bytes.length;
+      if (this.had < this.needed) return;
+      bytes = Buffer.concat(this.parts);
+      this.parts = [];
+      this.had = 0;
+    }
     while (bytes.length > 0) {
-      if (this.gathered === null) {
-        const length = bytes.length < HEADER ? HEADER : HEADER + bytes.readUInt32LE(0);
-        if (length - HEADER > MAX_INVOKE) {
-          throw new Error(`a frame of ${length} bytes is none of the protocol's`);
-        }
-        if (bytes.length >= length) {
-          // The receiver is done with the bytes when it returns: the buffer is read into again.
-          this.receive(bytes.subarray(0, length));
-          bytes = bytes.subarray(length);
-          continue;
-        }
-        this.gathered = Buffer.allocUnsafeSlow(length);
-        this.count = 0;
+      const body = bytes.length < HEADER ? 0 : bytes.readUInt32LE(0);
+      if (body > MAX_INVOKE) throw new Error(`a body of ${body} bytes is none of the protocol's`);
+      const length = HEADER + body;
+      if (bytes.length < length) {
+        // Copied: the socket reads into the same buffer again.
+        this.parts = [Buffer.from(bytes)];
+        this.had = bytes.length;
+        this.needed = length;
+        return;
       }
-      const taken = bytes.copy(this.gathered, this.count);
-      this.count += taken;
-      bytes = bytes.subarray(taken);
-      if (this.count < this.gathered.length) return;
-      const whole = this.gathered;
-      this.gathered = null;
-      if (whole.length === HEADER && whole.readUInt32LE(0) > 0) {
-        // Only a header had come in part: now its length is known.
-        bytes = Buffer.concat([whole, bytes]);
-      } else {
-        this.receive(whole);
-      }
+      this.receive(bytes.subarray(0, length));
+      bytes = bytes.subarray(length);
     }
   }
 
@@ -518,6 +535,8 @@ function crash(what, err, status) {
 }
 
 async function main() {
+  synchronize('stdout', 1);
+  synchronize('stderr', 2);
   patchConsole();
   process.on('uncaughtException', (err) => crash('Uncaught Exception', err, EXIT_EXCEPTION));
   process.on('unhandledRejection', (reason, promise) => {

@@ -270,8 +270,8 @@ def encoder_with(quote, default=refuse):
 # === what a handler is given beside its event ===
 
 
-class Fields:
-    """A record of AWS's client: fixed names, absent ones None, as readable when printed."""
+class Record:
+    """Named values of AWS's client: absent ones are None, and all are shown when printed."""
 
     __slots__ = ()
 
@@ -280,15 +280,14 @@ class Fields:
             setattr(self, name, values.get(name))
 
     def __repr__(self):
-        values = ",".join("%s=%s" % (name, getattr(self, name)) for name in self.__slots__)
-        return "%s([%s])" % (type(self).__name__, values)
+        return show(self, self.__slots__)
 
 
-class CognitoIdentity(Fields):
+class CognitoIdentity(Record):
     __slots__ = ("cognito_identity_id", "cognito_identity_pool_id")
 
 
-class Client(Fields):
+class Client(Record):
     __slots__ = (
         "installation_id",
         "app_title",
@@ -298,7 +297,7 @@ class Client(Fields):
     )
 
 
-class ClientContext(Fields):
+class ClientContext(Record):
     __slots__ = ("custom", "env", "client")
 
 
@@ -312,21 +311,18 @@ class LambdaContext:
         self.function_name = FUNCTION_NAME
         self.memory_limit_in_mb = MEMORY_SIZE
         self.function_version = FUNCTION_VERSION
-        self.tenant_id = None
         self.invoked_function_arn = arn
-        self._epoch_deadline_time_in_ms = deadline_ms
         self.client_context = None
         if client_context:
             self.client_context = ClientContext(document(client_context, "Client Context"))
             if self.client_context.client is not None:
                 self.client_context.client = Client(self.client_context.client)
         identity = document(identity, "Cognito Identity") if identity else {}
-        self.identity = CognitoIdentity(
-            {
-                "cognito_identity_id": identity.get("cognitoIdentityId"),
-                "cognito_identity_pool_id": identity.get("cognitoIdentityPoolId"),
-            }
-        )
+        self.identity = CognitoIdentity({})
+        self.identity.cognito_identity_id = identity.get("cognitoIdentityId")
+        self.identity.cognito_identity_pool_id = identity.get("cognitoIdentityPoolId")
+        self.tenant_id = None
+        self._epoch_deadline_time_in_ms = deadline_ms
 
     def get_remaining_time_in_millis(self):
         """How long until the caller gives up."""
@@ -337,20 +333,12 @@ class LambdaContext:
         sys.stdout.write(str(message))
 
     def __repr__(self):
-        names = (
-            "aws_request_id",
-            "log_group_name",
-            "log_stream_name",
-            "function_name",
-            "memory_limit_in_mb",
-            "function_version",
-            "invoked_function_arn",
-            "client_context",
-            "identity",
-            "tenant_id",
-        )
-        values = ",".join("%s=%s" % (name, getattr(self, name)) for name in names)
-        return "LambdaContext([%s])" % values
+        return show(self, (name for name in vars(self) if not name.startswith("_")))
+
+
+def show(value, names):
+    shown = ",".join("%s=%s" % (name, getattr(value, name)) for name in names)
+    return "%s([%s])" % (type(value).__name__, shown)
 
 
 def document(text, name):
@@ -379,7 +367,8 @@ def source_line(filename, number, files):
         try:
             with open(filename, encoding="utf-8", errors="replace") as file:
                 files[filename] = file.read().splitlines()
-        except OSError:
+        except (OSError, ValueError):
+            # Made from a string, or gone.
             files[filename] = ()
     lines = files[filename]
     return lines[number - 1].strip() if number <= len(lines) else ""

@@ -216,10 +216,12 @@ impl Flight {
                         true => tokio::time::timeout(LAST_WORD, instance.gone()).await.ok(),
                         false => None,
                     };
-                    return match cause {
-                        Cause::SpawnerGone => self.refuse(Refusal::Closed),
-                        Cause::Stopped => self.refuse(Refusal::Stopping),
-                        cause => {
+                    return match (cause, ended) {
+                        // Of a sandbox that ended with the spawner nobody says a last word, and it
+                        // is not the function that failed.
+                        (Cause::SpawnerGone, _) | (_, Some(None)) => self.refuse(Refusal::Closed),
+                        (Cause::Stopped, _) => self.refuse(Refusal::Stopping),
+                        (cause, ended) => {
                             let timeout = self.invocation.function.timeout;
                             let fault = cause.fault(ended.flatten(), timeout);
                             Ok(self.conclude(&instance, Ending::Fault(fault)))

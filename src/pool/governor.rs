@@ -81,7 +81,7 @@ impl Governor {
 /// Governs until the pool is gone.
 pub(crate) async fn govern(shell: Arc<Shell>) {
     let governor = &shell.governor;
-    let mut watched = shell.now();
+    let mut watched = None;
     loop {
         let until = look(&shell, &mut watched);
         let until = Instant::now() + until.saturating_sub(shell.now());
@@ -96,10 +96,11 @@ pub(crate) async fn govern(shell: Arc<Shell>) {
     }
     // What was printed until the end is written, too.
     look(&shell, &mut watched);
+    shell.settled.send_replace(true);
 }
 
 /// One look at everything; when the next is due at the latest, in the pool's time.
-fn look(shell: &Arc<Shell>, watched: &mut Duration) -> Duration {
+fn look(shell: &Arc<Shell>, watched: &mut Option<Duration>) -> Duration {
     let governor = &shell.governor;
     // Before the list is taken: what is listed later nudges again.
     governor.awake.store(false, Ordering::Release);
@@ -111,10 +112,10 @@ fn look(shell: &Arc<Shell>, watched: &mut Duration) -> Duration {
         instance.journal.flush(&*shell.logs, || instance.peak());
     }
     let now = shell.now();
-    let watch = now >= *watched + WATCH;
+    let watch = watched.is_none_or(|last| now >= last + WATCH);
     let mut until = now + OBSERVE;
     let mut late = Vec::new();
-    let mut serving = Vec::new();
+    let mut running = Vec::new();
     let mut used = 0;
     for instance in lock(&governor.roster).iter() {
         used += instance.last();
@@ -123,7 +124,14 @@ fn look(shell: &Arc<Shell>, watched: &mut Duration) -> Duration {
             Some(deadline) => {
                 until = until.min(deadline).min(now + WATCH);
                 if watch {
-                    serving.push(Arc::clone(instance));
+                    running.push(Arc::clone(instance));
+                }
+            }
+            // Initialising is running, too; its limit is kept by the task that starts it.
+            None if !instance.has_initialised() => {
+                until = until.min(now + WATCH);
+                if watch {
+                    running.push(Arc::clone(instance));
                 }
             }
             None => {}
@@ -132,12 +140,12 @@ fn look(shell: &Arc<Shell>, watched: &mut Duration) -> Duration {
     for (instance, deadline) in late {
         instance.expire(deadline);
     }
-    for instance in serving {
+    for instance in running {
         measured.extend(instance.measure().map(|bytes| (instance.id, bytes)));
     }
     let mut facts = None;
     if watch {
-        *watched = now;
+        *watched = Some(now);
         match memory::available() {
             Ok(available) => facts = Some(Facts { used, available }),
             Err(err) => tracing::warn!(%err, "the machine does not say what memory it has left"),

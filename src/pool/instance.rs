@@ -54,7 +54,9 @@ pub(crate) struct Instance {
     /// Anonymous memory when last looked at, and the most ever seen, bytes.
     last: AtomicU64,
     peak: AtomicU64,
-    /// How long the initialisation took; taken by the first event. Nanoseconds, 0 when taken.
+    /// Whether the initialisation is over, well or not.
+    initialised: AtomicBool,
+    /// How long it took; taken by the first event. Nanoseconds, 0 when taken.
     init: AtomicU64,
     cause: OnceLock<Cause>,
     /// What the spawner said when the cell was gone; `None` inside if the spawner went first.
@@ -105,6 +107,7 @@ impl Instance {
             deadline: AtomicU64::new(NONE),
             last: AtomicU64::new(0),
             peak: AtomicU64::new(0),
+            initialised: AtomicBool::new(false),
             init: AtomicU64::new(0),
             cause: OnceLock::new(),
             ended: OnceLock::new(),
@@ -194,6 +197,12 @@ impl Instance {
     pub(crate) fn set_init(&self, took: Duration) {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.init.store(nanos.max(1), Ordering::Relaxed);
+        self.initialised.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the instance no longer initialises.
+    pub(crate) fn has_initialised(&self) -> bool {
+        self.initialised.load(Ordering::Relaxed) || self.cause().is_some()
     }
 
     /// How long the initialisation took; to the first who asks.

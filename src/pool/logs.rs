@@ -223,11 +223,13 @@ impl Journal {
 
     /// The REPORT line; that of an event that failed says how, as AWS's does.
     fn report(&self, end: &End, memory: u64) -> String {
+        // Memory is looked at, not stopped, at the limit; a number above it is one AWS never prints.
+        let memory = memory.div_ceil(1 << 20).min(self.memory_mib.into());
         let mut line = platform::Report {
             request_id: end.request_id.as_str(),
             duration: end.duration,
             memory_size_mib: self.memory_mib,
-            max_memory_mib: u32::try_from(memory.div_ceil(1 << 20)).unwrap_or(u32::MAX),
+            max_memory_mib: u32::try_from(memory).unwrap_or(self.memory_mib),
             init: end.init,
         }
         .line();

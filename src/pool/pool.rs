@@ -158,7 +158,8 @@ impl Pool {
     }
 
     /// Ends the pool: nothing new is served, what was accepted may finish for as long as `patience`
-    /// lasts, and then everything is ended, the spawner last. Returns when the instances are gone.
+    /// lasts, and then everything is ended, the spawner last. Returns when the instances are gone
+    /// and their last lines have been handed to the log.
     pub async fn drain(&self, patience: Duration) {
         self.shell.stop();
         self.until(patience, |stats| stats.busy + stats.waiting == 0).await;
@@ -168,6 +169,9 @@ impl Pool {
         }
         self.until(ENDING, |stats| *stats == Stats::default()).await;
         self.shell.stopped.notify_one();
+        let mut settled = self.shell.settled.subscribe();
+        // The sender lives in the shell, so waiting cannot fail.
+        let _never_fails = settled.wait_for(|settled| *settled).await;
         self.shell.spawner.hang_up();
     }
 

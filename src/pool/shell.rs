@@ -15,7 +15,7 @@ use dispatch::{
 };
 use images::Catalogue;
 use model::{FunctionId, Generation, Home, Runnable};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 use crate::cells::Stock;
 use crate::end;
@@ -40,6 +40,8 @@ pub(crate) struct Shell {
     pub(crate) runtime: tokio::runtime::Handle,
     /// Ends the governor.
     pub(crate) stopped: Notify,
+    /// Becomes true when the governor has ended, and with it written the last line.
+    pub(crate) settled: watch::Sender<bool>,
     core: Mutex<Core>,
     /// The pool's time begins here.
     epoch: Instant,
@@ -114,6 +116,7 @@ impl Shell {
             governor: Governor::default(),
             runtime: tokio::runtime::Handle::current(),
             stopped: Notify::new(),
+            settled: watch::Sender::new(false),
             core: Mutex::new(Core {
                 dispatch: parts.dispatch,
                 out: Vec::new(),

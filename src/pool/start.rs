@@ -35,7 +35,7 @@ use crate::memory::Meter;
 use crate::session::{self, Session, Started};
 use crate::shell::{Failure, Shell, wall_ms};
 use crate::socket;
-use crate::spawner::Cell;
+use crate::spawner::{Cell, SpawnerError};
 use crate::watch;
 
 /// Processes and threads of one sandbox (an AWS limit).
@@ -80,10 +80,7 @@ pub(crate) async fn run(shell: Arc<Shell>, id: InstanceId, function: Arc<Runnabl
             instance.condemn(Cause::Overran);
             (StartFailure::Overran, Failure::Broke { instance })
         }
-        (Ok(Ok(())) | Err(_), None) => {
-            let detail = "no sandbox was ready in time".to_owned();
-            (StartFailure::NoCell, Failure::NoCell { detail })
-        }
+        (Ok(Ok(())) | Err(_), None) => no_cell("take a cell", "none was ready in time"),
     };
     report(&shell, &function, phase, took, &failed);
     if let Failure::Broke { instance }
@@ -105,15 +102,11 @@ async fn attempt(
     second_start: Option<Duration>,
     made: &mut Option<Arc<Instance>>,
 ) -> Result<(), Failed> {
-    let no_cell = |step: &str, err: &dyn std::fmt::Display| {
-        let detail = format!("{step}: {err}");
-        (StartFailure::NoCell, Failure::NoCell { detail })
-    };
     let Some(served) = shell.images.resolve(&function.runtime) else {
-        return Err(no_cell("find an image", &"none serves the function's runtime"));
+        return Err(no_cell("find an image", "none serves the function's runtime"));
     };
     let taken = shell.stock.take(served.image.0).await;
-    let (cell, rung) = taken.map_err(|err| no_cell("take a cell", &err))?;
+    let (cell, rung) = taken.map_err(|err| not_given("take a cell", &err))?;
     let cell = Held { shell: Arc::clone(shell), cell: Some(cell) };
     METRICS
         .starts
@@ -123,11 +116,11 @@ async fn attempt(
         })
         .inc();
     let assigned = shell.spawner.assign(cell.id(), function.code.0, limits(function)).await;
-    assigned.map_err(|err| no_cell("assign code to a cell", &err))?;
+    assigned.map_err(|err| not_given("assign code to a cell", &err))?;
 
     let plumbed = plumb(shell, id, function, served, second_start, cell);
     let Plumbed { instance, output, link, session } =
-        plumbed.map_err(|err| no_cell("connect a cell", &err))?;
+        plumbed.map_err(|err| no_cell("connect a cell", &err.to_string()))?;
     *made = Some(Arc::clone(&instance));
     shell.enlist(&instance);
     let arn = format!("arn:aws:lambda:{}::runtime:{}", shell.home.region, served.image);
@@ -141,6 +134,18 @@ async fn attempt(
         (shell.hook)(listener, session);
     }
     initialise(&instance).await
+}
+
+fn no_cell(step: &str, why: &str) -> Failed {
+    (StartFailure::NoCell, Failure::NoCell { detail: format!("{step}: {why}") })
+}
+
+/// What the spawner did not do.
+fn not_given(step: &str, err: &SpawnerError) -> Failed {
+    match err {
+        SpawnerError::Closed => (StartFailure::NoCell, Failure::Closed),
+        failed => no_cell(step, &failed.to_string()),
+    }
 }
 
 /// Executes the program and waits until it has been.

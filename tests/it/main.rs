@@ -20,6 +20,8 @@ mod management;
 mod invoke;
 // Functions that fail, each in its own way.
 mod failures;
+// How many run at once, and how long they are kept.
+mod scaling;
 // The Runtime API as custom runtimes see it.
 mod custom_runtime;
 // Function URLs: events, answers, who is let in.

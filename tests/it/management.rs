@@ -42,7 +42,10 @@ fn a_function_s_configuration_has_every_member_that_aws_gives() {
     for text in ["CodeSha256", "LastModified", "RevisionId", "Role", "Runtime"] {
         assert!(configuration[text].is_string(), "{text}: {configuration}");
     }
-    assert!(configuration["RuntimeVersionConfig"]["RuntimeVersionArn"].is_string(), "{configuration}");
+    assert!(
+        configuration["RuntimeVersionConfig"]["RuntimeVersionArn"].is_string(),
+        "{configuration}"
+    );
     assert!(configuration["CodeSize"].is_u64());
     for absent in ["Environment", "StateReason", "StateReasonCode", "LastUpdateStatusReason"] {
         assert_eq!(configuration.get(absent), None, "{configuration}");
@@ -144,8 +147,12 @@ fn a_published_version_never_changes() {
     daemon.api("DELETE", &path, &Value::Null).expect(204);
     let path = function.path("versions");
     let versions = daemon.api("GET", &path, &Value::Null).expect(200).json();
-    let numbers: Vec<&Value> =
-        versions["Versions"].as_array().expect("a list").iter().map(|one| &one["Version"]).collect();
+    let numbers: Vec<&Value> = versions["Versions"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| &one["Version"])
+        .collect();
     assert_eq!(numbers, ["$LATEST", "2"], "numbers are never used again");
 }
 
@@ -157,7 +164,8 @@ fn functions_are_listed_in_pages_that_meet() {
     let mut marker = None::<String>;
     loop {
         let more = marker.map(|marker| format!("&Marker={marker}")).unwrap_or_default();
-        let page = daemon.api("GET", &format!("/2015-03-31/functions?MaxItems=2{more}"), &Value::Null);
+        let page =
+            daemon.api("GET", &format!("/2015-03-31/functions?MaxItems=2{more}"), &Value::Null);
         let page = page.expect(200).json();
         let names = page["Functions"].as_array().expect("a list");
         assert!(names.len() <= 2, "{page}");
@@ -176,7 +184,8 @@ fn functions_are_listed_in_pages_that_meet() {
 #[test]
 fn an_account_s_settings_say_what_is_allowed_and_used() {
     let daemon = shared();
-    let settings = daemon.api("GET", "/2016-08-19/account-settings", &Value::Null).expect(200).json();
+    let settings =
+        daemon.api("GET", "/2016-08-19/account-settings", &Value::Null).expect(200).json();
     assert_eq!(settings["AccountLimit"]["ConcurrentExecutions"], 1000);
     assert_eq!(settings["AccountLimit"]["CodeSizeUnzipped"], 262_144_000);
     assert!(settings["AccountUsage"]["FunctionCount"].is_u64(), "{settings}");

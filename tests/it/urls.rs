@@ -261,3 +261,31 @@ fn a_url_s_configuration_has_a_life_of_its_own() {
     let message = "The resource you requested does not exist.";
     gone.refused(404, "ResourceNotFoundException", message);
 }
+
+#[test]
+fn cors_is_the_url_s_and_not_the_function_s() {
+    let daemon = shared();
+    let (function, host) = with_url(&daemon, ECHO);
+    let cors = json!({"Cors": {
+        "AllowOrigins": ["https://shop.example"],
+        "AllowMethods": ["PUT"],
+        "AllowHeaders": ["x-own"],
+        "MaxAge": 600,
+    }});
+    daemon.api("PUT", &function.path("url"), &cors).expect(200);
+    let preflight = |origin: &str| {
+        to(&host, "OPTIONS", "/")
+            .header("origin", origin)
+            .header("access-control-request-method", "PUT")
+            .header("access-control-request-headers", "x-own")
+            .send(daemon.http)
+    };
+    let allowed = preflight("https://shop.example").expect(200);
+    assert_eq!(allowed.header("access-control-allow-origin"), Some("https://shop.example"));
+    assert_eq!(allowed.header("access-control-max-age"), Some("600"));
+    let foreign = preflight("https://attacker.example");
+    assert_eq!(foreign.header("access-control-allow-origin"), None, "{foreign:?}");
+    let called = to(&host, "PUT", "/").header("origin", "https://shop.example").send(daemon.http);
+    let origin = called.expect(200);
+    assert_eq!(origin.header("access-control-allow-origin"), Some("https://shop.example"));
+}

@@ -77,10 +77,17 @@ fn the_remaining_time_counts_down_to_the_deadline_and_not_below_zero() {
 
 #[test]
 fn the_context_shows_itself() {
-    let shown = function("surroundings.shown").ready().call("{}");
-    let shown = shown.as_str().expect("text");
-    assert!(shown.starts_with("LambdaContext([aws_request_id="), "{shown}");
-    assert!(shown.contains(",identity=CognitoIdentity([cognito_identity_id=None,"), "{shown}");
+    let expected = format!(
+        "LambdaContext([aws_request_id={REQUEST_ID},log_group_name=/aws/lambda/probe,\
+         log_stream_name=2026/11/20/[7]0123456789abcdef0123456789abcdef,function_name=probe,\
+         memory_limit_in_mb=512,function_version=7,invoked_function_arn={ARN},\
+         client_context=ClientContext([custom={{'a': 1}},env=None,client=None]),\
+         identity=CognitoIdentity([cognito_identity_id=None,cognito_identity_pool_id=None]),\
+         tenant_id=None])"
+    );
+    let call = Invoke { client_context: r#"{"custom":{"a":1}}"#, ..event(b"{}") };
+    let shown = function("surroundings.shown").ready().invoke(&call);
+    assert_eq!(json(shown, Kind::Response), expected);
 }
 
 #[test]

@@ -123,10 +123,12 @@ impl Double {
 
     /// Ends as a spawner that was killed does: the socket closes and everything dies.
     pub fn die(&self) {
-        let _gone = rustix::net::shutdown(&self.shared.control, rustix::net::Shutdown::Both);
         for cell in self.shared.cells.lock().unwrap().drain() {
             cell.1.kill();
         }
+        // The worst order there is: everything is dead before the socket says so.
+        std::thread::sleep(Duration::from_millis(20));
+        let _gone = rustix::net::shutdown(&self.shared.control, rustix::net::Shutdown::Both);
     }
 }
 

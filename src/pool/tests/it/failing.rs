@@ -193,7 +193,7 @@ async fn one_functions_misbehaviour_is_no_others() {
         generation: model::Generation(2),
         ..runnable("echo")
     });
-    let bad = ["garbage", "exit:9", "twice", "hang-up", "raises", "late", "dies-idle:1"];
+    let bad = ["garbage", "exit:9", "twice", "unexpected", "raises", "late", "dies-idle:1"];
     let mischief: Vec<_> = bad
         .into_iter()
         .enumerate()

@@ -33,7 +33,11 @@ pub fn run(mut guest: Guest) -> u32 {
     match name.as_str() {
         "silent" => guest.forever(),
         "init-exit" => return number() as u32,
-        "init-slow" if guest.sleep(pause()) => return 9,
+        "init-hogs" => {
+            guest.use_memory(number() << 20);
+            guest.forever();
+        }
+        "init-slow" | "init-slow-context" if guest.sleep(pause()) => return 9,
         "old" => {
             say(&mut link, &frame(Kind::Hello, &9_u16.to_le_bytes()));
             guest.forever();
@@ -68,7 +72,7 @@ pub fn run(mut guest: Guest) -> u32 {
                 let text = format!("\"{} {count}\"", guest.env["AWS_LAMBDA_LOG_STREAM_NAME"]);
                 say(&mut link, &frame(Kind::Response, text.as_bytes()));
             }
-            "context" => {
+            "context" | "init-slow-context" => {
                 let text = format!("{} {} {}", got.request_id, got.invoked_arn, got.deadline_ms);
                 say(&mut link, &frame(Kind::Response, text.as_bytes()));
             }

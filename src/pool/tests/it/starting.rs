@@ -79,6 +79,14 @@ async fn a_memory_kill_while_starting_is_a_memory_kill() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn memory_is_watched_while_a_function_initialises() {
+    let rig = Rig::new().await;
+    let (said, took) = timed(rig.error(&function("init-hogs:129"))).await;
+    assert!(said.contains("Runtime.OutOfMemory"), "{said}");
+    assert!(took < Duration::from_secs(3), "not at the init limit: {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bootstrap_that_does_not_speak_the_protocol_is_refused() {
     let rig = Rig::new().await;
     for (handler, words) in
@@ -120,13 +128,14 @@ async fn an_init_that_never_ends_costs_its_caller_both_limits_and_no_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_second_start_took_is_not_there_for_the_handler() {
     let rig = short_init().await;
-    let function = limited("init-slow:700");
-    let mut call = invocation(&function);
-    call.log_tail = true;
-    let outcome = rig.pool.invoke(call).await.expect("an outcome");
+    let outcome = rig.call(&limited("init-slow-context:700")).await.expect("an outcome");
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("now");
-    assert!(now.as_millis() > 0 && outcome.durations.init.is_some());
-    assert!(outcome.durations.init.expect("the first event") >= Duration::from_millis(700));
+    let said = text(&outcome);
+    let deadline = said.split(' ').nth(2).expect("a deadline").parse::<u128>().expect("a number");
+    let left = deadline.saturating_sub(now.as_millis());
+    assert!(left <= 300, "{left} ms left of a second, of which the start took 700");
+    let init = outcome.durations.init.expect("the first event");
+    assert!(init >= Duration::from_millis(700), "{init:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
