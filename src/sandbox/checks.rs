@@ -71,7 +71,11 @@ pub fn findings() -> Vec<Finding> {
     ];
     for controller in Controller::ALL {
         let need = Need::of(controller);
-        out.push(Finding { need, missing: missing_controller(controller, &layout, &handed_down) });
+        let mut missing = missing_controller(controller, &layout, &handed_down);
+        if controller == Controller::Memory {
+            missing = missing.or_else(|| sockets(&layout));
+        }
+        out.push(Finding { need, missing });
     }
     out.push(Finding { need: Need::Swap, missing: swap(&layout, &handed_down, &swaps) });
     out
@@ -145,6 +149,15 @@ pub(crate) fn missing_controller(
             Controller::Pids | Controller::Cpu => "use a kernel built with it",
         }
         .to_owned(),
+    })
+}
+
+/// Version 1 counts socket buffers apart from other memory; version 2 has no choice.
+fn sockets(layout: &Layout) -> Option<Missing> {
+    let home = layout.v1.get(&Controller::Memory)?;
+    (!home.own.join("memory.kmem.tcp.limit_in_bytes").exists()).then(|| Missing {
+        what: "the kernel does not limit the memory of sockets per group".to_owned(),
+        remedy: "use a kernel built with CONFIG_INET and CONFIG_MEMCG_KMEM".to_owned(),
     })
 }
 

@@ -15,6 +15,12 @@ use cgroups_rs::pid::PidController;
 
 use super::{Controller, Tree, Version};
 
+/// Bytes that socket buffers of one leaf may hold, in version 1, which counts them beside the memory
+/// limit and by default without a limit of their own. They come out of a budget of the whole machine
+/// (`net.ipv4.tcp_mem`), so that one sandbox could put every socket of the host under pressure. As
+/// much as a few hundred busy connections need.
+const SOCKET_BYTES: i64 = 32 << 20;
+
 /// What a leaf enforces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeafLimits {
@@ -244,7 +250,8 @@ fn set(parts: &[Part], limits: &LeafLimits, change: Change) -> Result<(), LeafEr
 
 /// Version 1 limits memory, and memory with swap; the second may never be below the first, so which
 /// is written first depends on the direction: up, as a rule, so the second. Version 2 limits swap by
-/// itself: to nothing.
+/// itself: to nothing. Socket buffers are part of the limit in version 2, and have one of their own in
+/// version 1.
 fn set_memory(
     path: PathBuf,
     version: Version,
@@ -261,7 +268,10 @@ fn set_memory(
     let memory = MemController::new(path, version == Version::V2);
     let swap = |value| if counted { memory.set_memswap_limit(value) } else { Ok(()) };
     match (version, change) {
-        (Version::V1, Change::First) => memory.set_limit(bytes).and_then(|()| swap(bytes)),
+        (Version::V1, Change::First) => memory
+            .set_limit(bytes)
+            .and_then(|()| swap(bytes))
+            .and_then(|()| memory.set_tcp_limit(SOCKET_BYTES)),
         (Version::V1, Change::Later) => match swap(bytes) {
             Ok(()) => memory.set_limit(bytes),
             Err(_below_the_first) => memory.set_limit(bytes).and_then(|()| swap(bytes)),

@@ -1,6 +1,7 @@
 //! Memory and the number of processes.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -42,6 +43,21 @@ fn memory_beyond_the_limit_ends_the_function_and_nobody_else() {
     let little = function.answer(&json!({"how": "alone", "mebibytes": 40}));
     assert_eq!(little["taken"], 40, "what it is given it may use");
     assert!(swapped() <= before + 1024, "the rest did not go to swap");
+}
+
+#[test]
+fn memory_in_socket_buffers_is_limited_like_any_other() {
+    let daemon = shared();
+    let probe = Probe::new(include_str!("probes/sockets.py"));
+    let event = json!({"mebibytes": 160});
+    // Version 2 of control groups counts it as memory, where 160 MiB fit beside /tmp.
+    let function = probe.function().memory(128).deploy(&daemon);
+    let inside = function.answer(&event)["held"].as_u64().expect("a number");
+    let outside = probe.outside(&event)["held"].as_u64().expect("a number");
+    assert!(outside >= 120, "the probe sees what is there without a limit: {outside} MiB");
+    let version_1 = Path::new("/sys/fs/cgroup/memory/memory.limit_in_bytes").exists();
+    assert!(!version_1 || inside <= 64, "{inside} MiB in socket buffers");
+    assert_eq!(function.answer(&json!({"mebibytes": 1}))["held"], 1, "and a little may be held");
 }
 
 #[test]
