@@ -5,7 +5,7 @@
 //! else dies, and takes the sandbox with it when its socket closes. It owns nothing a function could
 //! want: no privilege, no link, no secret.
 //!
-//! Beside it lie the language bootstraps, `python/bootstrap.py` and `node/bootstrap.mjs`: what it
+//! Beside it lie the language bootstraps, `python/bootstrap.py` and `node/bootstrap.cjs`: what it
 //! executes for a function in one of these languages, and what speaks [`wire::link`] there. They are
 //! not compiled into this crate; runtime images carry them at `/var/runtime/`.
 

@@ -274,7 +274,7 @@ fn doctor_checks_the_machine_and_prints_the_plan() {
     let document: Value = serde_json::from_str(&facts.stdout).expect("one JSON document");
     assert!(document.is_object() || document.is_array(), "{document}");
     let plan = hearth(&daemon, &["doctor", "--plan"], "").succeeded();
-    for step in ["pivot_root", "seccomp", "/var/task", "no_new_privs"] {
+    for step in ["pivot_root", "system-call filter", "/var/task", "no_new_privs"] {
         assert!(plan.stdout.contains(step), "{step} is not in the plan: {plan:#?}");
     }
 }

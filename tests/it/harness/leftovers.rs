@@ -1,8 +1,8 @@
 //! What a daemon has on this machine, and what is left of it afterwards.
 //!
 //! A [`Trace`] is taken while the daemon lives; [`Trace::leftovers`] looks again later. Other daemons
-//! come and go meanwhile and take over ids, names and even inodes, so a process counts only if it was
-//! there when the trace was taken (told by id and start time), and a cgroup by its inode.
+//! come and go meanwhile and take over ids and names, so a process is told by id and start time, and a
+//! cgroup by path and inode.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -35,8 +35,6 @@ pub struct Process {
 #[derive(Debug)]
 pub struct Trace {
     slot: u64,
-    /// Start of the youngest process there was, clock ticks since boot.
-    until: u64,
     processes: BTreeSet<Process>,
     cgroups: BTreeSet<(PathBuf, u64)>,
     namespaces: BTreeSet<String>,
@@ -118,7 +116,6 @@ impl Trace {
         let namespaces = processes.iter().flat_map(Process::namespaces);
         Self {
             slot,
-            until: all.iter().map(|one| one.started).max().unwrap_or(0),
             namespaces: namespaces.filter(|link| !own.contains(link)).collect(),
             processes,
             cgroups: cgroups(slot),
@@ -142,12 +139,13 @@ impl Trace {
         &self.cgroups
     }
 
-    /// The namespaces that only it had; the kernel gives their numbers to others soon.
+    /// The namespaces that only it had. Their numbers are given to others soon.
     pub fn namespaces(&self) -> &BTreeSet<String> {
         &self.namespaces
     }
 
-    /// Processes, mounts and namespaces that are still there, in words.
+    /// Processes and mounts that are still there, in words. A namespace lives as long as a process is
+    /// in it or a mount keeps it: where neither is left, it is gone.
     pub fn leftovers(&self) -> Vec<String> {
         let all = Process::all();
         let mut found = Vec::new();
@@ -155,16 +153,18 @@ impl Trace {
             if self.processes.contains(one) {
                 found.push(format!("process {} ({}), uid {}", one.pid, one.name, one.uid));
             }
-            let shared: Vec<_> = one.namespaces().intersection(&self.namespaces).cloned().collect();
-            if one.started <= self.until && !shared.is_empty() {
-                found.push(format!("process {} ({}) is in {shared:?}", one.pid, one.name));
+        }
+        // Those that were born after the trace was taken: nothing of a sandbox is outside a cgroup.
+        for path in self.unswept() {
+            let members = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
+            for pid in members.lines() {
+                found.push(format!("process {pid} in cgroup {}", path.display()));
             }
         }
         let mounts = fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted");
         for line in mounts.lines() {
             let ours = |folder: &PathBuf| line.contains(&*folder.to_string_lossy());
-            // A namespace that is kept by mounting it shows as nsfs.
-            if self.folders.iter().any(ours) || line.contains(" - nsfs ") {
+            if self.folders.iter().any(ours) || self.pins(line) {
                 found.push(format!("mount {line}"));
             }
         }
@@ -181,8 +181,21 @@ impl Trace {
     /// The same without a daemon's own directory, which the next one that is given its place takes
     /// over; what is beneath it must go.
     pub fn unswept_cgroups(&self) -> Vec<String> {
-        let own = format!("/hearth-{}", self.slot);
-        self.remaining_cgroups().into_iter().filter(|path| !path.ends_with(&own)).collect()
+        self.unswept().iter().map(|path| format!("cgroup {}", path.display())).collect()
+    }
+
+    fn unswept(&self) -> Vec<PathBuf> {
+        let now = cgroups(self.slot);
+        let own = format!("hearth-{}", self.slot);
+        let same = self.cgroups.intersection(&now).map(|(path, _)| path.clone());
+        same.filter(|path| !path.ends_with(&own)).collect()
+    }
+
+    /// Whether a line of the mount table keeps one of the namespaces: such a mount is of type nsfs, and
+    /// its root is the namespace.
+    fn pins(&self, line: &str) -> bool {
+        let root = line.split(' ').nth(3).unwrap_or_default();
+        line.contains(" - nsfs ") && self.namespaces.contains(root)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Stopped and started in order; several side by side; started wrongly.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -97,13 +98,17 @@ fn a_daemon_whose_standard_input_ends_stops_in_order() {
 #[test]
 fn relative_directories_are_meant_from_where_it_was_started() {
     let home = Home::new();
-    std::os::unix::fs::symlink(images(), home.path().join("images")).expect("our own directory");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
-    command.args(["serve", "--until-stdin-closes", "--data-dir", "data", "--image-dir", "images"]);
-    command.args(["--api-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]);
-    let ran = run(command.current_dir(home.path()), "");
-    assert_eq!(ran.code, 0, "{ran:#?}");
-    assert!(home.path().join("data/control.db").exists(), "{ran:#?}");
+    let images = images();
+    let (data, above) = (home.data(), images.parent().expect("lies in a folder"));
+    let serve = |from: &Path, data: &str, images: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
+        command.args(["serve", "--until-stdin-closes", "--data-dir", data, "--image-dir", images]);
+        command.args(["--api-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]);
+        run(command.current_dir(from), "").succeeded();
+    };
+    serve(home.path(), "data", &images.display().to_string());
+    assert!(data.join("control.db").exists());
+    serve(above, &data.display().to_string(), "images");
 }
 
 #[test]
