@@ -192,9 +192,15 @@ pub fn runtime_paths(host: &HostOptions) -> Result<Vec<RuntimePath>> {
     host.runtime_path.iter().map(one).collect()
 }
 
-/// `/var/lib/hearth`.
+/// `/var/lib/hearth/data`: beneath a directory of root's, because it is given to another user, who
+/// must not be able to put something else in place of it or of the images beside it.
 pub fn default_data_dir() -> PathBuf {
-    ROOT.into()
+    Path::new(ROOT).join("data")
+}
+
+/// `/var/lib/hearth/dev`: a data directory for every folder that is served by `hearth dev`.
+pub fn dev_data_dirs() -> PathBuf {
+    Path::new(ROOT).join("dev")
 }
 
 /// `/var/lib/hearth/images`.

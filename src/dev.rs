@@ -115,22 +115,30 @@ async fn serve_folder(
         Ok(())
     });
     let redeploy = async {
+        let mut wrong = false;
         while changes.recv().await.is_some() {
             while let Ok(Some(())) = tokio::time::timeout(SETTLE, changes.recv()).await {}
-            if let Err(err) = again(client, folder, package, args).await {
-                say(&format!("not deployed, the last version keeps serving: {err:#}"));
+            match again(client, folder, package, args).await {
+                Ok(false) if wrong => say("as it was: what is served is what is in the folder"),
+                Ok(_) => {}
+                Err(ref err) => {
+                    say(&format!("not deployed, the last version keeps serving: {err:#}"));
+                    wrong = true;
+                    continue;
+                }
             }
+            wrong = false;
         }
         Ok(())
     };
     tokio::try_join!(log, redeploy).map(|_| ())
 }
 
-/// Deploys what changed, if it did and if it parses.
-async fn again(client: &Client, folder: &Path, package: &mut Package, args: &Dev) -> Result<()> {
+/// Deploys what changed, if it did and if it parses; whether it did.
+async fn again(client: &Client, folder: &Path, package: &mut Package, args: &Dev) -> Result<bool> {
     let next = Package::load(folder, &args.function)?;
     if next.zip == package.zip {
-        return Ok(());
+        return Ok(false);
     }
     if let Some(wrong) = check(folder, next.language, args)? {
         bail!("\n{wrong}");
@@ -140,7 +148,7 @@ async fn again(client: &Client, folder: &Path, package: &mut Package, args: &Dev
         say(&format!("deployed again in {} ms", started.elapsed().as_millis()));
     }
     *package = next;
-    Ok(())
+    Ok(true)
 }
 
 /// What the project's interpreter says about its syntax, if it is wrong.
@@ -187,10 +195,12 @@ impl Daemon {
         let data = host.data_dir.clone().unwrap_or_else(|| {
             let hash = Sha256::digest(folder.as_os_str().as_encoded_bytes());
             let short: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-            config::default_data_dir().join("dev").join(short)
+            config::dev_data_dirs().join(short)
         });
         let waiting = tempfile::NamedTempFile::new().context("no temporary file can be made")?;
-        let mut command = Command::new("/proc/self/exe");
+        // By its name, so that it goes by it in the process table; an updated one by what is mapped.
+        let program = std::env::current_exe().ok().filter(|path| path.exists());
+        let mut command = Command::new(program.unwrap_or_else(|| "/proc/self/exe".into()));
         command.args(["serve", "--dev", "--until-stdin-closes"]);
         command.arg("--data-dir").arg(&data);
         command.arg("--ready-file").arg(waiting.path());

@@ -64,8 +64,8 @@ pub struct Ready {
 ///
 /// # Errors
 /// Whatever keeps it from starting.
-pub fn run(config: Config) -> Result<Exit> {
-    let split = split::split(&config)?;
+pub fn run(mut config: Config) -> Result<Exit> {
+    let split = split::split(&mut config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -13,12 +13,12 @@
 //! plain facts, in [`Split`].
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -29,7 +29,7 @@ use nix::fcntl::{FcntlArg, Flock, FlockArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-use nix::unistd::{Gid, Uid, User, chown, geteuid, setgroups, setresgid, setresuid};
+use nix::unistd::{Gid, Uid, fchown, geteuid, setegid, seteuid, setgroups, setresgid, setresuid};
 
 use crate::config::Config;
 use crate::output;
@@ -47,6 +47,16 @@ const CONTROL_FD: i32 = 3;
 const RUNNER_FD: i32 = 4;
 /// Descriptors in use are moved above the two fixed ones before a child is made.
 const FIRST_FREE_FD: i32 = 16;
+
+/// How a file in the data directory is opened: never through a link, and never waiting for whoever
+/// should be at the other end of a pipe that has taken its name.
+const OWN_FILE: i32 = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
+
+/// Who the control plane is, once it is.
+struct User {
+    uid: Uid,
+    gid: Gid,
+}
 
 /// What the root phase leaves to the control plane.
 #[derive(Debug)]
@@ -67,24 +77,26 @@ pub struct Split {
     pub lock: Flock<File>,
 }
 
-/// Does everything that needs root, starts the spawner, and gives root up.
+/// Does everything that needs root, starts the spawner, and gives root up. The configuration's
+/// directories are afterwards the real ones, without links.
 ///
 /// # Errors
 /// Each says what failed and what to do about it; nothing is left half done but directories.
-pub fn split(config: &Config) -> Result<Split> {
+pub fn split(config: &mut Config) -> Result<Split> {
     if !geteuid().is_root() {
         bail!(
             "hearth must be started by root: it needs namespaces, cgroups and user ids of its own \
              (it gives root up before it serves a request); try sudo"
         );
     }
-    let (uid, gid) = unprivileged()?;
-    let lock = data_dir(&config.data_dir, uid, gid)?;
-    let instance = instance(&config.data_dir)?;
-    let code = config.data_dir.join("code");
-    own_dir(&code, 0o700, uid, gid)?;
-    make_dirs(&config.image_dir)?;
-    make_dirs(&config.state_dir)?;
+    let user = User::find()?;
+    config.data_dir = user.data_dir(&config.data_dir)?;
+    config.image_dir = user.roots_dir(&config.image_dir)?;
+    config.state_dir = user.roots_dir(&config.state_dir)?;
+    let (lock, instance, code) = user.act(|| {
+        let lock = lock(&config.data_dir)?;
+        Ok((lock, instance(&config.data_dir)?, code_dir(&config.data_dir)?))
+    })?;
 
     let images = host_image(config)?;
     let api = bind(config.api_listen, "management", "--api-listen")?;
@@ -96,88 +108,161 @@ pub fn split(config: &Config) -> Result<Split> {
     let (control, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)
         .context("no socket to the spawner can be made")?;
     let spawner = start_spawner(config, &code, &instance, theirs)?;
-    drop_root(uid, gid)?;
+    user.become_for_good()?;
     Ok(Split { api, http, control, spawner, images, ready, lock })
 }
 
-/// User and group the control plane runs as.
-fn unprivileged() -> Result<(Uid, Gid)> {
-    Ok(match User::from_name("hearth").context("the user database cannot be read")? {
-        Some(user) => (user.uid, user.gid),
-        None => (Uid::from_raw(RESERVED_ID), Gid::from_raw(RESERVED_ID)),
-    })
-}
+// === impl User ===
 
-fn data_dir(path: &Path, uid: Uid, gid: Gid) -> Result<Flock<File>> {
-    let parent = path.parent().context("the data directory cannot be /")?;
-    make_dirs(parent)?;
-    let parent = parent.canonicalize()?;
-    for above in parent.ancestors() {
-        let facts = fs::metadata(above)?;
-        let reachable = facts.mode() & 0o001 != 0 || facts.uid() == uid.as_raw();
-        if !reachable {
+impl User {
+    /// User `hearth`, or the reserved id where there is none.
+    fn find() -> Result<Self> {
+        let known =
+            nix::unistd::User::from_name("hearth").context("the user database cannot be read")?;
+        Ok(match known {
+            Some(user) => Self { uid: user.uid, gid: user.gid },
+            None => Self { uid: Uid::from_raw(RESERVED_ID), gid: Gid::from_raw(RESERVED_ID) },
+        })
+    }
+
+    /// Does something with this user's rights to files and not with root's: whatever it put in the
+    /// way then leads no further than it could have gone itself.
+    fn act<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        setegid(self.gid).and_then(|()| seteuid(self.uid)).context("rights cannot be put aside")?;
+        let done = work();
+        seteuid(Uid::from_raw(0))
+            .and_then(|()| setegid(Gid::from_raw(0)))
+            .context("rights cannot be taken up again")?;
+        done
+    }
+
+    /// Makes the data directory, and gives it to this user; its real path.
+    fn data_dir(&self, path: &Path) -> Result<PathBuf> {
+        let name = path.file_name().context("the data directory cannot be /")?;
+        let parent = self.roots_dir(path.parent().unwrap_or(Path::new("/")))?;
+        for above in parent.ancestors() {
+            let facts = fs::metadata(above)?;
+            if facts.mode() & 0o001 == 0 {
+                bail!(
+                    "{} cannot be reached by the unprivileged user {} that serves requests; choose \
+                     another --data-dir, or `chmod o+x {}`",
+                    path.display(),
+                    self.uid,
+                    above.display()
+                );
+            }
+        }
+        let path = parent.join(name);
+        let made = match DirBuilder::new().mode(0o700).create(&path) {
+            Ok(()) => true,
+            Err(err) if err.kind() == std::io::ErrorKind::AlreadyExists => false,
+            Err(err) => return Err(err).context(format!("{} cannot be made", path.display())),
+        };
+        let directory = OpenOptions::new()
+            .read(true)
+            .custom_flags(nix::libc::O_DIRECTORY | nix::libc::O_NOFOLLOW)
+            .open(&path)
+            .with_context(|| format!("{} is not a directory", path.display()))?;
+        let owner = directory.metadata()?.uid();
+        if owner == self.uid.as_raw() {
+            return Ok(path);
+        }
+        let empty = made || fs::read_dir(&path)?.next().is_none();
+        if owner != 0 || !empty {
             bail!(
-                "{} cannot be reached by the unprivileged user {uid} that serves requests; choose \
-                 another --data-dir, or `chmod o+x {}`",
+                "{} belongs to user {owner}, not to {} who serves requests; if it is hearth's, \
+                 `chown -R {}:{} {}`",
                 path.display(),
-                above.display()
+                self.uid,
+                self.uid,
+                self.gid,
+                path.display()
             );
         }
+        directory.set_permissions(fs::Permissions::from_mode(0o700))?;
+        fchown(&directory, Some(self.uid), Some(self.gid))
+            .with_context(|| format!("{} cannot be given to user {}", path.display(), self.uid))?;
+        Ok(path)
     }
-    own_dir(path, 0o700, uid, gid)?;
+
+    /// Makes a directory that stays root's, and makes sure that this user cannot put another in its
+    /// place, now or before the next start; its real path.
+    fn roots_dir(&self, path: &Path) -> Result<PathBuf> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(path)
+            .with_context(|| format!("{} cannot be made", path.display()))?;
+        let path = path.canonicalize()?;
+        for above in path.ancestors() {
+            let facts = fs::metadata(above)?;
+            let sticky = facts.mode() & 0o1000 != 0;
+            let open = facts.mode() & 0o002 != 0 || facts.gid() == self.gid.as_raw();
+            if facts.uid() == self.uid.as_raw() || open && facts.mode() & 0o022 != 0 && !sticky {
+                bail!(
+                    "{} can be replaced by the unprivileged user {} that serves requests, because \
+                     of {}; choose another directory",
+                    path.display(),
+                    self.uid,
+                    above.display()
+                );
+            }
+        }
+        Ok(path)
+    }
+
+    /// The way down: groups, ids, capabilities, and the door behind it.
+    fn become_for_good(&self) -> Result<()> {
+        for capability in caps::all() {
+            caps::drop(None, CapSet::Bounding, capability).context("the bounding set stays")?;
+        }
+        setgroups(&[]).context("supplementary groups stay")?;
+        setresgid(self.gid, self.gid, self.gid).context("the group stays")?;
+        setresuid(self.uid, self.uid, self.uid).context("the user stays")?;
+        for set in [CapSet::Ambient, CapSet::Effective, CapSet::Permitted, CapSet::Inheritable] {
+            caps::clear(None, set).context("a capability stays")?;
+        }
+        nix::sys::prctl::set_no_new_privs().context("privileges could still be gained")?;
+        nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+        let root = Uid::from_raw(0);
+        if setresuid(root, root, root).is_ok() {
+            bail!("root could be had again after it was given up");
+        }
+        Ok(())
+    }
+}
+
+/// Locks the data directory, for as long as the result is kept.
+fn lock(data: &Path) -> Result<Flock<File>> {
+    let path = data.join("lock");
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
         .mode(0o600)
-        .custom_flags(nix::libc::O_NOFOLLOW)
-        .open(path.join("lock"))
-        .with_context(|| format!("{} cannot be locked", path.display()))?;
+        .custom_flags(OWN_FILE)
+        .open(&path)
+        .with_context(|| format!("{} cannot be opened", path.display()))?;
+    if !file.metadata()?.is_file() {
+        bail!("{} is not a file", path.display());
+    }
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, err)| {
         anyhow::anyhow!(
             "{} is in use by another hearth ({err}); stop it, or give this one its own --data-dir",
-            path.display()
+            data.display()
         )
     })
 }
 
-/// A directory that belongs to the control plane.
-fn own_dir(path: &Path, mode: u32, uid: Uid, gid: Gid) -> Result<()> {
-    match DirBuilder::new().mode(mode).create(path) {
-        Ok(()) => chown(path, Some(uid), Some(gid))
-            .with_context(|| format!("{} cannot be given to user {uid}", path.display())),
-        Err(err) if err.kind() == std::io::ErrorKind::AlreadyExists => {
-            let facts = fs::symlink_metadata(path)?;
-            if !facts.is_dir() {
-                bail!("{} is not a directory", path.display());
-            }
-            if facts.uid() == uid.as_raw() {
-                return Ok(());
-            }
-            let empty = fs::read_dir(path)?.next().is_none();
-            if facts.uid() == 0 && empty {
-                fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
-                return chown(path, Some(uid), Some(gid))
-                    .with_context(|| format!("{} cannot be given away", path.display()));
-            }
-            bail!(
-                "{} belongs to user {}, not to {uid} who serves requests; if it is hearth's, \
-                 `chown -R {uid}:{gid} {}`",
-                path.display(),
-                facts.uid(),
-                path.display()
-            )
+/// The directory of functions' code.
+fn code_dir(data: &Path) -> Result<PathBuf> {
+    let path = data.join("code");
+    match DirBuilder::new().mode(0o700).create(&path) {
+        Err(err) if err.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(err).with_context(|| format!("{} cannot be made", path.display()))
         }
-        Err(err) => Err(err).with_context(|| format!("{} cannot be made", path.display())),
+        _ => Ok(path),
     }
-}
-
-fn make_dirs(path: &Path) -> Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(path)
-        .with_context(|| format!("{} cannot be made", path.display()))
 }
 
 /// The data directory's identifier, drawn at its first use: by it, a restarted daemon finds the
@@ -186,9 +271,9 @@ fn instance(data: &Path) -> Result<String> {
     let path = data.join("instance");
     match OpenOptions::new()
         .read(true)
-        .custom_flags(nix::libc::O_NOFOLLOW)
+        .custom_flags(OWN_FILE)
         .open(&path)
-        .and_then(std::io::read_to_string)
+        .and_then(|file| std::io::read_to_string(file.take(64)))
     {
         Ok(text) if is_instance(text.trim()) => Ok(text.trim().to_owned()),
         Ok(_) => bail!("{} is damaged; remove it", path.display()),
@@ -280,25 +365,6 @@ fn start_spawner(config: &Config, code: &Path, instance: &str, socket: OwnedFd) 
         FdMapping { parent_fd: runner, child_fd: RUNNER_FD },
     ])?;
     command.spawn().context("the spawner cannot be started")
-}
-
-/// The way down: groups, ids, capabilities, and the door behind it.
-fn drop_root(uid: Uid, gid: Gid) -> Result<()> {
-    for capability in caps::all() {
-        caps::drop(None, CapSet::Bounding, capability).context("the bounding set stays")?;
-    }
-    setgroups(&[]).context("supplementary groups stay")?;
-    setresgid(gid, gid, gid).context("the group stays")?;
-    setresuid(uid, uid, uid).context("the user stays")?;
-    for set in [CapSet::Ambient, CapSet::Effective, CapSet::Permitted, CapSet::Inheritable] {
-        caps::clear(None, set).context("a capability stays")?;
-    }
-    nix::sys::prctl::set_no_new_privs().context("privileges could still be gained")?;
-    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
-    if setresuid(Uid::from_raw(0), Uid::from_raw(0), Uid::from_raw(0)).is_ok() {
-        bail!("root could be had again after it was given up");
-    }
-    Ok(())
 }
 
 /// The host's interpreters as an image, copied if they have changed.

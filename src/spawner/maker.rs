@@ -89,6 +89,7 @@ impl Maker {
         let (mut starter, mut waiter) = (Some(starter), Some(waiter));
         let child = clone_process(proof, CloneFlags::CLONE_NEWUSER, || {
             drop(starter.take());
+            let _only_a_name = nix::sys::prctl::set_name(c"hearth-maker");
             let released = waiter.take().is_some_and(released);
             if !released {
                 return FAILED;

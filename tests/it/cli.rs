@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::package::dedent;
 use crate::harness::tools::{hearth, run};
-use crate::harness::{Daemon, Function, Request, shared};
+use crate::harness::{Daemon, Function, Request, setup, shared};
 
 /// A project folder whose name is the function's.
 struct Project {
@@ -115,7 +116,7 @@ fn a_zip_is_deployed_as_it_is() {
         .file("other.py", "def run(event, context):\n    return 'zipped'\n")
         .build();
     fs::write(&zip, package).expect("our own directory");
-    let runtime = crate::harness::setup::python_runtime();
+    let runtime = setup::python_runtime();
     let arguments =
         ["deploy", &zip, "--name", "cli-zip", "--runtime", runtime, "--handler", "other.run"];
     hearth(&daemon, &arguments, "").succeeded();
@@ -166,6 +167,23 @@ fn node_and_vendored_examples_deploy_as_they_stand() {
         assert!(called.stdout.contains(answer), "{called:#?}");
         hearth(&daemon, &["delete", &own], "").succeeded();
     }
+}
+
+#[test]
+fn the_custom_runtime_example_is_zipped_and_deployed_as_its_readme_says() {
+    let daemon = shared();
+    let folder = tempfile::tempdir().expect("a temp dir");
+    fs::copy(setup::custom_runtime(), folder.path().join("bootstrap")).expect("there is room");
+    let mut zip = Command::new("/usr/bin/python3");
+    zip.args(["-m", "zipfile", "-c", "greeting.zip", "bootstrap"]);
+    run(zip.current_dir(folder.path()), "").succeeded();
+    let package = folder.path().join("greeting.zip").display().to_string();
+    let arguments =
+        ["--name", "greeting", "--runtime", "provided.al2023", "--handler", "bootstrap"];
+    hearth(&daemon, &[&["deploy", &package], &arguments[..]].concat(), "").succeeded();
+    let called = hearth(&daemon, &["invoke", "greeting", "--data", r#"{"name":"Ada"}"#], "");
+    assert_eq!(called.json()["message"], "Hello, Ada!");
+    hearth(&daemon, &["delete", "greeting"], "").succeeded();
 }
 
 #[test]
@@ -293,7 +311,7 @@ fn completions_are_printed_for_every_shell() {
 fn help_and_version_are_printed() {
     for (argument, word) in [("--help", "Usage: hearth"), ("--version", env!("CARGO_PKG_VERSION"))]
     {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hearth"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
         let ran = run(command.arg(argument), "").succeeded();
         assert!(ran.stdout.contains(word), "{ran:#?}");
     }

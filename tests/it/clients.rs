@@ -4,7 +4,9 @@
 //! publish, update, list, tag, delete. `clients/life.py` is that life in boto3.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -242,4 +244,26 @@ fn the_official_python_runtime_client_reports_errors_in_aws_s_form() {
     assert_eq!(failed["errorType"], "KeyError", "{failed}");
     assert_eq!(failed["errorMessage"], "'name'", "{failed}");
     assert!(failed["stackTrace"].is_array(), "{failed}");
+}
+
+#[test]
+fn curl_signs_and_is_answered() {
+    let daemon = shared();
+    let function =
+        Function::python("def handler(event, context):\n    return event\n").deploy(&daemon);
+    let signer = daemon.signer();
+    let url = format!("http://{}{}", daemon.api, function.path("invocations"));
+    let mut command = Command::new("curl");
+    command.args(["--silent", "--show-error", "--aws-sigv4", "aws:amz:us-east-1:lambda"]);
+    command.args(["--user", &format!("{}:{}", signer.key, signer.secret)]);
+    command.args(["--data", r#"{"name":"Ada"}"#, &url]);
+    match command.output() {
+        // The one client here that is neither set up by the tests nor part of every system.
+        Err(err) if err.kind() == ErrorKind::NotFound => eprintln!("no curl here to try"),
+        Err(err) => panic!("curl: {err}"),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert_eq!(said, r#"{"name": "Ada"}"#, "{}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
 }

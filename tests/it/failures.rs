@@ -227,7 +227,11 @@ fn memory_without_end_ends_in_a_memory_kill_that_says_so() {
     let mut expected = exited(called.request_id(), "with error: signal: killed");
     expected["errorType"] = json!("Runtime.OutOfMemory");
     assert_eq!(called.failure(), expected);
-    assert!(called.log.contains("\tMemory Size: 128 MB\tMax Memory Used: "), "{}", called.log);
+    assert!(
+        called.log.contains("\tMemory Size: 128 MB\tMax Memory Used: 128 MB\t"),
+        "{}",
+        called.log
+    );
     serves_on(&function);
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::tools::{boto3, hearth};
+use crate::harness::tools::{aws, boto3, hearth};
 use crate::harness::{Daemon, Deployed, Function, Home, Options, eventually, setup, shared};
 
 #[test]
@@ -169,6 +169,20 @@ fn boto3_reads_the_log_group_of_a_function() {
     let times: Vec<u64> = serde_json::from_value(seen["times"].clone()).expect("milliseconds");
     assert!(times.is_sorted(), "{times:?}");
     assert_eq!(seen["missing"], "The specified log group does not exist.");
+}
+
+#[test]
+fn the_aws_cli_reads_the_lines_of_a_function() {
+    let daemon = shared();
+    let function = Function::python("def handler(event, context):\n    print('marked', event)\n")
+        .deploy(&daemon);
+    function.answer(&json!("by the CLI"));
+    written(&function, 1);
+    let group = format!("/aws/lambda/{}", function.name);
+    let arguments = ["logs", "filter-log-events", "--log-group-name", &group, "--output", "json"];
+    let seen = aws(&daemon, &arguments).json();
+    let events = seen["events"].as_array().expect("a list");
+    assert!(events.iter().any(|event| event["message"] == "marked by the CLI\n"), "{seen}");
 }
 
 #[test]

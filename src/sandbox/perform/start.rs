@@ -153,8 +153,8 @@ impl Builder {
     }
 
     fn open_sources(&mut self, sources: &Sources) -> nix::Result<()> {
-        self.files.push((directory(&sources.images)?, "images"));
-        self.files.push((directory(&sources.code)?, "code"));
+        self.files.push((mount::open_unlinked(&sources.images)?, "images"));
+        self.files.push((mount::open_unlinked(&sources.code)?, "code"));
         let trees = &sources.control_groups.trees;
         self.groups = trees.iter().map(|tree| directory(&tree.path)).collect::<Result<_, _>>()?;
         Ok(())

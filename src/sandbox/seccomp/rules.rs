@@ -108,8 +108,11 @@ pub(super) const IOCTL: &[Rule] = &[
     Rule { when: &[], refuse: None },
 ];
 
+/// Limits of others are not to be changed: PID 1 has the same user id, and would die of them.
 pub(super) const PRLIMIT: &[Rule] = &[
     Rule { when: &[Condition::Is(1, libc::RLIMIT_CORE), Condition::Given(2)], refuse: ADMIN },
+    Rule { when: &[Condition::Is(0, 0)], refuse: None },
+    Rule { when: &[Condition::Given(2)], refuse: ADMIN },
     Rule { when: &[], refuse: None },
 ];
 

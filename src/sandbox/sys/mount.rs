@@ -45,6 +45,20 @@ pub fn open_beneath(root: BorrowedFd<'_>, path: &Path) -> nix::Result<OwnedFd> {
     openat2(root, path, how)
 }
 
+/// A directory by an absolute path on which there is not a single link.
+///
+/// Its last part may lie in a directory that belongs to a user whom we do not trust: what he can put
+/// there instead is a directory of his own, and never the way to somebody else's.
+///
+/// # Errors
+/// What `openat2` returns: `ELOOP` for a link.
+pub fn open_unlinked(path: &Path) -> nix::Result<OwnedFd> {
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    openat2(nix::fcntl::AT_FDCWD, path, how)
+}
+
 /// A detached copy of the mount a directory lies on, with that directory as its root.
 ///
 /// # Errors
