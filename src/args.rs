@@ -28,7 +28,7 @@ pub struct Arguments {
 pub enum Format {
     /// For people.
     Text,
-    /// For programs: one JSON document.
+    /// For programs: one JSON document (of `logs`: one per line).
     Json,
 }
 
@@ -99,19 +99,20 @@ pub struct Dev {
 /// What this machine provides; shared by `serve`, `dev` and `doctor`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct HostOptions {
-    /// Where code, configuration and logs are kept.
+    /// Where code, configuration and logs are kept. [default: /var/lib/hearth/data]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Where runtime images are kept; daemons may share it.
+    /// Where runtime images are kept; daemons may share it. [default: /var/lib/hearth/images]
     #[arg(long, value_name = "DIR")]
     pub image_dir: Option<PathBuf>,
-    /// Where machine-wide allocations are recorded.
+    /// Where machine-wide allocations are recorded. [default: /run/hearth]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// Add an interpreter from elsewhere, such as nodejs22.x=/opt/node/bin/node.
     #[arg(long, value_name = "RUNTIME=PATH")]
     pub runtime_path: Vec<String>,
-    /// Start although these walls or limits cannot be built here (see `hearth doctor`).
+    /// Start although these limits cannot be enforced here: memory, pids, cpu, swap (see `hearth
+    /// doctor`).
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub allow_unenforced: Vec<String>,
 }
@@ -119,7 +120,7 @@ pub struct HostOptions {
 /// `hearth serve`.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Configuration file.
+    /// Configuration file; docs/configuration.md lists its keys.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     #[command(flatten)]
@@ -153,10 +154,10 @@ pub struct FunctionOptions {
     /// What is called, such as app.handler. [default: found out]
     #[arg(long)]
     pub handler: Option<String>,
-    /// Memory, MiB.
+    /// Memory, MiB. [default: 128]
     #[arg(long, value_name = "MIB")]
     pub memory: Option<u32>,
-    /// Longest run of one invocation, seconds.
+    /// Longest run of one invocation, seconds. [default: 3]
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u32>,
     /// Environment variable; may be repeated.

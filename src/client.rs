@@ -60,11 +60,11 @@ impl Client {
     /// # Errors
     /// An endpoint that is not `http://host:port`, a credentials file that cannot be used.
     pub fn new(remote: &Remote, fallback: &Path) -> Result<Self> {
-        let file = match &remote.credentials {
-            Some(file) => Some(file.as_path()),
-            None => fallback.exists().then_some(fallback),
+        let credentials = match &remote.credentials {
+            Some(file) => Some(read_credentials(file)?),
+            // Not there, or not for us: a daemon in development mode asks for none.
+            None => read_credentials(fallback).ok(),
         };
-        let credentials = file.map(read_credentials).transpose()?;
         Self::build(&remote.endpoint, &remote.region, credentials)
     }
 
@@ -144,9 +144,17 @@ impl Client {
             let payload = Payload::Bytes(&body);
             sigv4::sign(credentials, scope, &method, target, request.headers_mut(), payload, now)?;
         }
-        tokio::time::timeout(PATIENCE, self.exchange(request.map(Full::new)))
+        let answer = tokio::time::timeout(PATIENCE, self.exchange(request.map(Full::new)))
             .await
-            .map_err(|_| anyhow!("http://{} did not answer in time", self.authority))?
+            .map_err(|_| anyhow!("http://{} did not answer in time", self.authority))??;
+        if self.credentials.is_none() && answer.status == StatusCode::FORBIDDEN {
+            bail!(
+                "http://{} asks for an access key, and the administrator's cannot be read: use \
+                 sudo, or name a file with --credentials",
+                self.authority
+            );
+        }
+        Ok(answer)
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer> {

@@ -17,6 +17,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{Method, StatusCode};
 use indicatif::ProgressBar;
+use model::FunctionName;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -76,6 +77,8 @@ impl Package {
             (None, Some(stem)) => stem.to_owned(),
             (None, None) => bail!("{} gives the function no name; use --name", path.display()),
         };
+        FunctionName::parse(&name)
+            .with_context(|| "letters, digits, - and _ make a name; give one with --name")?;
         let package = if path.is_dir() {
             let found = match (&options.handler, &options.runtime) {
                 (Some(_), Some(_)) => Project::detect(&path).ok(),
@@ -93,6 +96,9 @@ impl Package {
         } else {
             let zip =
                 fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+            if !zip.starts_with(b"PK") {
+                bail!("{} is neither a folder nor a zip", path.display());
+            }
             Self { name, language: None, handler: None, zip }
         };
         if package.zip.len() > PACKAGE_LIMIT {
@@ -120,6 +126,13 @@ pub async fn run(args: &Deploy, format: Format) -> Result<Exit> {
     spinner.enable_steady_tick(Duration::from_millis(100));
     spinner.set_message(format!("packing {}", args.path.display()));
     let package = Package::load(&args.path, &args.function)?;
+    if let (Some(language), true) = (package.language, args.path.is_dir())
+        && let Some(program) = project::interpreter(language, &[])
+        && let Some(wrong) =
+            project::syntax_error(language, &program, &project::files(&args.path)?)?
+    {
+        spinner.suspend(|| output::say(&format!("warning: this does not parse\n{wrong}")));
+    }
     let client = verbs::client(&args.remote)?;
     spinner.set_message(format!("deploying {} ({} KiB)", package.name, package.zip.len() / 1024));
     let change = deploy(&client, &package, &args.function).await?;
@@ -141,6 +154,7 @@ pub async fn run(args: &Deploy, format: Format) -> Result<Exit> {
             output::say(&format!("{} {done}", package.name));
             if let Some(url) = url {
                 output::line(&url)?;
+                verbs::say_path_style(&package.name, &url);
             }
         }
     }

@@ -13,7 +13,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -54,6 +54,9 @@ pub async fn run(args: &Dev) -> Result<Exit> {
         .path
         .canonicalize()
         .with_context(|| format!("{} cannot be served", args.path.display()))?;
+    if !folder.is_dir() {
+        bail!("{} is not a folder", args.path.display());
+    }
     // Everything that can be wrong with the project is said before anything is started.
     let mut package = Package::load(&folder, &args.function)?;
     if let Some(wrong) = check(&folder, package.language, args)? {
@@ -154,18 +157,9 @@ async fn again(client: &Client, folder: &Path, package: &mut Package, args: &Dev
 /// What the project's interpreter says about its syntax, if it is wrong.
 fn check(folder: &Path, language: Option<Language>, args: &Dev) -> Result<Option<String>> {
     let Some(language) = language else { return Ok(None) };
-    let elsewhere = config::runtime_paths(&args.host)?;
-    let (wanted, usual) = match language {
-        Language::Python => (images::Language::Python, "/usr/bin/python3"),
-        Language::Node => (images::Language::Node, "/usr/bin/node"),
-        Language::Custom => return Ok(None),
-    };
-    let given = elsewhere.iter().rev().find(|given| given.identifier.language == wanted);
-    let interpreter = given.map_or_else(|| PathBuf::from(usual), |given| given.path.clone());
-    if !interpreter.exists() {
-        // The daemon will say which runtimes it serves and how to add one.
-        return Ok(None);
-    }
+    let named = config::runtime_paths(&args.host)?;
+    // Where there is none, the daemon will say which runtimes it serves and how to add one.
+    let Some(interpreter) = project::interpreter(language, &named) else { return Ok(None) };
     project::syntax_error(language, &interpreter, &project::files(folder)?)
 }
 

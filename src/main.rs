@@ -18,6 +18,7 @@ mod serve;
 mod split;
 mod verbs;
 
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -49,7 +50,9 @@ fn run(arguments: &Arguments) -> Result<Exit> {
         Command::Doctor(args) => doctor::run(args, format),
         Command::Completions(args) => {
             let mut command = Arguments::command();
-            clap_complete::generate(args.shell, &mut command, "hearth", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(args.shell, &mut command, "hearth", &mut script);
+            std::io::stdout().write_all(&script)?;
             Ok(Exit::Done)
         }
         Command::Dev(args) => client_runtime(dev::run(args)),
@@ -66,9 +69,9 @@ fn run(arguments: &Arguments) -> Result<Exit> {
         Command::Describe(args) => client_runtime(async {
             verbs::describe(&verbs::client(&args.remote)?, args, format).await
         }),
-        Command::Delete(args) => {
-            client_runtime(async { verbs::delete(&verbs::client(&args.remote)?, args).await })
-        }
+        Command::Delete(args) => client_runtime(async {
+            verbs::delete(&verbs::client(&args.remote)?, args, format).await
+        }),
         Command::Url(args) => {
             client_runtime(async { verbs::url(&verbs::client(&args.remote)?, args, format).await })
         }
@@ -88,7 +91,11 @@ fn speak(verbose: u8) {
         _ => "debug",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
 }
 
 fn is_closed_pipe(err: &anyhow::Error) -> bool {

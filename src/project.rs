@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use images::RuntimePath;
 
 /// Names tried, in this order, for the file that holds the handler.
 const STEMS: [&str; 6] = ["app", "lambda_function", "index", "main", "handler", "function"];
@@ -180,6 +181,19 @@ pub fn files(folder: &Path) -> Result<Vec<Entry>> {
     }
     out.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(out)
+}
+
+/// The interpreter by which a project's syntax is checked: the last one named for its language, else
+/// the server's own; none if neither is there.
+pub fn interpreter(language: Language, named: &[RuntimePath]) -> Option<PathBuf> {
+    let (wanted, usual) = match language {
+        Language::Python => (images::Language::Python, "/usr/bin/python3"),
+        Language::Node => (images::Language::Node, "/usr/bin/node"),
+        Language::Custom => return None,
+    };
+    let given = named.iter().rev().find(|given| given.identifier.language == wanted);
+    let program = given.map_or_else(|| PathBuf::from(usual), |given| given.path.clone());
+    program.exists().then_some(program)
 }
 
 /// Parses the project's own source files (vendored dependencies are not checked) and returns what

@@ -159,12 +159,15 @@ pub async fn describe(client: &Client, args: &Named, format: Format) -> Result<E
 ///
 /// # Errors
 /// What the daemon refuses.
-pub async fn delete(client: &Client, args: &Named) -> Result<Exit> {
+pub async fn delete(client: &Client, args: &Named, format: Format) -> Result<Exit> {
     let (name, qualifier) = split(&args.name);
     let query = qualifier.map(|q| format!("?Qualifier={}", encode(&q))).unwrap_or_default();
     let path = format!("{FUNCTIONS}/{}{query}", encode(&name));
     client.json(Method::DELETE, &path, None).await?;
-    output::say(&format!("deleted {}", args.name));
+    match format {
+        Format::Json => output::json(&json!({ "FunctionName": args.name, "Change": "deleted" }))?,
+        Format::Text => output::say(&format!("deleted {}", args.name)),
+    }
     Ok(Exit::Done)
 }
 
@@ -176,9 +179,21 @@ pub async fn url(client: &Client, args: &Named, format: Format) -> Result<Exit> 
     let url = deploy::ensure_url(client, &args.name).await?;
     match format {
         Format::Json => output::json(&json!({ "FunctionUrl": url }))?,
-        Format::Text => output::line(&url)?,
+        Format::Text => {
+            output::line(&url)?;
+            say_path_style(&args.name, &url);
+        }
     }
     Ok(Exit::Done)
+}
+
+/// Names under `localhost` are not resolved by everything; the same URL by path is.
+pub fn say_path_style(name: &str, url: &str) {
+    let authority = url.trim_start_matches("http://").trim_end_matches('/');
+    let (host, port) = authority.split_once(':').unwrap_or((authority, "80"));
+    if host.ends_with(".localhost") {
+        output::say(&format!("also at http://127.0.0.1:{port}/{name}/"));
+    }
 }
 
 /// Shows a function's log lines, and goes on showing them with `--follow`.
@@ -193,13 +208,20 @@ pub async fn logs(client: &Client, args: &Logs, format: Format) -> Result<Exit> 
         filter: args.filter.as_deref(),
         follow: args.follow,
     };
-    wanted
-        .each(client, |event| match format {
-            Format::Json => output::line(&event.to_string()),
-            Format::Text => output::line(&readable(event)),
-        })
-        .await?;
-    Ok(Exit::Done)
+    let shown = wanted.each(client, |event| match format {
+        Format::Json => output::line(&event.to_string()),
+        Format::Text => output::line(&readable(event)),
+    });
+    match shown.await {
+        Err(err) if no_lines_yet(&err) => {
+            // A log group is made by the first line; is it the function that is missing?
+            let path = format!("{FUNCTIONS}/{}", encode(&args.name));
+            client.json(Method::GET, &path, None).await?;
+            output::say(&format!("{} has no log lines yet", args.name));
+            Ok(Exit::Done)
+        }
+        done => done.map(|()| Exit::Done),
+    }
 }
 
 /// Which log lines are wanted.

@@ -184,7 +184,10 @@ impl Stock {
                 Err(err) => {
                     shelves.living -= 1;
                     if refill {
-                        tracing::warn!(%err, "no cell could be made ahead of time");
+                        // That the spawner is gone is said once, by whoever reads its socket.
+                        if err != SpawnerError::Closed {
+                            tracing::warn!(%err, "no cell could be made ahead of time");
+                        }
                         shelves.refill_from = Instant::now() + RETRY;
                     } else if let Some(waiter) = shelves.first(image) {
                         let _gone = waiter.send(Err(err));
