@@ -13,6 +13,8 @@
 //! It starts a real, release-built daemon, so it needs root. It is not a test: nothing fails because a
 //! machine is slow.
 
+#![allow(unreachable_pub, reason = "in a program, `pub` says that another file uses it")]
+
 mod client;
 mod daemon;
 mod floors;

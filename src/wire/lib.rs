@@ -23,4 +23,4 @@ pub use codec::DecodeError;
 ///
 /// All parts are built together and shipped in one file, so a mismatch means a mixed installation:
 /// it is refused, never negotiated.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;

@@ -4,9 +4,14 @@
 //!
 //! ```text
 //!   0        4      5      8
-//!   ├ length ┼ kind ┼ zero ┼ body, `length` bytes …
-//!     u32 LE   u8    3 × u8
+//!   ├ length ┼ kind ┼ seq. ┼ body, `length` bytes …
+//!     u32 LE   u8    u24 LE
 //! ```
+//!
+//! The sequence number says which event an answer is for. The control plane draws one per event, never
+//! the same twice in a row; the bootstrap writes it under its answer. Without it an answer that is said
+//! twice, or by a child process beside its parent, would be taken for that of whichever event comes next.
+//! Frames that belong to no event carry 0.
 //!
 //! The bootstraps in `runner/` read and write the same bytes in Python and JavaScript, which is why
 //! the layout is plain enough for one `struct.unpack_from`.
@@ -30,6 +35,8 @@ pub const HEADER: usize = 8;
 pub const MAX_RESPONSE: usize = 6 * 1024 * 1024 + 100;
 /// Largest event, the same.
 pub const MAX_EVENT: usize = MAX_RESPONSE;
+/// Largest sequence number: three bytes.
+pub const MAX_SEQUENCE: u32 = (1 << 24) - 1;
 /// Largest error document; stack traces are cut by the bootstraps well before.
 pub const MAX_ERROR: usize = 256 * 1024;
 
@@ -60,6 +67,9 @@ pub struct Header {
     pub kind: Kind,
     /// Bytes of body.
     pub length: usize,
+    /// Which event it belongs to, at most [`MAX_SEQUENCE`]; 0 exactly if [`Kind::has_event`] is not
+    /// so.
+    pub sequence: u32,
 }
 
 /// One event on its way to a handler.
@@ -101,6 +111,14 @@ impl Kind {
         })
     }
 
+    /// Whether a frame of this kind is an event or the answer to one, and so has a sequence number.
+    pub fn has_event(self) -> bool {
+        match self {
+            Self::Response | Self::Failed | Self::Oversize | Self::Invoke => true,
+            Self::Hello | Self::Ready | Self::InitFailed => false,
+        }
+    }
+
     /// Largest body of a frame of this kind.
     pub fn limit(self) -> usize {
         match self {
@@ -122,13 +140,20 @@ impl Header {
     /// Checks the eight bytes before anything is allocated for what they announce.
     ///
     /// # Errors
-    /// Unknown kind, reserved bytes that are not zero, a length above the kind's limit.
+    /// Unknown kind, a sequence number where none belongs or none where one does, a length above the
+    /// kind's limit.
     pub fn parse(bytes: [u8; HEADER]) -> Result<Self, DecodeError> {
-        let [a, b, c, d, kind, zeros @ ..] = bytes;
+        let [a, b, c, d, kind, x, y, z] = bytes;
         let kind = Kind::parse(kind)?;
-        if let Some(byte) = zeros.into_iter().find(|byte| *byte != 0) {
-            let value = byte.into();
-            return Err(DecodeError::OutOfRange { field: "reserved", value, min: 0, max: 0 });
+        let sequence = u32::from_le_bytes([x, y, z, 0]);
+        let (min, max) = if kind.has_event() { (1, MAX_SEQUENCE) } else { (0, 0) };
+        if !(min..=max).contains(&sequence) {
+            return Err(DecodeError::OutOfRange {
+                field: "sequence",
+                value: sequence.into(),
+                min: min.into(),
+                max: max.into(),
+            });
         }
         let length = u32::from_le_bytes([a, b, c, d]) as usize;
         if length > kind.limit() {
@@ -138,13 +163,16 @@ impl Header {
                 limit: kind.limit() as u64,
             });
         }
-        Ok(Self { kind, length })
+        Ok(Self { kind, length, sequence })
     }
 
-    /// The eight bytes.
+    /// The eight bytes. Of a sequence number above [`MAX_SEQUENCE`] only what fits would be written;
+    /// whoever draws them stays below.
     pub fn encode(self) -> [u8; HEADER] {
+        debug_assert!(self.sequence <= MAX_SEQUENCE, "{} does not fit", self.sequence);
         let [a, b, c, d] = (self.length as u32).to_le_bytes();
-        [a, b, c, d, self.kind as u8, 0, 0, 0]
+        let [x, y, z, _] = self.sequence.to_le_bytes();
+        [a, b, c, d, self.kind as u8, x, y, z]
     }
 }
 
@@ -152,10 +180,10 @@ impl Header {
 
 impl<'a> Invoke<'a> {
     /// Header and metadata, to be followed on the link by [`Invoke::payload`] itself, so that a
-    /// large event is never copied.
-    pub fn encode_head(&self) -> Vec<u8> {
+    /// large event is never copied. `sequence` is what the answer must carry, 1 to [`MAX_SEQUENCE`].
+    pub fn encode_head(&self, sequence: u32) -> Vec<u8> {
         let mut out = Vec::new();
-        self.encode_head_into(&mut out);
+        self.encode_head_into(sequence, &mut out);
         out
     }
 
@@ -163,7 +191,7 @@ impl<'a> Invoke<'a> {
     ///
     /// # Panics
     /// If a string is 4 GiB or longer; every caller's own limit is far below.
-    pub fn encode_head_into(&self, out: &mut Vec<u8>) {
+    pub fn encode_head_into(&self, sequence: u32, out: &mut Vec<u8>) {
         let texts = [
             self.request_id,
             self.invoked_arn,
@@ -179,7 +207,7 @@ impl<'a> Invoke<'a> {
             out.extend_from_slice(text.as_bytes());
         }
         let length = out.len() - HEADER + self.payload.len();
-        out[..HEADER].copy_from_slice(&Header { kind: Kind::Invoke, length }.encode());
+        out[..HEADER].copy_from_slice(&Header { kind: Kind::Invoke, length, sequence }.encode());
     }
 
     /// Reads a body.

@@ -4,90 +4,82 @@
 //! the platform's is kept unformatted until somebody has the time, because putting a REPORT line into
 //! words takes longer than the rest of a warm invocation's bookkeeping; only where the caller asked
 //! for the tail of the log are they put into words at once.
-
-use std::time::Duration;
+//!
+//! What is held is bounded (see [`Batch`]). What finds no room, and what is not let in at all, is
+//! counted, and one line says how much it was, where it is missing.
 
 use model::RequestId;
+
+use super::batch::{Batch, End, Entry};
 
 /// Longest line that stays one event; AWS cuts there as well (256 KiB per log event).
 pub(crate) const LINE_LIMIT: usize = 256 * 1024;
 /// How much of the end of an invocation's log a caller can ask for (AWS: the last 4 KB).
 pub(crate) const TAIL: usize = 4096;
 
-/// What is to be written to the log, in order.
-#[derive(Debug, Default)]
-pub(crate) struct Batch {
-    entries: Vec<Entry>,
-    /// The text of [`Entry::Text`], one after another.
-    text: Vec<u8>,
-}
-
-/// One line, or one moment that becomes lines.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Entry {
-    /// The next `length` bytes of the text.
-    Text { at_ms: u64, length: usize },
-    /// An event was delivered.
-    Start { at_ms: u64, request_id: RequestId },
-    /// An event was answered.
-    End { at_ms: u64, end: End },
-}
-
-/// What an END and a REPORT line say.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct End {
-    /// Which invocation.
-    pub(crate) request_id: RequestId,
-    /// From the delivery of the event to its answer.
-    pub(crate) duration: Duration,
-    /// How long the initialisation took, if this was the first event.
-    pub(crate) init: Option<Duration>,
-    /// What ends the REPORT line if the event failed.
-    pub(crate) status: Option<String>,
-}
-
 /// The state of one instance's output.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     batch: Batch,
+    /// A batch that was taken is still being written.
+    writing: bool,
     /// A line whose end has not come.
     partial: Vec<u8>,
     /// The end of the current invocation's log; `None` where nobody wants it.
     tail: Option<Vec<u8>>,
-    /// Bytes dropped and not yet told of.
-    dropped: u64,
+    /// What was dropped and not yet told of.
+    dropped: Dropped,
+}
+
+/// How much is missing.
+#[derive(Debug, Clone, Copy, Default)]
+struct Dropped {
+    bytes: u64,
+    lines: u64,
 }
 
 // === impl Lines ===
 
 impl Lines {
     /// Output of the function.
-    pub(crate) fn output(&mut self, mut bytes: &[u8], at_ms: u64) {
-        self.tell_dropped(at_ms);
-        while let Some(end) = memchr::memchr(b'\n', bytes) {
-            let (line, rest) = bytes.split_at(end + 1);
-            bytes = rest;
-            if self.partial.is_empty() && line.len() <= LINE_LIMIT {
-                self.push(line, at_ms);
-            } else {
-                self.partial.extend_from_slice(line);
-                self.cut(at_ms);
-                self.finish_partial(at_ms);
-            }
+    pub(crate) fn output(&mut self, bytes: &[u8], at_ms: u64) {
+        if !self.tell_dropped(at_ms) {
+            // No room for the line that says so, so none for what comes behind it.
+            return self.drop_output(bytes);
         }
-        self.partial.extend_from_slice(bytes);
-        self.cut(at_ms);
+        // No piece holds a line that is too long by itself.
+        for mut piece in bytes.chunks(LINE_LIMIT) {
+            if !self.partial.is_empty() {
+                let end = memchr::memchr(b'\n', piece).map_or(piece.len(), |end| end + 1);
+                let (rest_of_line, rest) = piece.split_at(end);
+                piece = rest;
+                self.partial.extend_from_slice(rest_of_line);
+                self.cut(at_ms);
+                if self.partial.ends_with(b"\n") {
+                    self.finish_partial(at_ms);
+                }
+            }
+            let whole = memchr::memrchr(b'\n', piece).map_or(0, |end| end + 1);
+            let (lines, begun) = piece.split_at(whole);
+            self.push(lines, at_ms);
+            self.partial.extend_from_slice(begun);
+        }
     }
 
     /// Output that was read and is not kept.
     pub(crate) fn drop_output(&mut self, bytes: &[u8]) {
-        self.dropped += bytes.len() as u64;
+        let lines = memchr::memchr_iter(b'\n', bytes).count() as u64;
+        self.drop(Dropped { bytes: bytes.len() as u64, lines });
     }
 
     /// A line of the platform's, with its newline.
     pub(crate) fn platform(&mut self, line: &str, at_ms: u64) {
         self.finish_output(at_ms);
-        self.push(line.as_bytes(), at_ms);
+        if self.batch.add_text(line.as_bytes(), at_ms) {
+            self.keep_tail(line.as_bytes());
+        } else {
+            self.drop(Dropped { bytes: line.len() as u64, lines: 1 });
+        }
     }
 
     /// Keeps the end of what follows, and of what is there already.
@@ -105,13 +97,13 @@ impl Lines {
     /// An event is delivered; its line is put into words later.
     pub(crate) fn start(&mut self, request_id: RequestId, at_ms: u64) {
         self.finish_output(at_ms);
-        self.batch.entries.push(Entry::Start { at_ms, request_id });
+        self.moment(Entry::Start { at_ms, request_id }, 1);
     }
 
     /// An event was answered; its lines are put into words later.
     pub(crate) fn end(&mut self, end: End, at_ms: u64) {
         self.finish_output(at_ms);
-        self.batch.entries.push(Entry::End { at_ms, end });
+        self.moment(Entry::End { at_ms, end }, 2);
     }
 
     /// Ends a line that the function did not end, and tells of what was dropped.
@@ -123,16 +115,48 @@ impl Lines {
         self.tell_dropped(at_ms);
     }
 
-    /// Everything there is to write.
-    pub(crate) fn take(&mut self) -> Batch {
-        std::mem::take(&mut self.batch)
+    /// Everything there is to write, until [`Lines::written`] only once.
+    pub(crate) fn take(&mut self) -> Option<Batch> {
+        if self.writing || self.batch.is_empty() {
+            return None;
+        }
+        self.writing = true;
+        Some(std::mem::take(&mut self.batch))
     }
 
-    fn push(&mut self, line: &[u8], at_ms: u64) {
-        self.batch.text.extend_from_slice(line);
-        self.batch.entries.push(Entry::Text { at_ms, length: line.len() });
+    /// What was taken has been written; whether there is more.
+    pub(crate) fn written(&mut self) -> bool {
+        self.writing = false;
+        !self.batch.is_empty()
+    }
+
+    /// Whether so much is held that readers should wait.
+    pub(crate) fn is_half_full(&self) -> bool {
+        self.batch.is_half_full()
+    }
+
+    /// Adds whole lines of output, as far as there is room.
+    fn push(&mut self, lines: &[u8], at_ms: u64) {
+        if lines.is_empty() {
+            return;
+        }
+        let kept = self.batch.add_lines(lines, at_ms);
+        let (kept, rest) = lines.split_at(kept);
+        self.keep_tail(kept);
+        if !rest.is_empty() {
+            self.drop_output(rest);
+        }
+    }
+
+    fn moment(&mut self, entry: Entry, lines: usize) {
+        if !self.batch.add(entry, lines) {
+            self.drop(Dropped { bytes: 0, lines: lines as u64 });
+        }
+    }
+
+    fn keep_tail(&mut self, text: &[u8]) {
         if let Some(tail) = &mut self.tail {
-            tail.extend_from_slice(&line[line.len().saturating_sub(TAIL)..]);
+            tail.extend_from_slice(&text[text.len().saturating_sub(TAIL)..]);
             // Cut now and then rather than at every line.
             if tail.len() > 4 * TAIL {
                 tail.drain(..tail.len() - TAIL);
@@ -160,44 +184,34 @@ impl Lines {
         }
     }
 
-    fn tell_dropped(&mut self, at_ms: u64) {
-        if self.dropped == 0 {
-            return;
+    fn drop(&mut self, more: Dropped) {
+        self.dropped.bytes += more.bytes;
+        self.dropped.lines += more.lines;
+        self.batch.dropped += more.lines;
+    }
+
+    /// Says what is missing; false if there is no room to say it yet.
+    fn tell_dropped(&mut self, at_ms: u64) -> bool {
+        let Dropped { bytes, lines } = self.dropped;
+        if bytes == 0 && lines == 0 {
+            return true;
         }
-        let dropped = std::mem::take(&mut self.dropped);
         // What of a line is there belongs before the gap.
         if !self.partial.is_empty() {
             self.partial.push(b'\n');
             self.finish_partial(at_ms);
         }
+        let Dropped { bytes, lines } = self.dropped;
         let line = format!(
-            "[hearth] log truncated: {dropped} bytes were dropped, more than a function may print\n"
+            "[hearth] log truncated: {bytes} bytes ({lines} lines) were dropped, more than a \
+             function may print\n"
         );
-        self.push(line.as_bytes(), at_ms);
-    }
-}
-
-// === impl Batch ===
-
-impl Batch {
-    /// Every entry in order; text with its bytes.
-    pub(crate) fn each(&self, mut take: impl FnMut(&Entry, &[u8])) {
-        let mut text = &self.text[..];
-        for entry in &self.entries {
-            match entry {
-                Entry::Text { length, .. } => {
-                    let (line, rest) = text.split_at(*length);
-                    text = rest;
-                    take(entry, line);
-                }
-                _ => take(entry, &[]),
-            }
+        let told = self.batch.add_text(line.as_bytes(), at_ms);
+        if told {
+            self.dropped = Dropped::default();
+            self.keep_tail(line.as_bytes());
         }
-    }
-
-    /// Whether an invocation ended in it.
-    pub(crate) fn has_end(&self) -> bool {
-        self.entries.iter().any(|entry| matches!(entry, Entry::End { .. }))
+        told
     }
 }
 

@@ -20,20 +20,25 @@ const KINDS: [Kind; 7] = [
 /// Text of up to four bytes a character, without restriction.
 const TEXT: &str = "(?s).{0,80}";
 
-fn header(kind: u8, length: u32, zeros: [u8; 3]) -> [u8; HEADER] {
+fn header(kind: u8, length: u32, sequence: u32) -> [u8; HEADER] {
     let [a, b, c, d] = length.to_le_bytes();
-    let [x, y, z] = zeros;
+    let [x, y, z, _] = sequence.to_le_bytes();
     [a, b, c, d, kind, x, y, z]
 }
 
+/// A sequence number that a frame of this kind may have.
+fn sequence_of(kind: Kind) -> u32 {
+    if kind.has_event() { 0x03_02_01 } else { 0 }
+}
+
 /// What both ends do with a frame: header first, then the body it announces.
-fn read(frame: &[u8]) -> Result<Invoke<'_>, DecodeError> {
+fn read(frame: &[u8]) -> Result<(u32, Invoke<'_>), DecodeError> {
     let mut from = Reader::new(frame);
     let header = Header::parse(from.array("header")?)?;
     assert_eq!(header.kind, Kind::Invoke);
     let body = from.take("body", header.length)?;
     from.finish()?;
-    Invoke::decode(body)
+    Ok((header.sequence, Invoke::decode(body)?))
 }
 
 // === what is said arrives ===
@@ -41,6 +46,7 @@ fn read(frame: &[u8]) -> Result<Invoke<'_>, DecodeError> {
 proptest! {
     #[test]
     fn every_event_arrives_as_it_was_sent(
+        sequence in 1..=MAX_SEQUENCE,
         deadline_ms in any::<u64>(),
         texts in prop::array::uniform5(TEXT),
         payload in prop::collection::vec(any::<u8>(), 0..600),
@@ -55,8 +61,8 @@ proptest! {
             cognito_identity,
             payload: &payload,
         };
-        let frame = [sent.encode_head(), payload.clone()].concat();
-        prop_assert_eq!(read(&frame), Ok(sent));
+        let frame = [sent.encode_head(sequence), payload.clone()].concat();
+        prop_assert_eq!(read(&frame), Ok((sequence, sent)));
     }
 
     #[test]
@@ -71,14 +77,19 @@ proptest! {
             cognito_identity,
             payload: b"",
         };
-        let body = &sent.encode_head()[HEADER..];
+        let body = &sent.encode_head(1)[HEADER..];
         prop_assert!(Invoke::decode(&body[..at.index(body.len())]).is_err());
     }
 
     #[test]
-    fn every_header_within_its_limit_arrives_as_it_was_sent(which in 0..KINDS.len(), part in 0.0..=1.0f64) {
+    fn every_header_within_its_limits_arrives_as_it_was_sent(
+        which in 0..KINDS.len(),
+        part in 0.0..=1.0f64,
+        drawn in 1..=MAX_SEQUENCE,
+    ) {
         let kind = KINDS[which];
-        let sent = Header { kind, length: (kind.limit() as f64 * part) as usize };
+        let sequence = if kind.has_event() { drawn } else { 0 };
+        let sent = Header { kind, length: (kind.limit() as f64 * part) as usize, sequence };
         prop_assert_eq!(Header::parse(sent.encode()), Ok(sent));
     }
 }
@@ -88,15 +99,15 @@ proptest! {
 #[test]
 fn every_kind_takes_a_body_of_its_limit_and_not_a_byte_more() {
     for kind in KINDS {
-        let limit = kind.limit() as u32;
+        let (limit, sequence) = (kind.limit() as u32, sequence_of(kind));
         for length in [0, limit] {
-            let taken = Header { kind, length: length as usize };
-            assert_eq!(Header::parse(header(kind as u8, length, [0; 3])), Ok(taken));
+            let taken = Header { kind, length: length as usize, sequence };
+            assert_eq!(Header::parse(header(kind as u8, length, sequence)), Ok(taken));
         }
         for length in [limit + 1, u32::MAX] {
             let refused =
                 DecodeError::TooLong { field: "body", length: length.into(), limit: limit.into() };
-            assert_eq!(Header::parse(header(kind as u8, length, [0; 3])), Err(refused));
+            assert_eq!(Header::parse(header(kind as u8, length, sequence)), Err(refused));
         }
     }
 }
@@ -116,9 +127,9 @@ fn an_event_and_an_answer_of_aws_limit_fit_beside_their_metadata() {
         cognito_identity: &"i".repeat(1024),
         payload: &vec![b' '; MAX_EVENT],
     };
-    let [head @ .., _] = &largest.encode_head()[..=HEADER] else { panic!("no header") };
+    let [head @ .., _] = &largest.encode_head(1)[..=HEADER] else { panic!("no header") };
     let parsed = Header::parse(head.try_into().expect("eight bytes")).expect("within the limit");
-    assert_eq!(parsed.length, largest.encode_head().len() - HEADER + MAX_EVENT);
+    assert_eq!(parsed.length, largest.encode_head(1).len() - HEADER + MAX_EVENT);
 }
 
 #[test]
@@ -130,23 +141,37 @@ fn kinds_outside_the_closed_set_are_refused() {
             Some(kind) => assert_eq!(parsed, Ok(kind)),
             None => assert_eq!(parsed, Err(DecodeError::UnknownTag { what: "frame", tag })),
         }
-        assert_eq!(Header::parse(header(tag, 0, [0; 3])).is_ok(), known.is_some());
+        let sequence = known.map_or(0, sequence_of);
+        assert_eq!(Header::parse(header(tag, 0, sequence)).is_ok(), known.is_some());
     }
 }
 
 #[test]
-fn reserved_bytes_must_be_zero() {
-    for at in 0..3 {
-        for value in [1, u8::MAX] {
-            let mut zeros = [0; 3];
-            zeros[at] = value;
-            let refused = Header::parse(header(Kind::Ready as u8, 0, zeros));
-            assert!(
-                matches!(refused, Err(DecodeError::OutOfRange { field: "reserved", max: 0, .. })),
-                "{zeros:?} gave {refused:?}"
-            );
+fn exactly_what_belongs_to_an_event_says_to_which() {
+    use Kind::{Failed, Hello, InitFailed, Invoke, Oversize, Ready, Response};
+    let parse = |kind, sequence| Header::parse(header(kind as u8, 0, sequence));
+    for kind in [Response, Failed, Oversize, Invoke] {
+        for sequence in [1, 0xff, 0x100, 0x01_00_00, MAX_SEQUENCE] {
+            assert_eq!(parse(kind, sequence), Ok(Header { kind, length: 0, sequence }));
+        }
+        let (value, min, max) = (0, 1, MAX_SEQUENCE.into());
+        let refused = DecodeError::OutOfRange { field: "sequence", value, min, max };
+        assert_eq!(parse(kind, 0), Err(refused));
+    }
+    for kind in [Hello, Ready, InitFailed] {
+        assert!(parse(kind, 0).is_ok());
+        for sequence in [1, 0x100, 0x01_00_00, MAX_SEQUENCE] {
+            let (value, min, max) = (sequence.into(), 0, 0);
+            let refused = DecodeError::OutOfRange { field: "sequence", value, min, max };
+            assert_eq!(parse(kind, sequence), Err(refused));
         }
     }
+}
+
+#[test]
+fn the_bytes_stand_where_the_bootstraps_look_for_them() {
+    let sent = Header { kind: Kind::Response, length: 0x0d_0c_0b_0a, sequence: 0x33_22_11 };
+    assert_eq!(sent.encode(), [0x0a, 0x0b, 0x0c, 0x0d, 4, 0x11, 0x22, 0x33]);
 }
 
 #[test]
@@ -160,7 +185,7 @@ fn metadata_that_is_not_text_or_lies_about_its_length_is_refused() {
         cognito_identity: "",
         payload: b"{}",
     };
-    let body = [&sent.encode_head()[HEADER..], sent.payload].concat();
+    let body = [&sent.encode_head(1)[HEADER..], sent.payload].concat();
     let length_at = 8;
     for length in [body.len() as u32 + 1, u32::MAX] {
         let mut lying = body.clone();
@@ -183,6 +208,8 @@ fn no_header_makes_the_reader_panic_or_announces_more_than_its_limit() {
         |bytes| {
             if let Ok(header) = Header::parse(*bytes) {
                 assert!(header.length <= header.kind.limit());
+                assert!(header.sequence <= MAX_SEQUENCE);
+                assert_eq!(header.sequence != 0, header.kind.has_event());
                 assert_eq!(header.encode(), *bytes);
             }
         },
@@ -207,7 +234,7 @@ fn no_bytes_make_the_event_decoder_panic_and_nothing_is_copied() {
                 let part = part.as_ptr_range();
                 assert!(part.is_empty() || (inside.start <= part.start && part.end <= inside.end));
             }
-            let frame = [&event.encode_head()[HEADER..], event.payload].concat();
+            let frame = [&event.encode_head(1)[HEADER..], event.payload].concat();
             assert_eq!(frame, bytes);
         },
     );
