@@ -71,7 +71,9 @@ impl Package {
         let path = path
             .canonicalize()
             .with_context(|| format!("{} cannot be deployed", path.display()))?;
-        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        // A zip is named by what stands before its ending; a folder's name has none.
+        let stem = if path.is_dir() { path.file_name() } else { path.file_stem() };
+        let stem = stem.and_then(|stem| stem.to_str());
         let name = match (&options.name, stem) {
             (Some(name), _) => name.clone(),
             (None, Some(stem)) => stem.to_owned(),
@@ -82,7 +84,8 @@ impl Package {
         let package = if path.is_dir() {
             let found = match (&options.handler, &options.runtime) {
                 (Some(_), Some(_)) => Project::detect(&path).ok(),
-                _ => Some(Project::detect(&path)?),
+                (Some(handler), None) => Some(Project::of_handler(&path, handler)?),
+                (None, _) => Some(Project::detect(&path)?),
             };
             let entries = project::files(&path)?;
             let names: Vec<PathBuf> =

@@ -16,6 +16,14 @@ const STEMS: [&str; 6] = ["app", "lambda_function", "index", "main", "handler", 
 /// Names tried for the handler itself.
 const HANDLERS: [&str; 3] = ["handler", "lambda_handler", "main"];
 
+/// What the files of a language end in.
+const ENDINGS: [(&str, Language); 4] = [
+    ("py", Language::Python),
+    ("mjs", Language::Node),
+    ("js", Language::Node),
+    ("cjs", Language::Node),
+];
+
 /// What a folder holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
@@ -74,6 +82,31 @@ impl Language {
 // === impl Project ===
 
 impl Project {
+    /// What a handler that was named is written in: the language of the file it names.
+    ///
+    /// # Errors
+    /// If there is no such file.
+    pub fn of_handler(folder: &Path, handler: &str) -> Result<Self> {
+        let Some((file, _)) = handler.rsplit_once('.') else {
+            return match folder.join("bootstrap").is_file() {
+                true => Ok(Self { language: Language::Custom, handler: handler.to_owned() }),
+                false => bail!("{handler} is not of the form FILE.FUNCTION"),
+            };
+        };
+        // Python's dots may stand for folders.
+        let stems = [file.to_owned(), file.replace('.', "/")];
+        for (ending, language) in ENDINGS {
+            let there = |stem: &String| folder.join(format!("{stem}.{ending}")).is_file();
+            if stems.iter().any(there) {
+                return Ok(Self { language, handler: handler.to_owned() });
+            }
+        }
+        bail!(
+            "{handler} names no file in {}: looked for {file} with .py, .mjs, .js and .cjs",
+            folder.display()
+        )
+    }
+
     /// Looks at the files of a folder.
     ///
     /// # Errors
@@ -84,12 +117,7 @@ impl Project {
         }
         let mut found = Vec::new();
         for stem in STEMS {
-            for (ending, language) in [
-                ("py", Language::Python),
-                ("mjs", Language::Node),
-                ("js", Language::Node),
-                ("cjs", Language::Node),
-            ] {
+            for (ending, language) in ENDINGS {
                 let file = folder.join(format!("{stem}.{ending}"));
                 let Ok(text) = fs::read_to_string(&file) else { continue };
                 let exports = |name: &&&str| defines(language, &text, name);
@@ -293,6 +321,19 @@ mod tests {
     fn a_file_that_merely_mentions_a_handler_is_not_one() {
         let folder = folder(&[("app.py", "# def handler(\nx = handlers\n")]);
         assert!(Project::detect(folder.path()).is_err());
+    }
+
+    #[test]
+    fn the_language_of_a_named_handler_is_that_of_its_file() {
+        let folder = folder(&[("src/main.py", "x"), ("lib/index.mjs", "x")]);
+        let language = |handler: &str| {
+            Project::of_handler(folder.path(), handler).map(|project| project.language).ok()
+        };
+        assert_eq!(language("src/main.run"), Some(Language::Python));
+        assert_eq!(language("src.main.run"), Some(Language::Python));
+        assert_eq!(language("lib/index.run"), Some(Language::Node));
+        assert_eq!(language("lib/other.run"), None);
+        assert_eq!(language("bootstrap"), None);
     }
 
     #[test]

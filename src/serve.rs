@@ -40,6 +40,8 @@ use crate::split::{self, Split};
 
 /// How long requests in hand may take once the daemon is told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How long the answers to calls that lost their sandboxes may take to be written.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long the spawner may take to end its sandboxes and remove their cgroups.
 const SPAWNER_END: Duration = Duration::from_secs(10);
 /// Exit status by which the spawner says that the host lacks something.
@@ -173,9 +175,12 @@ async fn serve(config: Config, split: Split) -> Result<Exit> {
         output::say("error: the spawner is gone and every sandbox with it; start hearth again");
     }
     stop.send_replace(true);
-    if exit == Exit::Done {
+    match exit {
         // Requests in hand are what the pool is busy with; both end together.
-        tokio::join!(async { drop(serving.await) }, pool.drain(DRAIN));
+        Exit::Done => drop(tokio::join!(&mut serving, pool.drain(DRAIN))),
+        // Whoever waits is told that the sandboxes are gone before this process is, too.
+        Exit::SpawnerLost => drop(tokio::time::timeout(LAST_WORDS, &mut serving).await),
+        _ => {}
     }
     // The last owner of the spawner's socket: it sees the end and ends.
     drop(pool);

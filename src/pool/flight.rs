@@ -36,6 +36,7 @@ use tokio::sync::oneshot;
 use wire::link::{Invoke, Kind};
 
 use crate::fault::{self, Cause, Fault};
+use crate::governor::IDLE_WATCH;
 use crate::instance::{Instance, Transport};
 use crate::invocation::{Durations, FunctionError, Invocation, Outcome, Refusal};
 use crate::link::{Incoming, LinkError, Outgoing, Quiet};
@@ -164,7 +165,7 @@ impl Flight {
                     let Transport::Link(link) = &instance.transport else {
                         return self.refuse(Refusal::Closed);
                     };
-                    let frame = link.read(incoming).await;
+                    let frame = link.answer(incoming).await;
                     if frame.is_ok() && incoming.has_more() {
                         // The caller has an answer; the instance has said more than one.
                         instance.condemn(Cause::Protocol(LinkError::TwoAnswers));
@@ -242,12 +243,16 @@ impl Flight {
         if silent == Quiet::No {
             instance.condemn(Cause::Protocol(LinkError::TwoAnswers));
         }
+        self.delivered = self.shell.now();
+        // What an instance did while nobody called it is not this caller's fault.
+        if self.delivered.saturating_sub(instance.looked()) > IDLE_WATCH {
+            instance.measure(self.delivered);
+        }
         if silent != Quiet::Yes || instance.cause().is_some() {
             self.stage = Stage::Lost(instance);
             return;
         }
         self.init = instance.take_init();
-        self.delivered = self.shell.now();
         let allowed = self.allowed(&instance);
         instance.begin(self.delivered + allowed);
         let now_ms = wall_ms();
@@ -271,6 +276,11 @@ impl Flight {
                 match link.write(&event, &invocation.payload) {
                     Ok(None) => Stage::Reading(Arc::clone(&instance), Incoming::default()),
                     Ok(Some(rest)) => Stage::Writing(Arc::clone(&instance), rest),
+                    // It went a moment ago. Its log has a START too many; the caller has its answer.
+                    Err(LinkError::Closed) => {
+                        instance.finish();
+                        Stage::Lost(Arc::clone(&instance))
+                    }
                     Err(err) => broken(&instance, err),
                 }
             }
@@ -373,7 +383,7 @@ impl Flight {
         }
         let end = End { request_id: id, duration: run, init: self.init, status: ending.status() };
         let log_tail = if self.invocation.log_tail {
-            instance.measure();
+            instance.measure(now);
             instance.journal.end_with_tail(&end, instance.peak(), now, now_ms)
         } else {
             instance.journal.end(end, now, now_ms);

@@ -54,6 +54,8 @@ pub(crate) struct Instance {
     /// Anonymous memory when last looked at, and the most ever seen, bytes.
     last: AtomicU64,
     peak: AtomicU64,
+    /// When it was last looked at, nanoseconds of the pool's time.
+    looked: AtomicU64,
     /// Whether the initialisation is over, well or not.
     initialised: AtomicBool,
     /// How long it took; taken by the first event. Nanoseconds, 0 when taken.
@@ -107,6 +109,7 @@ impl Instance {
             deadline: AtomicU64::new(NONE),
             last: AtomicU64::new(0),
             peak: AtomicU64::new(0),
+            looked: AtomicU64::new(0),
             initialised: AtomicBool::new(false),
             init: AtomicU64::new(0),
             cause: OnceLock::new(),
@@ -217,9 +220,11 @@ impl Instance {
         }
     }
 
-    /// Measures anonymous memory, bytes, and condemns the instance if it is above MemorySize.
-    /// `None` once the cell is gone.
-    pub(crate) fn measure(&self) -> Option<u64> {
+    /// Measures anonymous memory, bytes, and condemns the instance if it is above MemorySize. `now`
+    /// is the pool's time. `None` once the cell is gone.
+    pub(crate) fn measure(&self, now: Duration) -> Option<u64> {
+        let nanos = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        self.looked.store(nanos, Ordering::Relaxed);
         let bytes = self.meter.anonymous()?;
         self.last.store(bytes, Ordering::Relaxed);
         self.peak.fetch_max(bytes, Ordering::Relaxed);
@@ -227,6 +232,11 @@ impl Instance {
             self.condemn(Cause::Memory);
         }
         Some(bytes)
+    }
+
+    /// When it was last measured, in the pool's time.
+    pub(crate) fn looked(&self) -> Duration {
+        Duration::from_nanos(self.looked.load(Ordering::Relaxed))
     }
 
     /// Anonymous memory when last looked at, bytes.

@@ -13,7 +13,8 @@
 //!                        │          │
 //!                        ▼          ▼
 //!                      a sandbox: function's process, PID 1, log pipe ──► watch ──► logs
-//!                                                                     governor: time and memory
+//!                                        governor: time and memory      │
+//!                                                └───────────────────► scribe ──► log store
 //! ```
 //!
 //! Custom runtimes speak HTTP instead of the link; who serves it is given at composition
@@ -38,6 +39,7 @@ mod instance;
 mod link;
 mod logs;
 mod memory;
+mod scribe;
 mod socket;
 mod spawner;
 

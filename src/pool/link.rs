@@ -1,34 +1,49 @@
 //! The link to a function's process: an event down, an answer up.
 //!
 //! The task that has an event writes it itself and reads the answer itself. In the common case that
-//! is three system calls: a read that finds nothing (the instance has said nothing since its last
-//! answer), one `sendmsg` of head and payload, and, when the reactor says so, one read of the whole
-//! answer into a buffer of the thread.
+//! is two system calls: one `sendmsg` of head and payload, and, when the reactor says so, one read of
+//! the whole answer into a buffer of the thread.
 //!
 //! The peer runs a stranger's code. What it sends is taken apart by [`Incoming`], which looks at the
 //! eight bytes of a header before it allocates for what they announce; anything that is not exactly
 //! one frame of a kind that may come now is a [`LinkError`], and the instance is ended for it.
+//!
+//! An answer carries the sequence number of its event, and [`Link::answer`] takes no other: what a
+//! function says twice, or too late, never becomes the answer to somebody else's event, whenever it
+//! arrives. Before an event is written [`Link::quiet`] asks what the reactor has seen meanwhile, which
+//! costs nothing: an instance that is found to have spoken or gone loses the event to another instance,
+//! and the caller notices nothing. Asking the kernel as well would cost every event a system call to
+//! spare a caller in the microseconds the reactor has not caught up with, and only one whose function
+//! writes on the link itself; that caller gets an error.
+//!
+//! The numbers guard against accidents. A function that wants its callers to get each other's answers
+//! needs no link for it: it sees every event and answers what it likes.
 
 mod incoming;
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use wire::DecodeError;
-use wire::link::{Invoke, Kind};
+use wire::link::{Header, Invoke, Kind, MAX_SEQUENCE};
 
 use crate::socket::watched;
+use incoming::Filled;
 pub(crate) use incoming::Incoming;
 
 /// Our end of a link.
 #[derive(Debug)]
 pub(crate) struct Link {
     socket: AsyncFd<OwnedFd>,
+    /// The sequence number of the last event. One event at a time: whoever has been given the instance
+    /// for one is the only one to draw a number, or to read an answer.
+    sequence: AtomicU32,
 }
 
 /// What is left of an event that the socket did not take at once.
@@ -39,7 +54,7 @@ pub(crate) struct Outgoing {
     sent: usize,
 }
 
-/// Whether an instance has kept quiet since its last answer.
+/// Whether an instance has kept quiet since its last answer, as far as the reactor has seen.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Quiet {
     /// It has.
@@ -77,6 +92,9 @@ pub(crate) enum LinkError {
     /// Bytes after an answer.
     #[error("more than one answer to one event")]
     TwoAnswers,
+    /// An answer with the sequence number of another event.
+    #[error("an answer to another event")]
+    OtherEvent,
     /// It speaks another version.
     #[error("version {theirs} of the protocol")]
     Version {
@@ -95,22 +113,21 @@ thread_local! {
 impl Link {
     /// Takes over our end, which must not block.
     pub(crate) fn new(socket: OwnedFd) -> io::Result<Self> {
-        Ok(Self { socket: watched(socket)? })
+        // Begun anywhere, so that a number from one instance's life means nothing in another's.
+        let [a, b, c, ..] = model::id::random_bytes();
+        let sequence = AtomicU32::new(u32::from_le_bytes([a, b, c, 0]));
+        Ok(Self { socket: watched(socket)?, sequence })
     }
 
-    /// Whether the instance has said nothing since its last answer. Asks the kernel, not the
-    /// reactor, which may not have looked yet.
+    /// Whether the instance has said nothing since its last answer. Asks the reactor, and the kernel
+    /// only if the reactor believes that there is something.
     pub(crate) fn quiet(&self) -> Quiet {
         let mut byte = [0; 1];
-        let mut look = |fd: &OwnedFd| Ok(rustix::net::recv(fd, &mut byte[..], FLAGS)?.1);
-        // Through the reactor if it believes there is something: finding nothing then takes the
-        // belief away, and waiting for the answer will not begin with a needless read.
-        let mut asked = false;
-        let seen = self.socket.try_io(Interest::READABLE, |fd| {
-            asked = true;
-            look(fd)
-        });
-        let seen = if asked { seen } else { look(self.socket.get_ref()) };
+        // Finding nothing takes the belief away, and waiting for the answer will not begin with a
+        // needless read.
+        let seen = self
+            .socket
+            .try_io(Interest::READABLE, |fd| Ok(rustix::net::recv(fd, &mut byte[..], FLAGS)?.1));
         match seen {
             Err(err) if err.kind() == io::ErrorKind::WouldBlock => Quiet::Yes,
             Ok(0) | Err(_) => Quiet::Gone,
@@ -118,10 +135,11 @@ impl Link {
         }
     }
 
-    /// Writes an event; what the socket does not take at once is given back.
+    /// Writes an event under a new sequence number; what the socket does not take at once is given
+    /// back.
     ///
     /// # Errors
-    /// If nothing can be written because the instance is gone.
+    /// If nothing of it has been written, because the instance is gone.
     pub(crate) fn write(
         &self,
         event: &Invoke<'_>,
@@ -129,7 +147,7 @@ impl Link {
     ) -> Result<Option<Outgoing>, LinkError> {
         HEAD.with_borrow_mut(|head| {
             head.clear();
-            event.encode_head_into(head);
+            event.encode_head_into(self.draw(), head);
             let sent = match self.send(head, payload) {
                 Ok(sent) => sent,
                 Err(err) if err.kind() == io::ErrorKind::WouldBlock => 0,
@@ -156,18 +174,49 @@ impl Link {
         Ok(())
     }
 
-    /// Reads one frame. Can be dropped and called again with the same `incoming`.
+    /// Reads the answer to the event that was written last. Can be dropped and called again with the
+    /// same `incoming`.
+    ///
+    /// # Errors
+    /// Whatever else comes.
+    pub(crate) async fn answer(&self, incoming: &mut Incoming) -> Result<(Kind, Bytes), LinkError> {
+        let (header, body) = self.frame(incoming).await?;
+        if !header.kind.has_event() {
+            return Err(LinkError::Unexpected { kind: header.kind });
+        }
+        if header.sequence != self.sequence.load(Ordering::Relaxed) {
+            return Err(LinkError::OtherEvent);
+        }
+        Ok((header.kind, body))
+    }
+
+    /// Reads one frame that belongs to no event. Can be dropped and called again with the same
+    /// `incoming`.
     pub(crate) async fn read(&self, incoming: &mut Incoming) -> Result<(Kind, Bytes), LinkError> {
+        let (header, body) = self.frame(incoming).await?;
+        Ok((header.kind, body))
+    }
+
+    async fn frame(&self, incoming: &mut Incoming) -> Result<(Header, Bytes), LinkError> {
+        // What came behind the last frame.
+        if let Some(frame) = incoming.take()? {
+            return Ok(frame);
+        }
         loop {
-            if let Some(frame) = incoming.take()? {
-                return Ok(frame);
-            }
             let mut guard = self.socket.readable().await?;
-            match guard.try_io(|fd| incoming.fill(fd.get_ref().as_fd())) {
-                Ok(Ok(0)) => return Err(LinkError::Closed),
-                Ok(Err(err)) if err.kind() == io::ErrorKind::Interrupted => {}
-                Ok(done) => drop(done?),
-                Err(_would_block) => {}
+            let filled = match guard.try_io(|fd| incoming.fill(fd.get_ref().as_fd())) {
+                Ok(Ok(Filled { count: 0, .. })) => return Err(LinkError::Closed),
+                Ok(Err(err)) if err.kind() == io::ErrorKind::Interrupted => continue,
+                Ok(done) => done?,
+                Err(_would_block) => continue,
+            };
+            if let Some(frame) = incoming.take()? {
+                // A read that could have taken more has emptied the socket, and whatever comes now the
+                // reactor hears of: its belief goes, or `quiet` would have to ask the kernel.
+                if filled.emptied {
+                    guard.clear_ready();
+                }
+                return Ok(frame);
             }
         }
     }
@@ -176,6 +225,16 @@ impl Link {
     pub(crate) fn shut(&self) {
         // It fails if the peer is gone already, which is the same.
         let _gone = rustix::net::shutdown(self.socket.get_ref(), Shutdown::Both);
+    }
+
+    /// The next sequence number: one more than the last, and 1 behind the largest.
+    fn draw(&self) -> u32 {
+        let next = match self.sequence.load(Ordering::Relaxed) {
+            MAX_SEQUENCE.. => 1,
+            last => last + 1,
+        };
+        self.sequence.store(next, Ordering::Relaxed);
+        next
     }
 
     fn send(&self, head: &[u8], payload: &[u8]) -> io::Result<usize> {

@@ -3,9 +3,16 @@
 //! Two readers share the pipe under one lock. The instance's watcher reads whenever there is
 //! something, so that a function never waits for a reader; the task that has just received an answer
 //! reads what is left before the END line is placed, so that every line stands with the request that
-//! printed it. What is read goes into [`Lines`]; from there it is written to the log store in batches
-//! by one task, the governor, which keeps the order and is in nobody's way.
+//! printed it. What is read goes into [`Lines`]; from there the governor takes it in batches, one at a
+//! time of each instance, which keeps the order, and a task of its own (see `scribe`) writes them to
+//! the log store, which is in nobody's way.
+//!
+//! ```text
+//!   pipe ──► budget ──► Lines (bounded) ──► batch ──► scribe ──► log store
+//!              └─ too much ─┴─ no room: dropped, counted, and one line says how much
+//! ```
 
+mod batch;
 mod budget;
 mod lines;
 
@@ -19,15 +26,23 @@ use telemetry::{LogStore, platform};
 use tokio::io::unix::AsyncFd;
 
 use crate::socket::watched;
+pub(crate) use batch::{Batch, End, Piece, SLICE_LINES};
 pub(crate) use budget::Budget;
 pub use budget::LogBudget;
-pub(crate) use lines::End;
-use lines::{Entry, Lines};
+use lines::Lines;
 
 /// Where lines go in the end.
 pub trait LogSink: Send + Sync + 'static {
     /// Takes one event: a line with its newline. Must neither block nor fail; a full queue drops.
     fn append(&self, group: &Arc<str>, stream: &Arc<str>, at_ms: u64, message: &[u8]);
+
+    /// Takes many events: lines, each with its newline, that were printed together. For a sink to which
+    /// many cost less than each by itself.
+    fn append_lines(&self, group: &Arc<str>, stream: &Arc<str>, at_ms: u64, lines: &[u8]) {
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            self.append(group, stream, at_ms, line);
+        }
+    }
 }
 
 /// One instance's log.
@@ -47,6 +62,8 @@ pub(crate) struct Journal {
 pub(crate) enum Drained {
     /// It is empty.
     All,
+    /// It is empty, and there was little in it.
+    Trickle,
     /// There is more, but it has been long enough.
     Some,
     /// More is printed than may be.
@@ -57,6 +74,8 @@ pub(crate) enum Drained {
 
 /// How much is read at once: what a pipe holds unless somebody enlarged it.
 const CHUNK: usize = 64 * 1024;
+/// What is less than this was not worth a look of its own.
+const LITTLE: usize = CHUNK / 4;
 /// Most that is read before an END line. A pipe holds at most 1 MiB (`fs.pipe-max-size`) unless root
 /// says otherwise; whatever comes later was written after the answer.
 const BEFORE_END: usize = 1 << 20;
@@ -70,6 +89,10 @@ thread_local! {
 impl LogSink for LogStore {
     fn append(&self, group: &Arc<str>, stream: &Arc<str>, at_ms: u64, message: &[u8]) {
         Self::append(self, group, stream, at_ms, message);
+    }
+
+    fn append_lines(&self, group: &Arc<str>, stream: &Arc<str>, at_ms: u64, lines: &[u8]) {
+        Self::append_lines(self, group, stream, at_ms, lines);
     }
 }
 
@@ -109,13 +132,18 @@ impl Journal {
     }
 
     /// Reads a pipe that was said to be readable; `now` is the pool's time. Until it was found
-    /// empty, [`Journal::readable`] says at once that there is more.
+    /// empty, [`Journal::readable`] says at once that there is more. Nothing is read while what was
+    /// read before has not been taken: the function waits, and nothing is lost.
     pub(crate) fn drain_ready(&self, now: Duration, at_ms: u64) -> Drained {
         let mut found = Drained::All;
         let _reported = self.pipe.try_io(tokio::io::Interest::READABLE, |_| {
-            found = self.drain_into(&mut self.lines(), CHUNK, now, at_ms);
+            let mut lines = self.lines();
+            found = match lines.is_half_full() {
+                true => Drained::Flooded,
+                false => self.drain_into(&mut lines, CHUNK, now, at_ms),
+            };
             match found {
-                Drained::All => Err(io::ErrorKind::WouldBlock.into()),
+                Drained::All | Drained::Trickle => Err(io::ErrorKind::WouldBlock.into()),
                 _ => Ok(()),
             }
         });
@@ -140,19 +168,22 @@ impl Journal {
                     Err(rustix::io::Errno::INTR) => continue,
                     // Nothing else than an empty pipe makes a read from one fail.
                     Err(_empty) => {
-                        return if flooded { Drained::Flooded } else { Drained::All };
+                        return match flooded {
+                            true => Drained::Flooded,
+                            false if read < LITTLE => Drained::Trickle,
+                            false => Drained::All,
+                        };
                     }
                 };
                 read += count;
                 let output = &buffer[..count];
-                if self.budget.take(count, now) {
-                    lines.output(output, at_ms);
-                } else {
+                let (kept, surplus) = output.split_at(self.budget.keep(output, now));
+                if !kept.is_empty() {
+                    lines.output(kept, at_ms);
+                }
+                if !surplus.is_empty() {
                     flooded = true;
-                    lines.drop_output(output);
-                    telemetry::METRICS
-                        .log_lines_dropped
-                        .add(memchr::memchr_iter(b'\n', output).count() as u64);
+                    lines.drop_output(surplus);
                 }
             }
             if flooded { Drained::Flooded } else { Drained::Some }
@@ -198,27 +229,33 @@ impl Journal {
         self.lines().platform(line, at_ms);
     }
 
-    /// Writes everything there is. `memory` gives the most the instance has used, bytes, and is
-    /// asked only if a REPORT line says it. Only the governor calls this, or the order is lost.
-    pub(crate) fn flush(&self, sink: &dyn LogSink, memory: impl FnOnce() -> u64) {
-        let batch = self.lines().take();
-        let memory = if batch.has_end() { memory() } else { 0 };
-        batch.each(|entry, text| {
-            let append = |at_ms, line: &[u8]| {
-                sink.append(&self.group, &self.stream, at_ms, line);
-            };
-            match entry {
-                Entry::Text { at_ms, .. } => append(*at_ms, text),
-                Entry::Start { at_ms, request_id } => {
-                    let line = platform::start(request_id.as_str(), &self.version);
-                    append(*at_ms, line.as_bytes());
-                }
-                Entry::End { at_ms, end } => {
-                    append(*at_ms, platform::end(end.request_id.as_str()).as_bytes());
-                    append(*at_ms, self.report(end, memory).as_bytes());
-                }
+    /// Takes everything there is to write; nothing while what was taken before is not written, or the
+    /// order would be lost. Only the governor calls this.
+    pub(crate) fn take(&self) -> Option<Batch> {
+        self.lines().take()
+    }
+
+    /// What was taken has been written; whether there is more.
+    pub(crate) fn written(&self) -> bool {
+        self.lines().written()
+    }
+
+    /// Writes a part of what was taken. `memory` is the most the instance has used, bytes.
+    pub(crate) fn write(&self, sink: &dyn LogSink, piece: &Piece<'_>, memory: u64) {
+        let append = |at_ms, line: &[u8]| sink.append(&self.group, &self.stream, at_ms, line);
+        match *piece {
+            Piece::Lines { at_ms, text, .. } => {
+                sink.append_lines(&self.group, &self.stream, at_ms, text);
             }
-        });
+            Piece::Text { at_ms, text } => append(at_ms, text),
+            Piece::Start { at_ms, request_id } => {
+                append(at_ms, platform::start(request_id.as_str(), &self.version).as_bytes());
+            }
+            Piece::End { at_ms, end } => {
+                append(at_ms, platform::end(end.request_id.as_str()).as_bytes());
+                append(at_ms, self.report(end, memory).as_bytes());
+            }
+        }
     }
 
     /// The REPORT line; that of an event that failed says how, as AWS's does.

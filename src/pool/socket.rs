@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::{setsockopt_impl, sockopt_impl};
+use rustix::fs::Mode;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
     SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
@@ -157,9 +158,16 @@ pub(crate) fn link_pair() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// A pipe: our end, which does not block, and the function's.
+///
+/// Programs open what they print to by name, `/dev/stderr` or `/proc/self/fd/1`, and for that the
+/// kernel asks the pipe's mode as it does a file's. The pipe belongs to the control plane's user, so to
+/// a function it is somebody else's, which may write and no more: what others in the sandbox printed is
+/// not to be read back out of it.
 pub(crate) fn log_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (ours, theirs) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&ours, true)?;
+    // Both ends are one inode. Group and others alike: neither id of a function is one of ours.
+    rustix::fs::fchmod(&theirs, Mode::from_raw_mode(0o622))?;
     Ok((ours, theirs))
 }
 

@@ -133,7 +133,13 @@ async fn attempt(
     if let Some((listener, session)) = session {
         (shell.hook)(listener, session);
     }
-    initialise(&instance).await
+    initialise(&instance).await?;
+    // What it took since the last look, or before the first, is found now and not by its first event.
+    instance.measure(shell.now());
+    match instance.cause() {
+        Some(Cause::Memory) => Err((StartFailure::Died, Failure::Broke { instance })),
+        _ => Ok(()),
+    }
 }
 
 fn no_cell(step: &str, why: &str) -> Failed {

@@ -16,6 +16,9 @@ use crate::shell::{Shell, wall_ms};
 /// How long a function that prints too much has to wait for a reader. With 64 KiB a read that makes
 /// 6 MiB a second, at a cost of some thousandths of a core.
 const PACE: Duration = Duration::from_millis(10);
+/// How long after a line or two there is another look: a program that writes every line by itself
+/// would otherwise wake us for each. Nobody waits for it, a pipe holds more than this brings.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Watches an instance until it is condemned.
 pub(crate) async fn run(shell: Arc<Shell>, instance: Arc<Instance>) {
@@ -49,8 +52,11 @@ async fn process(instance: &Instance) -> Cause {
 async fn output(shell: &Shell, instance: &Arc<Instance>) -> std::convert::Infallible {
     while instance.journal.readable().await.is_ok() {
         match instance.journal.drain_ready(shell.now(), wall_ms()) {
-            Drained::All => shell.governor.touch(instance),
-            Drained::Some => {
+            Drained::Trickle => {
+                shell.governor.touch(instance);
+                tokio::time::sleep(PAUSE).await;
+            }
+            Drained::All | Drained::Some => {
                 shell.governor.touch(instance);
                 // Others are to have their turn before the next chunk.
                 tokio::task::yield_now().await;

@@ -103,7 +103,7 @@ impl Floor {
             cognito_identity: "",
             payload: b"{\"n\":1}",
         };
-        let mut frame = event.encode_head();
+        let mut frame = event.encode_head(1);
         frame.extend(event.payload);
         Self { link: UnixStream::from_std(ours).expect("registered"), frame }
     }

@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use bytes::Bytes;
-use wire::link::{HEADER, Header, Kind};
+use wire::link::{HEADER, Header};
 
 use super::LinkError;
 
@@ -36,6 +36,15 @@ pub(crate) struct Incoming {
     rest: Vec<u8>,
 }
 
+/// What one read came to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Filled {
+    /// Bytes that were read; 0 at the end of the stream.
+    pub(super) count: usize,
+    /// Whether more could have been read and was not there.
+    pub(super) emptied: bool,
+}
+
 // === impl Incoming ===
 
 impl Incoming {
@@ -43,7 +52,7 @@ impl Incoming {
     ///
     /// # Errors
     /// If what has arrived cannot become a frame.
-    pub(crate) fn take(&mut self) -> Result<Option<(Kind, Bytes)>, LinkError> {
+    pub(crate) fn take(&mut self) -> Result<Option<(Header, Bytes)>, LinkError> {
         if self.header.is_none() && !self.rest.is_empty() {
             let rest = std::mem::take(&mut self.rest);
             self.feed(&rest)?;
@@ -52,7 +61,7 @@ impl Incoming {
             Some(header) if self.filled == header.length => {
                 let body = Bytes::from(std::mem::take(&mut self.body));
                 (self.header, self.have, self.filled) = (None, 0, 0);
-                Ok(Some((header.kind, body)))
+                Ok(Some((header, body)))
             }
             Some(_) => Ok(None),
             None => {
@@ -70,19 +79,20 @@ impl Incoming {
         self.have > 0 || !self.rest.is_empty()
     }
 
-    /// Reads once from a socket that does not block; the number of bytes, 0 at the end.
-    pub(super) fn fill(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+    /// Reads once from a socket that does not block.
+    pub(super) fn fill(&mut self, socket: BorrowedFd<'_>) -> io::Result<Filled> {
         if self.header.is_some() {
             let room = &mut self.body[self.filled..];
-            let (_, count) = rustix::net::recv(socket, room, super::FLAGS)?;
+            let (_, count) = rustix::net::recv(socket, &mut *room, super::FLAGS)?;
+            let emptied = count < room.len();
             self.filled += count;
-            return Ok(count);
+            return Ok(Filled { count, emptied });
         }
         BUFFER.with_borrow_mut(|buffer| {
             let (_, count) = rustix::net::recv(socket, &mut buffer[..], super::FLAGS)?;
             // What is wrong with it is said by `take`, which looks at the same header again.
             let _said_later = self.feed(&buffer[..count]);
-            Ok(count)
+            Ok(Filled { count, emptied: count < buffer.len() })
         })
     }
 

@@ -16,8 +16,13 @@ fn pair() -> (Link, UnixStream) {
     (Link::new(ours).expect("a link"), theirs.into())
 }
 
+/// A frame; an answer is to event 1.
 fn frame(kind: Kind, body: &[u8]) -> Vec<u8> {
-    let mut out = Header { kind, length: body.len() }.encode().to_vec();
+    frame_to(kind.has_event().into(), kind, body)
+}
+
+fn frame_to(sequence: u32, kind: Kind, body: &[u8]) -> Vec<u8> {
+    let mut out = Header { kind, length: body.len(), sequence }.encode().to_vec();
     out.extend(body);
     out
 }
@@ -39,7 +44,7 @@ async fn an_event_and_its_answer_cross() {
     let (link, mut peer) = pair();
     let payload = Bytes::from_static(b"{}");
     assert!(link.write(&event(&payload), &payload).expect("written").is_none());
-    let mut got = vec![0; event(&payload).encode_head().len() + 2];
+    let mut got = vec![0; event(&payload).encode_head(1).len() + 2];
     peer.read_exact(&mut got).expect("read");
     assert!(got.ends_with(b"{}"));
     peer.write_all(&frame(Kind::Response, b"[1]")).expect("written");
@@ -53,7 +58,7 @@ async fn an_event_and_its_answer_cross() {
 async fn an_event_larger_than_the_socket_is_written_in_pieces() {
     let (link, mut peer) = pair();
     let payload = Bytes::from((0..3_000_000_u32).map(|n| n as u8).collect::<Vec<u8>>());
-    let length = event(&payload).encode_head().len() + payload.len();
+    let length = event(&payload).encode_head(1).len() + payload.len();
     let expected = payload.clone();
     let reader = std::thread::spawn(move || {
         let mut got = vec![0; length];
@@ -99,7 +104,7 @@ async fn silence_words_out_of_turn_and_absence_are_told_apart() {
 async fn nothing_is_allocated_for_what_a_header_only_claims() {
     let (link, mut peer) = pair();
     let mut head = (MAX_RESPONSE as u32 + 1).to_le_bytes().to_vec();
-    head.extend([Kind::Response as u8, 0, 0, 0]);
+    head.extend([Kind::Response as u8, 1, 0, 0]);
     peer.write_all(&head).expect("written");
     let refused = link.read(&mut Incoming::default()).await;
     assert!(matches!(refused, Err(LinkError::Malformed { .. })), "{refused:?}");
@@ -124,9 +129,9 @@ fn what_follows_a_frame_is_seen() {
     bytes.extend(frame(Kind::Ready, b""));
     bytes.push(9);
     incoming.feed(&bytes).expect("well formed");
-    assert_eq!(incoming.take().expect("a frame").expect("whole").0, Kind::Hello);
+    assert_eq!(incoming.take().expect("a frame").expect("whole").0.kind, Kind::Hello);
     assert!(incoming.has_more());
-    assert_eq!(incoming.take().expect("a frame").expect("whole").0, Kind::Ready);
+    assert_eq!(incoming.take().expect("a frame").expect("whole").0.kind, Kind::Ready);
     assert!(incoming.has_more());
     assert_eq!(incoming.take(), Ok(None));
 }

@@ -10,7 +10,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use cgroups_rs::MaxValue;
 use cgroups_rs::cpu::CpuController;
+use cgroups_rs::memory::MemController;
+use cgroups_rs::pid::PidController;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
@@ -25,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const INTERVAL: Duration = Duration::from_millis(2);
 /// Version 2's weight of an ordinary group.
 const ORDINARY_WEIGHT: u32 = 100;
+/// What the smallest kernels allow (`pid_max` without configuration): taken where it cannot be read.
+const FEWEST_NUMBERS: i64 = 32_768;
 /// How often a directory may vanish between being made and being locked: each time, its previous
 /// owner was just removing it.
 const TRIES: usize = 8;
@@ -82,8 +87,12 @@ impl Claim {
                 hand_down(&tree.path, &tree.controllers)
                     .map_err(failed("hand controllers down in", &tree.path))?;
             }
-            if tree.controllers.contains(&Controller::Cpu) {
-                give_weight(tree)?;
+            for controller in &tree.controllers {
+                match controller {
+                    Controller::Cpu => give_weight(tree)?,
+                    Controller::Pids => bound_processes(tree)?,
+                    Controller::Memory => bound_memory(tree)?,
+                }
             }
         }
         Ok(Self { held, swept })
@@ -111,6 +120,34 @@ fn give_weight(tree: &Tree) -> Result<(), InstanceError> {
     CpuController::new(tree.path.clone(), tree.version == Version::V2)
         .set_shares(value)
         .map_err(|err| failed("set the CPU weight of", &tree.path)(io::Error::other(err)))
+}
+
+/// All cells together never get more than half of the process numbers there are: each may be within
+/// its own limit and a few dozen of them still leave the host none to start a shell with.
+fn bound_processes(tree: &Tree) -> Result<(), InstanceError> {
+    let number = |file: &str| {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        text.trim().parse::<i64>().unwrap_or(FEWEST_NUMBERS)
+    };
+    let there = number("/proc/sys/kernel/pid_max").min(number("/proc/sys/kernel/threads-max"));
+    PidController::new(tree.path.clone(), tree.version == Version::V2)
+        .set_pid_max(MaxValue::Value(there / 2))
+        .map_err(|err| failed("bound the processes of", &tree.path)(io::Error::other(err)))
+}
+
+/// All cells together never get the host's last tenth of memory. Who starts how many is decided above
+/// by what is measured; this holds where measuring is too slow.
+fn bound_memory(tree: &Tree) -> Result<(), InstanceError> {
+    let table = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = table
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse().ok());
+    let Some(kib) = total.filter(|kib: &i64| *kib > 0) else {
+        return Err(failed("size the memory of", &tree.path)(io::ErrorKind::InvalidData.into()));
+    };
+    MemController::new(tree.path.clone(), tree.version == Version::V2)
+        .set_limit(kib / 10 * 9 * 1024)
+        .map_err(|err| failed("bound the memory of", &tree.path)(io::Error::other(err)))
 }
 
 /// Takes a directory, or says that there is none.

@@ -12,6 +12,8 @@ use crate::double::Guest;
 
 /// One event as a program got it.
 pub struct Got {
+    /// What the answer must carry.
+    pub sequence: u32,
     pub request_id: String,
     pub invoked_arn: String,
     pub deadline_ms: u64,
@@ -28,7 +30,8 @@ pub fn run(mut guest: Guest) -> u32 {
     assert_eq!(guest.argv, ["/usr/bin/python3.11", "/var/runtime/bootstrap.py"]);
     let number = || argument.parse::<u64>().expect("a number");
     let pause = || Duration::from_millis(number());
-    let frame = |kind, body: &[u8]| frame(kind, body);
+    // Of what belongs to no event.
+    let plain = |kind, body: &[u8]| frame(kind, 0, body);
     // How it starts.
     match name.as_str() {
         "silent" => guest.forever(),
@@ -39,16 +42,16 @@ pub fn run(mut guest: Guest) -> u32 {
         }
         "init-slow" | "init-slow-context" if guest.sleep(pause()) => return 9,
         "old" => {
-            say(&mut link, &frame(Kind::Hello, &9_u16.to_le_bytes()));
+            say(&mut link, &plain(Kind::Hello, &9_u16.to_le_bytes()));
             guest.forever();
         }
         _ => {}
     }
-    say(&mut link, &frame(Kind::Hello, &wire::VERSION.to_le_bytes()));
+    say(&mut link, &plain(Kind::Hello, &wire::VERSION.to_le_bytes()));
     match name.as_str() {
         "init-failed" => {
             guest.print("Traceback: no module named app\n");
-            say(&mut link, &frame(Kind::InitFailed, INIT_ERROR.as_bytes()));
+            say(&mut link, &plain(Kind::InitFailed, INIT_ERROR.as_bytes()));
             guest.forever();
         }
         "init-garbage" => {
@@ -57,16 +60,17 @@ pub fn run(mut guest: Guest) -> u32 {
         }
         "init-prints" => guest.print("hello from init\n"),
         "ready-and-gone" => {
-            say(&mut link, &frame(Kind::Ready, b""));
+            say(&mut link, &plain(Kind::Ready, b""));
             return 3 << 8;
         }
         _ => {}
     }
-    say(&mut link, &frame(Kind::Ready, b""));
+    say(&mut link, &plain(Kind::Ready, b""));
     // How it answers.
     let mut count = 0;
     while let Some(got) = next(&mut link) {
         count += 1;
+        let frame = |kind, body: &[u8]| frame(kind, got.sequence, body);
         match name.as_str() {
             "who" => {
                 let text = format!("\"{} {count}\"", guest.env["AWS_LAMBDA_LOG_STREAM_NAME"]);
@@ -97,11 +101,11 @@ pub fn run(mut guest: Guest) -> u32 {
             "raises" => say(&mut link, &frame(Kind::Failed, b"{\"errorType\":\"KeyError\"}")),
             "oversize" => say(&mut link, &frame(Kind::Oversize, &7_000_000_u64.to_le_bytes())),
             "garbage" => say(&mut link, b"\xff\xff\xff\xff\xff\xff\xff\xff"),
-            "unexpected" => say(&mut link, &frame(Kind::Ready, b"")),
+            "unexpected" => say(&mut link, &plain(Kind::Ready, b"")),
             "claims-too-much" => {
                 let length = (wire::link::MAX_RESPONSE + 1) as u32;
                 let mut head = length.to_le_bytes().to_vec();
-                head.extend([Kind::Response as u8, 0, 0, 0]);
+                head.extend([Kind::Response as u8, 1, 0, 0]);
                 say(&mut link, &head);
             }
             "twice" => {
@@ -168,7 +172,7 @@ pub fn run(mut guest: Guest) -> u32 {
 #[allow(dead_code, reason = "the floor of a measurement that shares these programs")]
 pub fn echo(mut link: UnixStream) {
     while let Some(got) = next(&mut link) {
-        say(&mut link, &frame(Kind::Response, &got.payload));
+        say(&mut link, &frame(Kind::Response, got.sequence, &got.payload));
     }
 }
 
@@ -182,8 +186,8 @@ fn custom(guest: &Guest) -> u32 {
     9
 }
 
-fn frame(kind: Kind, body: &[u8]) -> Vec<u8> {
-    let mut out = Header { kind, length: body.len() }.encode().to_vec();
+fn frame(kind: Kind, sequence: u32, body: &[u8]) -> Vec<u8> {
+    let mut out = Header { kind, length: body.len(), sequence }.encode().to_vec();
     out.extend(body);
     out
 }
@@ -202,6 +206,7 @@ fn next(link: &mut UnixStream) -> Option<Got> {
     link.read_exact(&mut body).ok()?;
     let event = Invoke::decode(&body).expect("an event");
     Some(Got {
+        sequence: header.sequence,
         request_id: event.request_id.to_owned(),
         invoked_arn: event.invoked_arn.to_owned(),
         deadline_ms: event.deadline_ms,
