@@ -25,8 +25,10 @@ const LINK = 3;
 // Frame kinds, of `wire::link::Kind`.
 const HELLO = 1, READY = 2, INIT_FAILED = 3, RESPONSE = 4, FAILED = 5, OVERSIZE = 6, INVOKE = 64;
 const HEADER = 8;
+// The sequence number of what belongs to no event.
+const NO_EVENT = 0;
 // Before anything else is loaded: whoever started Node learns that it runs.
-fs.writeSync(LINK, Buffer.from([2, 0, 0, 0, HELLO, 0, 0, 0, 1, 0]));
+fs.writeSync(LINK, Buffer.from([2, 0, 0, 0, HELLO, 0, 0, 0, 2, 0]));
 
 const net = require('node:net');
 const path = require('node:path');
@@ -345,10 +347,10 @@ class Link {
     }
   }
 
-  /** Sends a frame. */
-  send(kind, body) {
+  /** Sends a frame, with the sequence number of the event it answers. */
+  send(kind, sequence, body) {
     try {
-      writeAll(LINK, frameOf(kind, body));
+      writeAll(LINK, frameOf(kind, sequence, body));
     } catch (err) {
       if (err.code !== 'EPIPE') throw err;
       process.exit(0);
@@ -356,12 +358,13 @@ class Link {
   }
 }
 
-function frameOf(kind, body) {
+function frameOf(kind, sequence, body) {
   const text = typeof body === 'string';
   const length = text ? Buffer.byteLength(body) : body.length;
   const frame = Buffer.allocUnsafe(HEADER + length);
   frame.writeUInt32LE(length, 0);
-  frame.writeUInt32LE(kind, 4);
+  // One byte and three.
+  frame.writeUInt32LE(kind + sequence * 256, 4);
   if (text) frame.write(body, HEADER);
   else body.copy(frame, HEADER);
   return frame;
@@ -377,6 +380,7 @@ function parse(frame) {
     return frame.toString('utf8', start, at);
   };
   return {
+    sequence: frame.readUIntLE(5, 3),
     deadline: frame.readUInt32LE(HEADER) + frame.readUInt32LE(HEADER + 4) * 2 ** 32,
     requestId: text(),
     arn: text(),
@@ -402,6 +406,10 @@ class Invocation {
   answered = false;
   waitsForEmptyEventLoop = true;
 
+  constructor(sequence) {
+    this.sequence = sequence;
+  }
+
   /** Sends the answer, and lets the link count again as something to wait for. */
   answer(kind, body) {
     if (this.answered) {
@@ -412,7 +420,7 @@ class Invocation {
     current = null;
     onEmptyLoop = () => {};
     link.socket.ref();
-    link.send(kind, body);
+    link.send(kind, this.sequence, body);
   }
 
   respond(result) {
@@ -502,7 +510,7 @@ function document(text, name) {
 function serve(frame) {
   const parts = parse(frame);
   if (current !== null) throw new Error('an event before the answer to the last one');
-  const invocation = new Invocation();
+  const invocation = new Invocation(parts.sequence);
   current = invocation;
   globalThis[REQUEST_ID] = parts.requestId;
   if (parts.traceId !== '') process.env[TRACE_ID] = parts.traceId;
@@ -528,9 +536,9 @@ function serve(frame) {
 /** Reports what nobody caught, and ends the process. */
 function crash(what, err, status) {
   logError(what, err);
-  const kind = handler === null ? INIT_FAILED : FAILED;
   // Between two events nobody waits for a frame: the exit status says it all.
-  if (kind === INIT_FAILED || current !== null) writeAll(LINK, frameOf(kind, encodeError(err)));
+  if (handler === null) writeAll(LINK, frameOf(INIT_FAILED, NO_EVENT, encodeError(err)));
+  else if (current !== null) writeAll(LINK, frameOf(FAILED, current.sequence, encodeError(err)));
   process.exit(status);
 }
 
@@ -551,7 +559,7 @@ async function main() {
   }
   onEmptyLoop = () => {};
   link = new Link(serve);
-  link.send(READY, '');
+  link.send(READY, NO_EVENT, '');
 }
 
 main();

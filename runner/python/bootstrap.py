@@ -25,10 +25,12 @@ LINK = 3
 # Frame kinds, of `wire::link::Kind`.
 HELLO, READY, INIT_FAILED, RESPONSE, FAILED, OVERSIZE, INVOKE = 1, 2, 3, 4, 5, 6, 64
 HEADER = 8
+# The sequence number of what belongs to no event.
+NO_EVENT = b"\0\0\0"
 if __name__ == "__main__":
     # Before anything else is imported: whoever started the interpreter learns that it runs. (Under
     # another name this is a process that `multiprocessing` has spawned, and 3 is not the link.)
-    os.write(LINK, b"\2\0\0\0\1\0\0\0\1\0")
+    os.write(LINK, b"\2\0\0\0\1\0\0\0\2\0")
 
 import sys
 import time
@@ -75,6 +77,8 @@ class Link:
     def __init__(self):
         self.owner = os.getpid()
         self.ahead = b""
+        # Of the event being served, as three bytes of its header and of its answer's.
+        self.sequence = NO_EVENT
         # A program that the function starts must not hold the link, nor whoever made the socket
         # decide whether reading waits.
         os.set_inheritable(LINK, False)
@@ -86,6 +90,7 @@ class Link:
         while len(data) < HEADER:
             data += self.read()
         end = HEADER + int.from_bytes(data[:4], "little")
+        self.sequence = data[5:HEADER]
         if len(data) == end:
             return data
         if end - HEADER > MAX_INVOKE:
@@ -109,7 +114,8 @@ class Link:
             # A child that the handler forked came back out of it: the parent is the one to answer.
             flush()
             leave()
-        frame = b"".join((len(body).to_bytes(4, "little"), bytes((kind, 0, 0, 0)), body))
+        length = len(body).to_bytes(4, "little")
+        frame = b"".join((length, bytes((kind,)), self.sequence, body))
         count = os.write(LINK, frame)
         if count < len(frame):
             rest = memoryview(frame)[count:]

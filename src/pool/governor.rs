@@ -129,7 +129,7 @@ impl Governor {
                 None if instance.cause().is_some() => continue,
                 None => {
                     found.until = found.until.min(next(rounds.idle, IDLE_WATCH));
-                    if idle && instance.looked() + IDLE_WATCH <= now {
+                    if idle {
                         resting.push(Arc::clone(instance));
                     }
                     continue;

@@ -199,8 +199,31 @@ impl LogStore {
     ///
     /// `timestamp_ms` is milliseconds since the epoch; events are kept in the order of the calls.
     pub fn append(&self, group: &Arc<str>, stream: &Arc<str>, timestamp_ms: u64, message: &[u8]) {
+        self.append_all(group, stream, timestamp_ms, std::iter::once(message));
+    }
+
+    /// Adds every line of `lines` as an event of its own, in one go. Like so many calls of
+    /// [`LogStore::append`], for less.
+    pub fn append_lines(
+        &self,
+        group: &Arc<str>,
+        stream: &Arc<str>,
+        timestamp_ms: u64,
+        lines: &[u8],
+    ) {
+        let lines = lines.split_inclusive(|byte| *byte == b'\n');
+        self.append_all(group, stream, timestamp_ms, lines);
+    }
+
+    fn append_all<'a>(
+        &self,
+        group: &Arc<str>,
+        stream: &Arc<str>,
+        timestamp_ms: u64,
+        messages: impl Iterator<Item = &'a [u8]>,
+    ) {
         let now = self.shared.now_ms();
-        self.shared.queue.push(group, stream, timestamp_ms, now, message);
+        self.shared.queue.push(group, stream, timestamp_ms, now, messages);
     }
 
     /// Waits until everything appended before can be read.

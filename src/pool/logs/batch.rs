@@ -102,6 +102,13 @@ impl Batch {
             || self.entries.len() >= OUTPUT_ENTRIES / 2
     }
 
+    /// Whether there is room for more output.
+    pub(crate) fn has_room(&self) -> bool {
+        self.text.len() < OUTPUT_TEXT
+            && self.lines < OUTPUT_LINES
+            && self.entries.len() < OUTPUT_ENTRIES
+    }
+
     /// Whether an invocation ended in it.
     pub(crate) fn has_end(&self) -> bool {
         self.entries.iter().any(|entry| matches!(entry, Entry::End { .. }))
@@ -110,7 +117,8 @@ impl Batch {
     /// Adds as many of the front of some lines of output as there is room for; how many bytes they
     /// have.
     pub(crate) fn add_lines(&mut self, lines: &[u8], at_ms: u64) -> usize {
-        let together = matches!(self.entries.last(), Some(Entry::Lines { at_ms: at, .. }) if *at == at_ms);
+        let together =
+            matches!(self.entries.last(), Some(Entry::Lines { at_ms: at, .. }) if *at == at_ms);
         if !together && self.entries.len() >= OUTPUT_ENTRIES {
             return 0;
         }

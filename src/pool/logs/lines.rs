@@ -43,8 +43,8 @@ struct Dropped {
 impl Lines {
     /// Output of the function.
     pub(crate) fn output(&mut self, bytes: &[u8], at_ms: u64) {
-        if !self.tell_dropped(at_ms) {
-            // No room for the line that says so, so none for what comes behind it.
+        // A gap goes on for as long as there is no room, and is told of when there is again.
+        if self.dropped.any() && !(self.batch.has_room() && self.tell_dropped(at_ms)) {
             return self.drop_output(bytes);
         }
         // No piece holds a line that is too long by itself.
@@ -192,8 +192,7 @@ impl Lines {
 
     /// Says what is missing; false if there is no room to say it yet.
     fn tell_dropped(&mut self, at_ms: u64) -> bool {
-        let Dropped { bytes, lines } = self.dropped;
-        if bytes == 0 && lines == 0 {
+        if !self.dropped.any() {
             return true;
         }
         // What of a line is there belongs before the gap.
@@ -212,6 +211,14 @@ impl Lines {
             self.keep_tail(line.as_bytes());
         }
         told
+    }
+}
+
+// === impl Dropped ===
+
+impl Dropped {
+    fn any(self) -> bool {
+        self.bytes > 0 || self.lines > 0
     }
 }
 

@@ -135,36 +135,33 @@ impl Queue {
         }
     }
 
-    /// Adds a line, or counts it as dropped.
-    pub(super) fn push(
+    /// Adds lines that were printed together; what finds no room is counted as dropped.
+    pub(super) fn push<'a>(
         &self,
         group: &Arc<str>,
         stream: &Arc<str>,
         timestamp_ms: u64,
         ingestion_ms: u64,
-        message: &[u8],
+        messages: impl Iterator<Item = &'a [u8]>,
     ) {
         // Half of a batch is what a single group can have at most.
         let limit = MAX_MESSAGE.min((self.budget / 2).saturating_sub(size_of::<Entry>()));
         let mut state = self.lock();
         if state.closed || state.gone || group.len() > MAX_NAME || stream.len() > MAX_NAME {
-            METRICS.log_lines_dropped.inc();
+            METRICS.log_lines_dropped.add(messages.count() as u64);
             return;
         }
         let batch = &mut state.filling;
-        let cost = size_of::<Entry>() + message.len().min(limit);
-        let share = batch.shares.get(group).copied().unwrap_or(0) + cost;
-        if share > self.budget.saturating_sub(batch.taken) {
-            batch.dropped.add(group, stream, 1);
-            METRICS.log_lines_dropped.inc();
-        } else {
-            batch.taken += cost;
-            match batch.shares.get_mut(group) {
-                Some(known) => *known = share,
-                None => {
-                    batch.shares.insert(Arc::clone(group), share);
-                }
+        let mut share = batch.shares.get(group).copied().unwrap_or(0);
+        let mut dropped = 0;
+        for message in messages {
+            let cost = size_of::<Entry>() + message.len().min(limit);
+            if share + cost > self.budget.saturating_sub(batch.taken) {
+                dropped += 1;
+                continue;
             }
+            batch.taken += cost;
+            share += cost;
             let before = batch.bytes.len();
             copy_cut(&mut batch.bytes, message, limit);
             let length = batch.bytes.len() - before;
@@ -175,6 +172,17 @@ impl Queue {
                 ingestion_ms,
                 length,
             });
+        }
+        match batch.shares.get_mut(group) {
+            Some(known) => *known = share,
+            None if share > 0 => {
+                batch.shares.insert(Arc::clone(group), share);
+            }
+            None => {}
+        }
+        if dropped > 0 {
+            batch.dropped.add(group, stream, dropped);
+            METRICS.log_lines_dropped.add(dropped);
         }
         // A batch that fills up while the writer lingers is taken early.
         let full = state.filling.taken > self.budget / 4 && !state.urgent;

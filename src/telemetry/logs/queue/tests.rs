@@ -6,12 +6,16 @@ fn arc(text: &str) -> Arc<str> {
     text.into()
 }
 
+fn push(queue: &Queue, group: &str, stream: &str, timestamp_ms: u64, message: &[u8]) {
+    queue.push(&arc(group), &arc(stream), timestamp_ms, 2, std::iter::once(message));
+}
+
 /// Pushes lines of 100 bytes until one is dropped; how many were admitted.
 fn fill(queue: &Queue, group: &str) -> usize {
     let (group, stream) = (arc(group), arc("s"));
     let before = queue.lock().filling.entries.len();
     while !queue.lock().filling.dropped.0.contains_key(&(group.clone(), stream.clone())) {
-        queue.push(&group, &stream, 1, 2, &[b'x'; 100]);
+        push(queue, &group, &stream, 1, &[b'x'; 100]);
     }
     queue.lock().filling.entries.len() - before
 }
@@ -19,9 +23,9 @@ fn fill(queue: &Queue, group: &str) -> usize {
 #[test]
 fn lines_come_out_as_they_went_in() {
     let queue = Queue::new(1 << 20);
-    queue.push(&arc("g"), &arc("s"), 1, 2, b"one");
-    queue.push(&arc("h"), &arc("t"), 3, 4, b"");
-    queue.push(&arc("g"), &arc("s"), 5, 6, b"three");
+    push(&queue, "g", "s", 1, b"one");
+    push(&queue, "h", "t", 3, b"");
+    push(&queue, "g", "s", 5, b"three");
     let batch = queue.take(Batch::default()).expect("the queue is open");
     let lines: Vec<_> = batch
         .lines()
@@ -34,13 +38,30 @@ fn lines_come_out_as_they_went_in() {
 }
 
 #[test]
+fn lines_that_come_together_are_lines_by_themselves_and_those_without_room_are_counted() {
+    let together = Queue::new(1 << 14);
+    let apart = Queue::new(1 << 14);
+    let text = "some text\n\nand more\n".repeat(200);
+    let lines = || text.as_bytes().split_inclusive(|byte| *byte == b'\n');
+    together.push(&arc("g"), &arc("s"), 1, 2, lines());
+    lines().for_each(|line| push(&apart, "g", "s", 1, line));
+    let [mut a, mut b] = [together, apart].map(|queue| queue.take(Batch::default()).expect("open"));
+    let texts = |batch: &Batch| batch.lines().map(|line| line.message.to_vec()).collect::<Vec<_>>();
+    assert_eq!(texts(&a), texts(&b));
+    assert!(texts(&a).len() > 50 && texts(&a).len() < 600, "{}", texts(&a).len());
+    let missing = a.dropped.take()[0].count;
+    assert_eq!(missing, b.dropped.take()[0].count);
+    assert_eq!(missing as usize + texts(&a).len(), 600);
+}
+
+#[test]
 fn a_flood_takes_half_of_a_batch_and_the_rest_is_counted() {
     let queue = Queue::new(1 << 20);
     let cost = size_of::<Entry>() + 100;
     let lines = fill(&queue, "loud");
     assert!((lines * cost).abs_diff(1 << 18) <= cost, "{lines} lines");
     for _ in 0..9 {
-        queue.push(&arc("loud"), &arc("s"), 1, 2, &[b'x'; 100]);
+        push(&queue, "loud", "s", 1, &[b'x'; 100]);
     }
     let mut batch = queue.take(Batch::default()).expect("the queue is open");
     assert_eq!(batch.lines().count(), lines);
@@ -54,7 +75,7 @@ fn floods_leave_room_for_a_group_that_was_silent() {
     for flood in 0..20 {
         fill(&queue, &format!("loud{flood}"));
     }
-    queue.push(&arc("quiet"), &arc("s"), 1, 2, b"a single line");
+    push(&queue, "quiet", "s", 1, b"a single line");
     let state = queue.lock();
     assert!(state.filling.taken <= 1 << 19);
     assert!(!state.filling.dropped.0.contains_key(&(arc("quiet"), arc("s"))));
@@ -100,9 +121,9 @@ fn streams_without_end_are_not_all_remembered() {
 #[test]
 fn a_closed_queue_gives_what_it_has_and_then_ends() {
     let queue = Queue::new(1 << 20);
-    queue.push(&arc("g"), &arc("s"), 1, 2, b"last");
+    push(&queue, "g", "s", 1, b"last");
     queue.close();
-    queue.push(&arc("g"), &arc("s"), 1, 2, b"too late");
+    push(&queue, "g", "s", 1, b"too late");
     let batch = queue.take(Batch::default()).expect("a line is left");
     assert_eq!(batch.lines().count(), 1);
     assert!(queue.take(batch).is_none());
@@ -111,7 +132,7 @@ fn a_closed_queue_gives_what_it_has_and_then_ends() {
 #[test]
 fn nobody_waits_for_a_writer_that_is_gone() {
     let queue = Queue::new(1 << 20);
-    queue.push(&arc("g"), &arc("s"), 1, 2, b"never written");
+    push(&queue, "g", "s", 1, b"never written");
     queue.abandon();
     queue.flush();
     queue.sync();
