@@ -39,7 +39,8 @@ pub enum Command {
     Dev(Dev),
     /// Run the daemon.
     Serve(Box<Serve>),
-    /// Create or update a function from a folder or a zip.
+    /// Create or update a function from a folder or a zip. Of a folder, what .gitignore and
+    /// .hearthignore name is left out.
     Deploy(Deploy),
     /// Call a function and print its answer.
     Invoke(Invoke),
@@ -188,7 +189,7 @@ pub struct Invoke {
     /// Event: JSON, @FILE, or - for standard input.
     #[arg(long, short, default_value = "{}")]
     pub data: String,
-    /// Do not wait for the answer.
+    /// Do not wait for the answer (refused until accepted events survive a crash).
     #[arg(long = "async")]
     pub asynchronous: bool,
     /// Show the log lines of this invocation on standard error.

@@ -246,9 +246,9 @@ fn lock(data: &Path) -> Result<Flock<File>> {
     if !file.metadata()?.is_file() {
         bail!("{} is not a file", path.display());
     }
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, err)| {
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
         anyhow::anyhow!(
-            "{} is in use by another hearth ({err}); stop it, or give this one its own --data-dir",
+            "{} is in use by another hearth; stop it, or give this one its own --data-dir",
             data.display()
         )
     })

@@ -37,6 +37,11 @@ pub async fn invoke(client: &Client, args: &Invoke) -> Result<Exit> {
             None => data.as_bytes().to_vec(),
         },
     };
+    if let Err(err) = serde_json::from_slice::<serde::de::IgnoredAny>(&payload)
+        && !payload.is_empty()
+    {
+        bail!("the event is not JSON: {err}");
+    }
     let (name, qualifier) = split(&args.name);
     let mut path = format!("{FUNCTIONS}/{}/invocations", encode(&name));
     if let Some(qualifier) = qualifier {

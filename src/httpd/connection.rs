@@ -66,6 +66,8 @@ pub(crate) struct Sample {
     pub(crate) sent: u64,
     /// Whether the peer does not take what is there for it.
     pub(crate) blocked: bool,
+    /// The handler is to be told that the body is too slow, and has not taken notice.
+    pub(crate) unheard: bool,
 }
 
 /// Shared by the connection's own parts and the watch.
@@ -220,6 +222,7 @@ impl Connection {
             received: self.received.load(Relaxed),
             sent: self.sent.load(Relaxed),
             blocked: self.blocked.load(Relaxed),
+            unheard: self.current_order() == Order::TooSlow,
         }
     }
 }

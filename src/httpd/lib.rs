@@ -11,6 +11,7 @@
 
 mod body;
 mod connection;
+mod crowd;
 mod framing;
 mod limits;
 pub mod local_only;

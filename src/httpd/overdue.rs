@@ -2,16 +2,31 @@
 //!
 //! A sweep comes by every tick and remembers, per connection, when it first saw the present phase and
 //! the present obstruction. A limit therefore strikes up to one tick late and never early.
+//!
+//! There are two measures. The limits hold always, and who exceeds them goes. On a crowded listener
+//! a stricter one tells who is slow; whether they go is decided among them (`crowd`).
 
 use std::time::{Duration, Instant};
 
 use crate::connection::{Order, Phase, Sample};
+use crate::crowd::Slow;
 use crate::limits::Limits;
 
 /// A closing connection may throw away unwanted bytes for this long (nginx's `lingering_timeout`).
 const LINGER: Duration = Duration::from_secs(5);
-/// While a listener is full, a connection that is asked for nothing keeps its place this long.
-const IDLE_WHEN_FULL: Duration = Duration::from_secs(1);
+/// While a listener is crowded: a round trip around the world, which the answer needs to arrive.
+const LINGER_WHEN_CROWDED: Duration = Duration::from_millis(300);
+/// While a listener is crowded, a connection that is asked for nothing keeps its place this long.
+const IDLE_WHEN_CROWDED: Duration = Duration::from_secs(1);
+/// And this long if a head has begun: it is a packet or two, and a lost one comes again after one
+/// second (RFC 6298).
+const HEAD_WHEN_CROWDED: Duration = Duration::from_secs(2);
+/// What a crowded listener expects of a body. 16 KiB a second is 128 kbit/s, half of the
+/// slowest link that the ITU counts as broadband; the second is for a first packet lost.
+const BODY_WHEN_CROWDED: Demand = Demand { grace: Duration::from_secs(1), rate: 16 * 1024 };
+/// And of who reads an answer: as much, but progress is only seen in pieces of 64 KiB and more (see
+/// `server::UNSENT`), and four seconds is what one of them takes at this rate.
+const READER_WHEN_CROWDED: Demand = Demand { grace: Duration::from_secs(4), rate: 16 * 1024 };
 
 /// What the watch remembers of one connection.
 #[derive(Debug)]
@@ -26,6 +41,34 @@ pub(crate) struct Track {
     blocked: Option<(Instant, u64)>,
 }
 
+/// What there is to say about a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Nothing.
+    Fine,
+    /// It has exceeded a limit.
+    Overdue(Order),
+    /// It has not, but others have more use for its place.
+    Slow(Slow),
+}
+
+/// How fast bytes have to pass.
+#[derive(Debug, Clone, Copy)]
+struct Demand {
+    /// How long they need not pass at all.
+    grace: Duration,
+    /// Bytes per second after that, on average.
+    rate: u64,
+}
+
+/// Bytes that passed since an instant, looked at some time later.
+#[derive(Debug, Clone, Copy)]
+struct Passage {
+    since: Instant,
+    age: Duration,
+    bytes: u64,
+}
+
 // === impl Track ===
 
 impl Track {
@@ -34,56 +77,93 @@ impl Track {
         Self { turn: sample.turn, since: now, received: sample.received, blocked: None }
     }
 
-    /// Looks at a connection; `full` says that others wait for its place.
+    /// Looks at a connection; `crowded` says that others may soon have to wait for its place.
     pub(crate) fn judge(
         &mut self,
         sample: Sample,
         now: Instant,
         limits: &Limits,
-        full: bool,
-    ) -> Order {
+        crowded: bool,
+    ) -> Verdict {
         if self.turn != sample.turn {
             self.turn = sample.turn;
             self.since = now;
             self.received = sample.received;
         }
-        let stalled = if sample.blocked {
+        let demand = Demand { grace: limits.grace, rate: limits.rate };
+        if sample.blocked {
             let (since, from) = *self.blocked.get_or_insert((now, sample.sent));
-            now - since > due(sample.sent - from, limits)
+            let taken = Passage::new(since, now, sample.sent - from);
+            if taken.age > demand.due(taken.bytes) {
+                return Verdict::Overdue(Order::Cut);
+            }
+            if crowded && taken.age > READER_WHEN_CROWDED.due(taken.bytes) {
+                return taken.slow(Order::Cut);
+            }
         } else {
             self.blocked = None;
-            false
-        };
-        if stalled {
-            return Order::Cut;
         }
 
-        let age = now - self.since;
-        let idle_limit = |limit: Duration| if full { limit.min(IDLE_WHEN_FULL) } else { limit };
+        let come = Passage::new(self.since, now, sample.received - self.received);
+        let within = |limit: Duration, when_crowded: Duration| {
+            if come.age > limit {
+                Verdict::Overdue(Order::Cut)
+            } else if crowded && come.age > when_crowded {
+                come.slow(Order::Cut)
+            } else {
+                Verdict::Fine
+            }
+        };
         match sample.phase {
-            Phase::Fresh if age > idle_limit(limits.first_byte) => Order::Cut,
-            Phase::Idle if age > idle_limit(limits.idle) => Order::Cut,
-            Phase::Head if age > limits.head_time => Order::Cut,
-            Phase::Lingering if age > LINGER => Order::Cut,
+            Phase::Fresh => within(limits.first_byte, IDLE_WHEN_CROWDED),
+            Phase::Idle => within(limits.idle, IDLE_WHEN_CROWDED),
+            Phase::Head => within(limits.head_time, HEAD_WHEN_CROWDED),
+            Phase::Lingering if crowded && come.age > LINGER_WHEN_CROWDED => {
+                Verdict::Overdue(Order::Cut)
+            }
+            Phase::Lingering if come.age > LINGER => Verdict::Overdue(Order::Cut),
             Phase::Receiving => {
-                let due = due(sample.received - self.received, limits);
+                let due = demand.due(come.bytes);
                 // The handler is told first and has as long again to answer 408.
-                if age > due + limits.grace {
-                    Order::Cut
-                } else if age > due {
-                    Order::TooSlow
+                if come.age > due + limits.grace {
+                    Verdict::Overdue(Order::Cut)
+                } else if crowded && sample.unheard {
+                    // On a crowded listener it has until the next look.
+                    come.slow(Order::Cut)
+                } else if come.age > due {
+                    Verdict::Overdue(Order::TooSlow)
+                } else if crowded && come.age > BODY_WHEN_CROWDED.due(come.bytes) {
+                    come.slow(Order::TooSlow)
                 } else {
-                    Order::GoOn
+                    Verdict::Fine
                 }
             }
-            _ => Order::GoOn,
+            Phase::Lingering | Phase::Serving => Verdict::Fine,
         }
     }
 }
 
-/// How long this many bytes may take.
-fn due(bytes: u64, limits: &Limits) -> Duration {
-    limits.grace + Duration::from_millis(bytes.saturating_mul(1_000) / limits.rate.max(1))
+// === impl Demand ===
+
+impl Demand {
+    /// How long this many bytes may take.
+    fn due(self, bytes: u64) -> Duration {
+        self.grace + Duration::from_millis(bytes.saturating_mul(1_000) / self.rate.max(1))
+    }
+}
+
+// === impl Passage ===
+
+impl Passage {
+    fn new(since: Instant, now: Instant, bytes: u64) -> Self {
+        Self { since, age: now - since, bytes }
+    }
+
+    fn slow(self, order: Order) -> Verdict {
+        let millis = u64::try_from(self.age.as_millis()).unwrap_or(u64::MAX).max(1);
+        let pace = self.bytes.saturating_mul(1_000) / millis;
+        Verdict::Slow(Slow { order, pace, since: self.since })
+    }
 }
 
 #[cfg(test)]

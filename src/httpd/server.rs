@@ -12,7 +12,7 @@
 //! The loop is our own because the usual one lets a connection that never says anything wait for
 //! ever, and because limits that are timers cost every request what a sweep costs a connection once
 //! a second. At the limit of connections nothing is accepted: further ones wait in the kernel's
-//! queue, and the sweep makes room among those that are asked for nothing.
+//! queue. Before it comes to that, the sweep makes room among connections that are slow (`crowd`).
 
 mod drive;
 mod table;
@@ -40,6 +40,13 @@ use crate::limits::Limits;
 /// Connections the kernel completes ahead of us; the standard library asks for 128, and what does not
 /// fit waits a second for its retransmission.
 const BACKLOG: i32 = 4096;
+/// Bytes of a response that the kernel takes ahead of what it can send.
+///
+/// Without a limit it takes megabytes, 3.9 on loopback, and asks for more when a third of them are
+/// gone: who reads 100 KiB a second is then not seen to read anything for ten seconds. With this
+/// limit progress is seen about every 95 KB on loopback, whose packets are the largest there are,
+/// and a reader that does not read costs that much less memory. Throughput is the same.
+const UNSENT: u32 = 64 * 1024;
 /// After an accept that failed for want of descriptors or memory: waiting lets others finish.
 const BREATHER: Duration = Duration::from_millis(100);
 
@@ -131,7 +138,10 @@ impl Server {
 
 /// Sets the socket up as this server needs it, whoever bound it.
 fn prepare(listener: StdListener) -> io::Result<TcpListener> {
-    SockRef::from(&listener).listen(BACKLOG)?;
+    let socket = SockRef::from(&listener);
+    socket.listen(BACKLOG)?;
+    // Linux hands it down to every connection that is accepted.
+    socket.set_tcp_notsent_lowat(UNSENT)?;
     listener.set_nonblocking(true)?;
     TcpListener::from_std(listener)
 }

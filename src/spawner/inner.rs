@@ -99,10 +99,8 @@ fn serve(
     // Of the host, before its /proc is out of sight (the limits themselves stay the host's).
     let host = HostLimits::read();
     let capacity = affordable(charge.arguments.capacity).map_err(at("read a limit"))?;
+    // Where that leaves each cell little, `hearth doctor` names the sysctl.
     let budget = Budget::share(&host, capacity);
-    for (name, least) in budget.shortfall(&host, capacity) {
-        log::line(&format!("{capacity} cells share too little: {name} of {least} would do"));
-    }
     let plan = Plan::new(&Spec::new(budget, charge.enforced));
     let sources = Sources {
         images: charge.arguments.images.clone(),

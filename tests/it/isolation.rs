@@ -2,23 +2,23 @@
 //!
 //! A probe (`probes/*.py`) is one program. Run as a function it must find every attack refused; run by
 //! root outside of any sandbox, the *negative control*, it must find every attack succeed, or its
-//! failing inside would prove nothing. The identifiers A01 … are those of `docs/security.md`.
+//! failing inside would prove nothing. The modules stand beside the promises of `docs/security.md`.
 
-// Seeing, reading, signalling, tracing other processes: A01, A10, A28.
+// Other processes: seeing, reading, signalling, tracing them.
 mod processes;
-// Reading what is not ours, writing what is read-only: A03, A11, A12, A15, A20.
+// Other files: reading what is not ours, writing what is read-only, leaving by a descriptor.
 mod files;
-// Becoming the host's root: A02, A04, A11, A16, A18.
+// Host root: becoming it, acting as it, leaving the root folder.
 mod root;
-// The host's listeners, packets, the hypervisor: A37, A41, A42, A45.
+// Network: the host's listeners, packets, the firewall, the hypervisor.
 mod network;
-// Taking more than one is given: A46, A47, A21.
+// Memory and processes: taking more than one is given.
 mod resources;
-// Capabilities and what needs one: A16, A24.
+// Capabilities, and what needs one.
 mod capabilities;
-// System calls that are not there: A25 to A30, A36.
+// System calls that are not there.
 mod syscalls;
-// What one function leaves behind, another does not find: A05, A07, A17, A20, A31, A58.
+// Between functions: what one leaves behind, what it uses up, what both are shown.
 mod neighbours;
 
 use std::collections::BTreeMap;

@@ -28,6 +28,8 @@ mod custom_runtime;
 mod urls;
 // Lines of functions and about functions.
 mod logs;
+// What functions print to, opened by name.
+mod streams;
 // Bad input of every kind, each with the exact answer.
 mod bad_input;
 // Beginning and end: nothing left behind, nothing registered lost.

@@ -1,6 +1,7 @@
 //! The control plane's side of one function instance: an interpreter with a bootstrap, its link and
 //! its log.
 
+use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -11,7 +12,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{MsgFlags, recv};
 use serde_json::Value;
-use wire::link::{HEADER, Header, Invoke, Kind};
+use wire::link::{HEADER, Header, Invoke, Kind, MAX_SEQUENCE};
 
 use crate::supervised::{PATIENCE, eventually};
 
@@ -19,6 +20,9 @@ use crate::supervised::{PATIENCE, eventually};
 pub(crate) const REQUEST_ID: &str = "6a1b9f3c-0f3e-4c5d-9b7a-2d8e4f60a1c2";
 /// The ARN of every event that does not say otherwise.
 pub(crate) const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:probe:live";
+
+/// Before the number of an instance's first event: all three bytes count, and soon carry.
+const FIRST: u32 = 0x7f_fe_fe;
 
 /// A frame: what kind it is of, and its body.
 pub(crate) type Frame = (Kind, Vec<u8>);
@@ -36,6 +40,10 @@ pub(crate) struct Instance {
     process: Child,
     pub(crate) link: UnixStream,
     log: io::PipeReader,
+    /// The number of the last event.
+    sequence: u32,
+    /// The numbers that answers must carry, in this order.
+    unanswered: VecDeque<u32>,
     /// The function's end of the link, only to see whether it has read everything.
     watch: Option<UnixStream>,
 }
@@ -141,7 +149,8 @@ impl Function {
             .stderr(writer)
             .spawn()
             .expect("the shell starts");
-        let mut instance = Instance { process, link, log, watch };
+        let unanswered = VecDeque::new();
+        let mut instance = Instance { process, link, log, sequence: FIRST, unanswered, watch };
         let hello = instance.frame();
         assert_eq!(hello, Some((Kind::Hello, wire::VERSION.to_le_bytes().to_vec())));
         instance
@@ -172,7 +181,8 @@ impl Function {
 // === impl Instance ===
 
 impl Instance {
-    /// The next frame; none if the process has gone.
+    /// The next frame; none if the process has gone. An answer must carry the number of its event, and
+    /// anything else none.
     #[track_caller]
     pub(crate) fn frame(&mut self) -> Option<Frame> {
         let mut header = [0; HEADER];
@@ -184,6 +194,8 @@ impl Instance {
             Err(err) => panic!("no frame: {err}; log: {}", self.printed()),
         }
         let header = Header::parse(header).expect("a header");
+        let expected = header.kind.has_event().then(|| self.unanswered.pop_front()).flatten();
+        assert_eq!(header.sequence, expected.unwrap_or(0), "{:?}", header.kind);
         let mut body = vec![0; header.length];
         self.link.read_exact(&mut body).expect("the whole body");
         Some((header.kind, body))
@@ -192,8 +204,22 @@ impl Instance {
     /// Sends an event, whatever becomes of it.
     #[track_caller]
     pub(crate) fn send(&mut self, event: &Invoke<'_>) {
-        let frame = [&event.encode_head(), event.payload].concat();
+        let frame = self.encode(event);
         self.link.write_all(&frame).expect("the link takes it");
+    }
+
+    /// One event under this number, and its answer.
+    #[track_caller]
+    pub(crate) fn invoke_as(&mut self, sequence: u32, event: &Invoke<'_>) -> Frame {
+        self.sequence = sequence - 1;
+        self.invoke(event)
+    }
+
+    /// An event's bytes, for [`Instance::deliver`]: an answer to it is expected under its number.
+    pub(crate) fn encode(&mut self, event: &Invoke<'_>) -> Vec<u8> {
+        self.sequence = self.sequence % MAX_SEQUENCE + 1;
+        self.unanswered.push_back(self.sequence);
+        [&event.encode_head(self.sequence), event.payload].concat()
     }
 
     /// Sends bytes piece by piece: each is read before the next one is sent.

@@ -11,8 +11,9 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::Drained;
 use crate::connection::{Connection, Order, Phase, lock};
+use crate::crowd::{self, Marks};
 use crate::limits::Limits;
-use crate::overdue::Track;
+use crate::overdue::{Track, Verdict};
 
 /// What the parts of a server share.
 #[derive(Debug)]
@@ -21,10 +22,12 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     /// One permit per connection.
     pub(super) places: Arc<Semaphore>,
+    /// From how many connections on, and down to how many, room is made.
+    marks: Marks,
     /// One permit per byte of a large body.
     room: Arc<Semaphore>,
     table: Mutex<Table>,
-    /// The first connection has come, or the last has gone.
+    /// The first connection has come, or the last has gone, or the listener has become crowded.
     changed: Notify,
 }
 
@@ -53,7 +56,8 @@ impl Shared {
     pub(super) fn new(door: Door, limits: Limits) -> Self {
         let permits = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
         let (places, room) = (permits(limits.connections), permits(limits.bodies));
-        Self { door, limits, places, room, table: Mutex::default(), changed: Notify::new() }
+        let marks = Marks::of(limits.connections);
+        Self { door, limits, places, marks, room, table: Mutex::default(), changed: Notify::new() }
     }
 
     /// Open connections.
@@ -81,7 +85,7 @@ impl Shared {
         table.next += 1;
         let track = Track::new(connection.sample(), Instant::now());
         table.open.insert(number, (Arc::clone(&connection), track));
-        if table.open.len() == 1 {
+        if table.open.len() == 1 || table.open.len() == self.marks.high {
             self.changed.notify_waiters();
         }
         METRICS.http_connections.of(self.door).inc();
@@ -91,18 +95,48 @@ impl Shared {
     /// Looks at all connections, over and over, for as long as there are any.
     pub(super) async fn sweep(&self) {
         let tick = self.limits.tick();
+        let soonest = tick.min(crowd::TICK);
         loop {
             self.until(|open| open > 0).await;
-            tokio::time::sleep(tick).await;
-            let full = self.places.available_permits() == 0;
-            let now = Instant::now();
-            for (connection, track) in lock(&self.table).open.values_mut() {
-                let order = track.judge(connection.sample(), now, &self.limits, full);
-                if order > connection.current_order() && order != Order::GoOn {
-                    METRICS.http_refused.of(self.door).inc();
-                    connection.command(order);
-                }
+            tokio::time::sleep(soonest).await;
+            // The rest of the tick, unless the listener is or becomes crowded; either way it is time.
+            let crowded = self.until(|open| self.marks.crowded(open));
+            let _ = tokio::time::timeout(tick - soonest, crowded).await;
+            self.look(Instant::now());
+        }
+    }
+
+    /// Looks at all connections once.
+    fn look(&self, now: Instant) {
+        let mut table = lock(&self.table);
+        let open = table.open.len();
+        let crowded = self.marks.crowded(open);
+        let (mut leaving, mut slow) = (0, Vec::new());
+        for (connection, track) in table.open.values_mut() {
+            let sample = connection.sample();
+            let verdict = track.judge(sample, now, &self.limits, crowded);
+            if let Verdict::Slow(how) = verdict
+                && connection.current_order() < Order::Cut
+            {
+                slow.push((how, connection));
+                continue;
             }
+            if let Verdict::Overdue(order) = verdict {
+                self.command(connection, order);
+            }
+            // Asked now or at an earlier look; or answered, and closing.
+            let asked = connection.current_order() >= Order::Drain;
+            leaving += usize::from(asked || sample.phase == Phase::Lingering);
+        }
+        for (how, connection) in crowd::slowest(slow, self.marks.excess(open, leaving)) {
+            self.command(connection, how.order);
+        }
+    }
+
+    fn command(&self, connection: &Connection, order: Order) {
+        if order > connection.current_order() {
+            METRICS.http_refused.of(self.door).inc();
+            connection.command(order);
         }
     }
 

@@ -2,11 +2,13 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use wire::link::{Header, Invoke, Kind, MAX_RESPONSE};
+use tokio::io::Interest;
+use wire::link::{HEADER, Header, Invoke, Kind, MAX_RESPONSE, MAX_SEQUENCE};
 
 use super::{Incoming, Link, LinkError, Quiet};
 use crate::socket::link_pair;
@@ -39,19 +41,87 @@ fn event(payload: &Bytes) -> Invoke<'_> {
     }
 }
 
+/// Writes an event and reads it at the other end: its sequence number.
+fn deliver(link: &Link, peer: &mut UnixStream) -> u32 {
+    let payload = Bytes::from_static(b"{}");
+    assert!(link.write(&event(&payload), &payload).expect("written").is_none());
+    let mut head = [0; HEADER];
+    peer.read_exact(&mut head).expect("read");
+    let header = Header::parse(head).expect("a header");
+    assert_eq!(header.kind, Kind::Invoke);
+    let mut body = vec![0; header.length];
+    peer.read_exact(&mut body).expect("read");
+    assert!(body.ends_with(b"{}"));
+    header.sequence
+}
+
+/// Waits until the reactor has seen what happened.
+async fn seen(link: &Link) -> Quiet {
+    for _ in 0..1000 {
+        match link.quiet() {
+            Quiet::Yes => tokio::time::sleep(Duration::from_millis(1)).await,
+            other => return other,
+        }
+    }
+    Quiet::Yes
+}
+
 #[tokio::test]
 async fn an_event_and_its_answer_cross() {
     let (link, mut peer) = pair();
-    let payload = Bytes::from_static(b"{}");
-    assert!(link.write(&event(&payload), &payload).expect("written").is_none());
-    let mut got = vec![0; event(&payload).encode_head(1).len() + 2];
-    peer.read_exact(&mut got).expect("read");
-    assert!(got.ends_with(b"{}"));
-    peer.write_all(&frame(Kind::Response, b"[1]")).expect("written");
+    let sequence = deliver(&link, &mut peer);
+    peer.write_all(&frame_to(sequence, Kind::Response, b"[1]")).expect("written");
     let mut incoming = Incoming::default();
-    let got = link.read(&mut incoming).await.expect("a frame");
+    let got = link.answer(&mut incoming).await.expect("a frame");
     assert_eq!(got, (Kind::Response, Bytes::from_static(b"[1]")));
     assert!(!incoming.has_more());
+}
+
+#[tokio::test]
+async fn an_answer_is_taken_under_the_number_of_its_event_alone() {
+    for kind in [Kind::Response, Kind::Failed, Kind::Oversize] {
+        for off in [0, 1, 2, 0x100, 0x01_00_00, MAX_SEQUENCE - 1] {
+            let (link, mut peer) = pair();
+            let sequence = deliver(&link, &mut peer);
+            // As far ahead; the last is one behind.
+            let other = (sequence - 1 + off) % MAX_SEQUENCE + 1;
+            peer.write_all(&frame_to(other, kind, b"")).expect("written");
+            let got = link.answer(&mut Incoming::default()).await;
+            if off == 0 {
+                assert_eq!(got, Ok((kind, Bytes::new())));
+            } else {
+                assert_eq!(got, Err(LinkError::OtherEvent), "{sequence} answered as {other}");
+            }
+        }
+    }
+    let (link, mut peer) = pair();
+    deliver(&link, &mut peer);
+    peer.write_all(&frame(Kind::Ready, b"")).expect("written");
+    let refused = Err(LinkError::Unexpected { kind: Kind::Ready });
+    assert_eq!(link.answer(&mut Incoming::default()).await, refused);
+}
+
+#[tokio::test]
+async fn no_two_events_in_a_row_have_the_same_number_and_none_has_zero() {
+    let (link, mut peer) = pair();
+    link.sequence.store(MAX_SEQUENCE - 2, Ordering::Relaxed);
+    let numbers: Vec<_> = (0..4).map(|_| deliver(&link, &mut peer)).collect();
+    assert_eq!(numbers, [MAX_SEQUENCE - 1, MAX_SEQUENCE, 1, 2]);
+    // Wherever it begins.
+    link.sequence.store(0, Ordering::Relaxed);
+    assert_eq!(deliver(&link, &mut peer), 1);
+}
+
+#[tokio::test]
+async fn after_an_answer_the_kernel_need_not_be_asked_whether_there_is_more() {
+    let (link, mut peer) = pair();
+    for length in [0, 1, 1000, 60_000] {
+        let sequence = deliver(&link, &mut peer);
+        peer.write_all(&frame_to(sequence, Kind::Response, &vec![b'1'; length])).expect("written");
+        link.answer(&mut Incoming::default()).await.expect("an answer");
+        let asked = link.socket.try_io(Interest::READABLE, |_| Ok(()));
+        assert_eq!(asked.expect_err("not asked").kind(), std::io::ErrorKind::WouldBlock);
+    }
 }
 
 #[tokio::test]
@@ -94,10 +164,18 @@ async fn silence_words_out_of_turn_and_absence_are_told_apart() {
     }
     assert_eq!(link.quiet(), Quiet::Yes);
     peer.write_all(b"x").expect("written");
-    assert_eq!(link.quiet(), Quiet::No);
+    assert_eq!(seen(&link).await, Quiet::No);
     let (link, peer) = pair();
     drop(peer);
-    assert_eq!(link.quiet(), Quiet::Gone);
+    assert_eq!(seen(&link).await, Quiet::Gone);
+    // What came together with an answer, and after it.
+    let (link, mut peer) = pair();
+    peer.write_all(&[frame(Kind::Response, b"1"), vec![9]].concat()).expect("written");
+    let mut incoming = Incoming::default();
+    link.read(&mut incoming).await.expect("a frame");
+    assert!(incoming.has_more());
+    drop(peer);
+    assert_eq!(seen(&link).await, Quiet::Gone);
 }
 
 #[tokio::test]

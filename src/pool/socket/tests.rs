@@ -84,3 +84,12 @@ fn a_function_cannot_pass_descriptors_up_its_link() {
         }
     }
 }
+
+#[test]
+fn what_a_function_prints_to_may_be_written_by_others_and_read_by_none() {
+    let (reader, writer) = log_pipe().expect("a pipe");
+    for end in [&reader, &writer] {
+        let mode = rustix::fs::fstat(end).expect("a pipe").st_mode;
+        assert_eq!(mode & 0o7777, 0o622);
+    }
+}

@@ -187,6 +187,38 @@ fn the_control_plane_runs_without_root_and_without_capabilities() {
 }
 
 #[test]
+fn what_cannot_be_enforced_is_refused_by_name_and_left_out_only_where_that_is_said() {
+    let home = Home::new();
+    // In a mount namespace of its own the machine loses what is unmounted there.
+    let without = |kinds: &str, more: &[&str]| {
+        let mut command = Command::new("unshare");
+        let script = format!("umount --all --types {kinds}; exec \"$@\"");
+        command.args(["--mount", "sh", "-c", &script, "sh", env!("CARGO_BIN_EXE_hearth")]);
+        command.args(["serve", "--until-stdin-closes", "--data-dir"]).arg(home.data());
+        command.args(["--api-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]);
+        command.arg("--image-dir").arg(images()).args(more);
+        run(&mut command, "")
+    };
+    let all_limits = "--allow-unenforced=memory,pids,cpu,swap";
+    let refused = without("cgroup,cgroup2", &[all_limits]);
+    assert_eq!(refused.code, 78, "{refused:#?}");
+    assert!(refused.stderr.contains("cgroup-kill cannot be enforced: "), "{refused:#?}");
+
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted");
+    if !mounts.contains(" - cgroup ") {
+        // Where all controllers are in the one version-2 tree, none can be taken away alone.
+        return;
+    }
+    let refused = without("cgroup", &["--allow-unenforced=pids,cpu,swap"]);
+    assert_eq!(refused.code, 78, "{refused:#?}");
+    assert!(refused.stderr.contains("memory cannot be enforced: "), "{refused:#?}");
+    assert!(refused.stderr.contains("--allow-unenforced=memory"), "it says how: {refused:#?}");
+    let allowed = without("cgroup", &[all_limits]);
+    assert_eq!(allowed.code, 0, "{allowed:#?}");
+    assert!(allowed.stderr.contains("memory is not enforced: "), "{allowed:#?}");
+}
+
+#[test]
 fn a_stop_during_the_start_leaves_nothing() {
     let home = Home::new();
     for _ in 0..3 {

@@ -1,7 +1,7 @@
 //! Events and results of every size and kind.
 
 use serde_json::{Value, json};
-use wire::link::{Kind, MAX_EVENT, MAX_RESPONSE};
+use wire::link::{Kind, MAX_EVENT, MAX_RESPONSE, MAX_SEQUENCE};
 
 use super::function;
 use crate::instance::{event, json};
@@ -159,22 +159,36 @@ fn events_of_every_size_arrive_whole() {
 
 #[test]
 fn an_event_may_come_in_pieces() {
-    let frame = [&event(b"[1]").encode_head(), b"[1]".as_slice()].concat();
     let mut instance = function("answers.echo").watched().ready();
-    for cut in [1, 7, 8, 9, 20, frame.len() - 1] {
+    for cut in [1, 5, 7, 8, 9, 20, 0] {
+        let frame = instance.encode(&event(b"[1]"));
+        let cut = if cut == 0 { frame.len() - 1 } else { cut };
         instance.deliver(&[&frame[..cut], &frame[cut..]]);
         assert_eq!(json(instance.frame().expect("an answer"), Kind::Response), json!([1]));
     }
+    let frame = instance.encode(&event(b"[1]"));
     let bytes: Vec<_> = frame.chunks(1).collect();
     instance.deliver(&bytes);
     assert_eq!(json(instance.frame().expect("an answer"), Kind::Response), json!([1]));
 }
 
 #[test]
+fn an_answer_of_every_kind_says_which_event_it_is_for() {
+    let numbers = [1, 0xff, 0x100, 0x03_02_01, 0x80_00_00, MAX_SEQUENCE, 1];
+    let mut instance = function("answers.size").ready();
+    for number in numbers {
+        assert_eq!(instance.invoke_as(number, &event(b"5")).0, Kind::Response);
+        assert_eq!(instance.invoke_as(number, &event(b"not JSON")).0, Kind::Failed);
+        let too_long = (MAX_RESPONSE + 1).to_string();
+        assert_eq!(instance.invoke_as(number, &event(too_long.as_bytes())).0, Kind::Oversize);
+    }
+}
+
+#[test]
 fn events_that_come_together_are_answered_one_after_the_other() {
     let mut instance = function("answers.echo").watched().ready();
-    let frame = |payload: &[u8]| [&event(payload).encode_head(), payload].concat();
-    let all = [frame(b"[2]"), frame(b"[3]"), frame(b"[4]")].concat();
+    let all: [&[u8]; 3] = [b"[2]", b"[3]", b"[4]"];
+    let all = all.map(|payload| instance.encode(&event(payload))).concat();
     let (front, back) = all.split_at(all.len() - 100);
     instance.deliver(&[front, back]);
     for number in 2..=4 {

@@ -117,6 +117,23 @@ async fn an_instance_found_above_its_memory_size_after_its_answer_serves_no_more
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_idle_instance_above_its_memory_size_is_replaced_without_a_caller_noticing() {
+    let rig = Rig::new().await;
+    let function = function("hogs-idle:200");
+    for made in 1..3 {
+        rig.answer(&function).await;
+        assert_eq!(rig.double.made(), made);
+        rig.settled(0).await;
+        assert_eq!(rig.pool.stats(), pool::Stats::default());
+    }
+    let within = crate::rig::function("hogs-idle:127");
+    rig.answer(&within).await;
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    rig.answer(&within).await;
+    assert_eq!(rig.double.made(), 3, "what is within the limit is nobody's business");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_error_document_reaches_the_caller_as_it_is() {
     let rig = Rig::new().await;
     let function = function("raises");

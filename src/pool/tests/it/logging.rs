@@ -148,6 +148,25 @@ async fn a_flood_is_cut_and_said_to_be() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_empty_lines_is_cut_by_their_number() {
+    let log_budget = LogBudget { rate: 64 << 10, burst: 256 << 10 };
+    let rig = Setup { log_budget, ..Setup::default() }.start().await;
+    let function = Arc::new(Runnable { timeout: Duration::from_secs(60), ..runnable("blanks:16") });
+    // A mebibyte of newlines: as bytes four times the budget, as lines four hundred times.
+    rig.answer(&function).await;
+    rig.logs.words(1).await;
+    let lines = rig.logs.all();
+    let kept = lines.iter().filter(|line| *line == "\n").count();
+    assert!((2_000..30_000).contains(&kept), "{kept} lines were kept");
+    let told: usize = lines
+        .iter()
+        .filter_map(|line| line.strip_prefix("[hearth] log truncated: ")?.split(' ').next())
+        .map(|count| count.parse::<usize>().expect("a number"))
+        .sum();
+    assert_eq!(kept + told, 1 << 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_function_may_close_its_output() {
     let rig = Rig::new().await;
     let function = function("closes-output");

@@ -2,6 +2,7 @@
 //!
 //! * [`serving`]: events are served, reused, queued, bounded; callers may go away.
 //! * [`failing`]: every way in which a function fails is told apart, in AWS's words.
+//! * [`turns`]: an answer reaches the caller whose event it answers, and nobody else.
 //! * [`starting`]: every way in which a start fails, and how long anybody waits for one.
 //! * [`logging`]: which line stands where, tails, floods.
 //! * [`custom`]: functions that fetch their events themselves.
@@ -21,3 +22,4 @@ mod failing;
 mod logging;
 mod serving;
 mod starting;
+mod turns;

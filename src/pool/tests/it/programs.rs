@@ -4,9 +4,9 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use wire::link::{HEADER, Header, Invoke, Kind};
+use wire::link::{HEADER, Header, Invoke, Kind, MAX_SEQUENCE};
 
 use crate::double::Guest;
 
@@ -59,6 +59,7 @@ pub fn run(mut guest: Guest) -> u32 {
             guest.forever();
         }
         "init-prints" => guest.print("hello from init\n"),
+        "init-grows" => guest.use_memory(number() << 20),
         "ready-and-gone" => {
             say(&mut link, &plain(Kind::Ready, b""));
             return 3 << 8;
@@ -68,6 +69,7 @@ pub fn run(mut guest: Guest) -> u32 {
     say(&mut link, &plain(Kind::Ready, b""));
     // How it answers.
     let mut count = 0;
+    let mut last = None;
     while let Some(got) = next(&mut link) {
         count += 1;
         let frame = |kind, body: &[u8]| frame(kind, got.sequence, body);
@@ -118,6 +120,31 @@ pub fn run(mut guest: Guest) -> u32 {
                 guest.sleep(Duration::from_millis(20));
                 say(&mut link, &frame(Kind::Response, b"\"late\""));
             }
+            "babbles" => {
+                say(&mut link, &frame(Kind::Response, &got.payload));
+                let until = Instant::now() + Duration::from_micros(number());
+                while Instant::now() < until {
+                    std::hint::spin_loop();
+                }
+                say(&mut link, &frame(Kind::Response, b"\"late\""));
+            }
+            "early" => {
+                say(&mut link, &frame(Kind::Response, &got.payload));
+                say(&mut link, &self::frame(Kind::Response, after(got.sequence), b"\"early\""));
+            }
+            "one-behind" => {
+                let sequence = last.unwrap_or(got.sequence);
+                say(&mut link, &self::frame(Kind::Response, sequence, b"\"behind\""));
+            }
+            "one-ahead" => {
+                say(&mut link, &self::frame(Kind::Response, after(got.sequence), b"\"ahead\""));
+            }
+            // What a forked child writes on the link is on it whatever its parent does.
+            "child" => {
+                say(&mut link, &frame(Kind::Response, b"\"child\""));
+                guest.sleep(pause());
+                say(&mut link, &frame(Kind::Response, b"\"parent\""));
+            }
             "dies-idle" => {
                 say(&mut link, &frame(Kind::Response, &got.payload));
                 guest.sleep(pause());
@@ -147,6 +174,13 @@ pub fn run(mut guest: Guest) -> u32 {
                 }
                 say(&mut link, &frame(Kind::Response, &got.payload));
             }
+            "blanks" => {
+                let text = "\n".repeat(64 << 10);
+                for _ in 0..number() {
+                    guest.print(&text);
+                }
+                say(&mut link, &frame(Kind::Response, &got.payload));
+            }
             "closes-output" => {
                 guest.out = std::fs::File::open("/dev/null").expect("a file");
                 say(&mut link, &frame(Kind::Response, &got.payload));
@@ -155,12 +189,18 @@ pub fn run(mut guest: Guest) -> u32 {
                 guest.use_memory(number() << 20);
                 guest.forever();
             }
+            "hogs-idle" => {
+                say(&mut link, &frame(Kind::Response, &got.payload));
+                guest.sleep(Duration::from_millis(50));
+                guest.use_memory(number() << 20);
+            }
             "hogs-and-answers" => {
                 guest.use_memory(number() << 20);
                 say(&mut link, &frame(Kind::Response, &got.payload));
             }
             _ => say(&mut link, &frame(Kind::Response, &got.payload)),
         }
+        last = Some(got.sequence);
         if guest.killed() {
             return 9;
         }
@@ -190,6 +230,11 @@ fn frame(kind: Kind, sequence: u32, body: &[u8]) -> Vec<u8> {
     let mut out = Header { kind, length: body.len(), sequence }.encode().to_vec();
     out.extend(body);
     out
+}
+
+/// The number of the event behind one.
+fn after(sequence: u32) -> u32 {
+    sequence % MAX_SEQUENCE + 1
 }
 
 fn say(link: &mut UnixStream, bytes: &[u8]) {

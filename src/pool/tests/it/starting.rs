@@ -87,6 +87,19 @@ async fn memory_is_watched_while_a_function_initialises() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn memory_taken_at_the_very_end_of_an_initialisation_is_found_before_the_first_event() {
+    let rig = Rig::new().await;
+    let function = function("init-grows:129");
+    for call in 1..4 {
+        let said = rig.error(&function).await;
+        assert!(said.contains("Runtime.OutOfMemory"), "{said}");
+        rig.settled(0).await;
+        assert_eq!(rig.double.made(), call, "one start per call");
+    }
+    rig.answer(&crate::rig::function("init-grows:127")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bootstrap_that_does_not_speak_the_protocol_is_refused() {
     let rig = Rig::new().await;
     for (handler, words) in
