@@ -15,6 +15,9 @@ const PROGRAMS: [(&str, &str, &str); 2] = [
     ("runner", "hearth-runner", "HEARTH_RUNNER_PROGRAM"),
 ];
 
+/// Of the root manifest: as `release`, but a panic ends the process.
+const PROFILE: &str = "privileged";
+
 fn main() {
     for watched in ["src/spawner", "src/sandbox", "src/wire", "runner", "Cargo.lock", "build.rs"] {
         println!("cargo::rerun-if-changed={watched}");
@@ -24,7 +27,7 @@ fn main() {
     let directory = target_directory(&out).join("privileged");
 
     let mut cargo = Command::new(env::var_os("CARGO").expect("Cargo sets CARGO"));
-    cargo.args(["build", "--release", "--locked", "--target", &target]);
+    cargo.args(["build", "--profile", PROFILE, "--locked", "--target", &target]);
     cargo.arg("--target-dir").arg(&directory);
     for (package, program, _) in PROGRAMS {
         cargo.args(["--package", package, "--bin", program]);
@@ -46,7 +49,7 @@ fn main() {
     let status = cargo.status().unwrap_or_else(|err| panic!("cargo could not be started: {err}"));
     assert!(status.success(), "the spawner and the runner could not be built, see above");
     for (_, program, variable) in PROGRAMS {
-        let path = directory.join(&target).join("release").join(program);
+        let path = directory.join(&target).join(PROFILE).join(program);
         println!("cargo::rustc-env={variable}={}", path.display());
     }
 }

@@ -85,7 +85,7 @@ async fn serve(config: Config, split: Split) -> Result<Exit> {
     let code = open_code(&config, &store)?;
 
     let hook = RuntimeApi::new(runtime_api::Limits::default()).hook();
-    let sink = Arc::new(Sink(Arc::clone(&logs)));
+    let sink = Arc::clone(&logs);
     let pool = Pool::start(PoolConfig {
         home: config.home.clone(),
         limits: pool::Limits {
@@ -315,14 +315,4 @@ async fn wait_for(spawner: &mut Child) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     tracing::warn!("the spawner did not end in time");
-}
-
-/// Function logs as the pool writes them.
-#[derive(Debug)]
-struct Sink(Arc<LogStore>);
-
-impl pool::LogSink for Sink {
-    fn append(&self, group: &Arc<str>, stream: &Arc<str>, at_ms: u64, message: &[u8]) {
-        self.0.append(group, stream, at_ms, message);
-    }
 }

@@ -89,6 +89,8 @@ pub fn split(config: &mut Config) -> Result<Split> {
              (it gives root up before it serves a request); try sudo"
         );
     }
+    // Rights that a group gives are rights all the same.
+    setgroups(&[]).context("supplementary groups stay")?;
     let user = User::find()?;
     config.data_dir = user.data_dir(&config.data_dir)?;
     config.image_dir = user.roots_dir(&config.image_dir)?;

@@ -7,9 +7,11 @@ use axum::body::Body;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
+use httpd::local_only;
 use serde_json::json;
 use telemetry::metrics::{CONTENT_TYPE as METRICS_TYPE, METRICS};
 
+use crate::credentials::Access;
 use crate::respond::Answer;
 use crate::server::Api;
 
@@ -25,9 +27,16 @@ pub(crate) fn answer(api: &Api, parts: &Parts) -> Option<Answer> {
             "not ready: the database takes no more changes; restart\n",
         )),
         "/readyz" => Some(ready(api)),
-        "/metrics" if api.open_metrics => Some(metrics()),
+        "/metrics" if api.open_metrics && !is_a_web_pages(api, parts) => Some(metrics()),
         _ => None,
     }
+}
+
+/// Where nobody signs, a web page may not read either.
+fn is_a_web_pages(api: &Api, parts: &Parts) -> bool {
+    let Access::Open { hosts } = &api.access else { return false };
+    let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+    local_only::check(&parts.headers, &hosts).is_err()
 }
 
 /// Ready, and for what: the command line chooses a runtime from this list when a folder names none.

@@ -21,6 +21,12 @@ use crate::json;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
+/// Most headers and cookies of an answer: what browsers and proxies take, several times over. A map of
+/// headers ends somewhere, too, and not with an error.
+const MOST_HEADERS: usize = 500;
+/// Most bytes of their names and values (AWS's API Gateway takes 10,240; proxies take 64 KiB at most).
+const MOST_HEADER_BYTES: usize = 64 * 1024;
+
 /// Headers that frame the message or belong to the connection: set by the server alone. AWS hands
 /// them on under another name, and so do we.
 const FRAMING: [&str; 10] = [
@@ -118,11 +124,17 @@ fn described(payload: &Bytes, said: Described<'_>) -> Option<Response<Bytes>> {
     };
     let mut response = plain(body);
     *response.status_mut() = status;
+    let (fields, cookies) = (said.headers.unwrap_or_default(), said.cookies.unwrap_or_default());
+    if fields.len() + cookies.len() > MOST_HEADERS {
+        return None;
+    }
     let headers = response.headers_mut();
-    for (name, value) in said.headers.unwrap_or_default() {
+    let mut bytes = 0;
+    for (name, value) in fields {
         if value.get() == "null" {
             continue;
         }
+        bytes += name.len() + value.get().len();
         let mut name = HeaderName::from_bytes(name.as_bytes()).ok()?;
         if FRAMING.contains(&name.as_str()) {
             let other = format!("x-amzn-remapped-{name}");
@@ -130,10 +142,11 @@ fn described(payload: &Bytes, said: Described<'_>) -> Option<Response<Bytes>> {
         }
         headers.insert(name, HeaderValue::from_bytes(scalar(value)?.as_bytes()).ok()?);
     }
-    for cookie in said.cookies.unwrap_or_default() {
+    for cookie in cookies {
+        bytes += SET_COOKIE.as_str().len() + cookie.len();
         headers.append(SET_COOKIE, HeaderValue::from_bytes(cookie.as_bytes()).ok()?);
     }
-    Some(response)
+    (bytes <= MOST_HEADER_BYTES).then_some(response)
 }
 
 /// A string's text, a number's or a boolean's spelling.

@@ -24,16 +24,16 @@ const HEAD_WHEN_CROWDED: Duration = Duration::from_secs(2);
 /// What a crowded listener expects of a body. 16 KiB a second is 128 kbit/s, half of the
 /// slowest link that the ITU counts as broadband; the second is for a first packet lost.
 const BODY_WHEN_CROWDED: Demand = Demand { grace: Duration::from_secs(1), rate: 16 * 1024 };
-/// And of who reads an answer: as much, but progress is only seen in pieces of 64 KiB and more (see
-/// `server::UNSENT`), and four seconds is what one of them takes at this rate.
-const READER_WHEN_CROWDED: Demand = Demand { grace: Duration::from_secs(4), rate: 16 * 1024 };
+/// And of who reads an answer: as much, but progress is seen in pieces of up to 95 KB (see `UNSENT`
+/// in `server`). Two seconds are enough not to be mistaken about anyone who reads 48 KB a second.
+const READER_WHEN_CROWDED: Demand = Demand { grace: Duration::from_secs(2), rate: 16 * 1024 };
 
 /// What the watch remembers of one connection.
 #[derive(Debug)]
 pub(crate) struct Track {
     /// The phase that was seen last.
     turn: u64,
-    /// When it was first seen.
+    /// When it was first seen; for an idle connection, when its response was seen to be taken.
     since: Instant,
     /// Bytes that had been read by then.
     received: u64,
@@ -99,6 +99,10 @@ impl Track {
             }
             if crowded && taken.age > READER_WHEN_CROWDED.due(taken.bytes) {
                 return taken.slow(Order::Cut);
+            }
+            // The response has been made and is still being taken: not idle before it has been.
+            if sample.phase == Phase::Idle {
+                self.since = now;
             }
         } else {
             self.blocked = None;

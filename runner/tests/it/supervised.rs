@@ -33,7 +33,8 @@ pub(crate) fn program() -> &'static PathBuf {
         let directory = root.join("target/privileged");
         let built = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
             .current_dir(&root)
-            .args(["build", "--quiet", "--release", "--package", "runner", "--features", "program"])
+            .args(["build", "--quiet", "--profile", "privileged"])
+            .args(["--package", "runner", "--features", "program"])
             .arg("--target")
             .arg(&target)
             .arg("--target-dir")
@@ -43,7 +44,7 @@ pub(crate) fn program() -> &'static PathBuf {
             .status()
             .expect("cargo runs");
         assert!(built.success(), "hearth-runner can be built");
-        directory.join(target).join("release/hearth-runner")
+        directory.join(target).join("privileged/hearth-runner")
     })
 }
 

@@ -130,3 +130,18 @@ proptest! {
         prop_assert_eq!(status == 200, valid);
     }
 }
+
+#[test]
+fn an_answer_with_more_headers_than_anybody_takes_is_refused() {
+    let answer = |count: usize, size: usize| {
+        let fields: Vec<String> =
+            (0..count).map(|n| format!("\"h{n}\":\"{}\"", "v".repeat(size))).collect();
+        let payload = format!("{{\"statusCode\":200,\"headers\":{{{}}}}}", fields.join(","));
+        of(&payload).status().as_u16()
+    };
+    assert_eq!(answer(500, 1), 200);
+    assert_eq!(answer(501, 1), 502);
+    assert_eq!(answer(40_000, 1), 502, "a map of headers has an end, and a panic behind it");
+    assert_eq!(answer(9, 7_000), 200);
+    assert_eq!(answer(10, 7_000), 502);
+}

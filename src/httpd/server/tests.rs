@@ -2,6 +2,8 @@
 //!
 //! Time limits are cut to a fraction of a second; assertions are about order and outcome.
 
+mod crowded;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;

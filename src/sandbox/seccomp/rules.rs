@@ -116,6 +116,29 @@ pub(super) const PRLIMIT: &[Rule] = &[
     Rule { when: &[], refuse: None },
 ];
 
+/// A pipe is charged to whoever made it: a larger log pipe is paid by the control plane.
+pub(super) const FCNTL: &[Rule] = &[
+    Rule { when: &[Condition::Is(1, libc::F_SETPIPE_SZ as u32)], refuse: ADMIN },
+    Rule { when: &[], refuse: None },
+];
+
+/// Huge pages that the host keeps for somebody are not counted as memory, so there is no limit on them:
+/// as if there were none.
+pub(super) const MMAP: &[Rule] = &[
+    Rule { when: &[Condition::Any(3, libc::MAP_HUGETLB as u32)], refuse: Some(libc::ENOMEM) },
+    Rule { when: &[], refuse: None },
+];
+
+pub(super) const MEMFD_CREATE: &[Rule] = &[
+    Rule { when: &[Condition::Any(1, libc::MFD_HUGETLB)], refuse: Some(libc::EINVAL) },
+    Rule { when: &[], refuse: None },
+];
+
+pub(super) const SHMGET: &[Rule] = &[
+    Rule { when: &[Condition::Any(2, libc::SHM_HUGETLB as u32)], refuse: ADMIN },
+    Rule { when: &[], refuse: None },
+];
+
 pub(super) const SCHED_SETSCHEDULER: &[Rule] = &[
     Rule { when: &[Condition::Masked(1, SCHED_POLICY, libc::SCHED_OTHER as u32)], refuse: None },
     Rule { when: &[Condition::Masked(1, SCHED_POLICY, libc::SCHED_BATCH as u32)], refuse: None },

@@ -18,6 +18,9 @@ pub(crate) struct Programs {
     pub(crate) runner: PathBuf,
 }
 
+/// How the product builds them.
+const PROFILE: &str = "privileged";
+
 /// Builds them at the first call.
 pub(crate) fn get() -> &'static Programs {
     static PROGRAMS: OnceLock<Programs> = OnceLock::new();
@@ -29,7 +32,8 @@ pub(crate) fn get() -> &'static Programs {
         // <target>/tmp is what Cargo tells integration tests.
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("privileged");
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--release", "--locked", "--target", TARGET]);
+        cargo.args(["build", "--quiet", "--profile", PROFILE, "--locked"]);
+        cargo.args(["--target", TARGET]);
         cargo.arg("--target-dir").arg(&target);
         for (package, program) in [("spawner", "hearth-spawner"), ("runner", "hearth-runner")] {
             cargo.args(["--package", package, "--bin", program]);
@@ -44,7 +48,7 @@ pub(crate) fn get() -> &'static Programs {
         }
         cargo.env("RUSTFLAGS", "-C target-feature=+crt-static");
         assert!(cargo.status().unwrap().success(), "the programs could not be built");
-        let built = target.join(TARGET).join("release");
+        let built = target.join(TARGET).join(PROFILE);
         Programs { spawner: built.join("hearth-spawner"), runner: built.join("hearth-runner") }
     })
 }
