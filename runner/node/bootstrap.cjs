@@ -23,7 +23,7 @@ const fs = require('node:fs');
 
 const LINK = 3;
 // Frame kinds, of `wire::link::Kind`.
-const HELLO = 1, READY = 2, INIT_FAILED = 3, RESPONSE = 4, FAILED = 5, OVERSIZE = 6, INVOKE = 64;
+const HELLO = 1, READY = 2, INIT_FAILED = 3, RESPONSE = 4, FAILED = 5, OVERSIZE = 6, FATAL = 7, INVOKE = 64;
 const HEADER = 8;
 // The sequence number of what belongs to no event.
 const NO_EVENT = 0;
@@ -538,7 +538,7 @@ function crash(what, err, status) {
   logError(what, err);
   // Between two events nobody waits for a frame: the exit status says it all.
   if (handler === null) writeAll(LINK, frameOf(INIT_FAILED, NO_EVENT, encodeError(err)));
-  else if (current !== null) writeAll(LINK, frameOf(FAILED, current.sequence, encodeError(err)));
+  else if (current !== null) writeAll(LINK, frameOf(FATAL, current.sequence, encodeError(err)));
   process.exit(status);
 }
 

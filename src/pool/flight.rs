@@ -170,9 +170,13 @@ impl Flight {
                         // The caller has an answer; the instance has said more than one.
                         instance.condemn(Cause::Protocol(LinkError::TwoAnswers));
                     }
+                    if matches!(frame, Ok((Kind::Fatal, _))) {
+                        // It is on its way out, and must not be given another event before it is.
+                        instance.condemn(Cause::Stopped);
+                    }
                     let ending = match frame {
                         Ok((Kind::Response, body)) => Ending::Response(body),
-                        Ok((Kind::Failed, body)) => Ending::Failed(body),
+                        Ok((Kind::Failed | Kind::Fatal, body)) => Ending::Failed(body),
                         Ok((Kind::Oversize, _)) => Ending::Oversize,
                         Ok((kind, _)) => {
                             self.stage = broken(&instance, LinkError::Unexpected { kind });

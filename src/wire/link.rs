@@ -21,7 +21,7 @@
 //!        │ ◄──────────── Hello ────────────│   the interpreter is up, nothing of the user's has run
 //!        │ ◄──────── Ready | InitFailed ───│   the handler is imported, or could not be
 //!        │── Invoke ─────────────────────► │   one at a time
-//!        │ ◄ Response | Failed | Oversize ─│
+//!        │ ◄ Response | Failed | Oversize ─│   or Fatal, which is the last word
 //! ```
 //!
 //! The peer runs a stranger's code and may write anything at any time: [`Header::parse`] decides from
@@ -56,6 +56,9 @@ pub enum Kind {
     Failed = 5,
     /// Up: the handler's answer is above [`MAX_RESPONSE`]; body: `u64`, its size.
     Oversize = 6,
+    /// Up: the handler failed in a way that ends its process too; body: AWS's error JSON. No event may
+    /// follow.
+    Fatal = 7,
     /// Down: call the handler; body: [`Invoke`].
     Invoke = 64,
 }
@@ -106,6 +109,7 @@ impl Kind {
             4 => Self::Response,
             5 => Self::Failed,
             6 => Self::Oversize,
+            7 => Self::Fatal,
             64 => Self::Invoke,
             tag => return Err(DecodeError::UnknownTag { what: "frame", tag }),
         })
@@ -114,7 +118,7 @@ impl Kind {
     /// Whether a frame of this kind is an event or the answer to one, and so has a sequence number.
     pub fn has_event(self) -> bool {
         match self {
-            Self::Response | Self::Failed | Self::Oversize | Self::Invoke => true,
+            Self::Response | Self::Failed | Self::Fatal | Self::Oversize | Self::Invoke => true,
             Self::Hello | Self::Ready | Self::InitFailed => false,
         }
     }
@@ -124,7 +128,7 @@ impl Kind {
         match self {
             Self::Hello => 2,
             Self::Ready => 0,
-            Self::InitFailed | Self::Failed => MAX_ERROR,
+            Self::InitFailed | Self::Failed | Self::Fatal => MAX_ERROR,
             Self::Response => MAX_RESPONSE,
             Self::Oversize => 8,
             // The event plus its metadata: 8 fixed bytes, five length fields, strings that AWS

@@ -260,6 +260,11 @@ impl Instance {
         json(self.invoke(&event(payload.as_bytes())), Kind::Failed)
     }
 
+    /// The error document of a call that takes the process with it.
+    pub(crate) fn die(&mut self, payload: &str) -> Value {
+        json(self.invoke(&event(payload.as_bytes())), Kind::Fatal)
+    }
+
     /// What is in the log by now and was not looked at before.
     pub(crate) fn printed(&mut self) -> String {
         let mut bytes = Vec::new();

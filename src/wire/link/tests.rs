@@ -7,13 +7,14 @@ use proptest::prelude::*;
 
 use super::*;
 
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 8] = [
     Kind::Hello,
     Kind::Ready,
     Kind::InitFailed,
     Kind::Response,
     Kind::Failed,
     Kind::Oversize,
+    Kind::Fatal,
     Kind::Invoke,
 ];
 
@@ -148,9 +149,9 @@ fn kinds_outside_the_closed_set_are_refused() {
 
 #[test]
 fn exactly_what_belongs_to_an_event_says_to_which() {
-    use Kind::{Failed, Hello, InitFailed, Invoke, Oversize, Ready, Response};
+    use Kind::{Failed, Fatal, Hello, InitFailed, Invoke, Oversize, Ready, Response};
     let parse = |kind, sequence| Header::parse(header(kind as u8, 0, sequence));
-    for kind in [Response, Failed, Oversize, Invoke] {
+    for kind in [Response, Failed, Fatal, Oversize, Invoke] {
         for sequence in [1, 0xff, 0x100, 0x01_00_00, MAX_SEQUENCE] {
             assert_eq!(parse(kind, sequence), Ok(Header { kind, length: 0, sequence }));
         }

@@ -85,7 +85,7 @@ fn what_is_thrown_may_even_refuse_to_be_text() {
     assert_eq!(document["errorMessage"], "Symbol(odd)");
     let document = function("failures.throwsBare").ready().fail("1");
     assert_eq!(document["errorType"], "handled");
-    let document = function("failures.rejectsBare").ready().fail("1");
+    let document = function("failures.rejectsBare").ready().die("1");
     assert_eq!(document["errorType"], "Runtime.UnhandledPromiseRejection");
 }
 
@@ -116,7 +116,7 @@ fn an_error_document_is_cut_to_what_the_link_takes() {
 #[test]
 fn a_rejection_that_nobody_handles_fails_the_call_and_ends_the_process() {
     let mut instance = function("failures.unhandled").ready();
-    let document = instance.fail("1");
+    let document = instance.die("1");
     assert_eq!(document["errorType"], "Runtime.UnhandledPromiseRejection");
     assert_eq!(document["errorMessage"], "Error: nobody looked");
     assert_eq!(instance.frame(), None);
@@ -129,7 +129,7 @@ fn a_rejection_that_nobody_handles_fails_the_call_and_ends_the_process() {
 #[test]
 fn an_exception_that_nobody_catches_fails_the_call_and_ends_the_process() {
     let mut instance = function("failures.uncaught").ready();
-    tells(&instance.fail("1"), "Custom", "nobody caught");
+    tells(&instance.die("1"), "Custom", "nobody caught");
     assert_eq!(instance.frame(), None);
     let (status, log) = instance.finish();
     assert_eq!(status.code(), Some(129));
