@@ -17,6 +17,7 @@ use sigv4::{Credentials, PathStyle, Payload, Secret};
 use tokio::net::TcpStream;
 
 use crate::args::Remote;
+use crate::config;
 
 /// Longest wait for an answer: AWS's longest function, and a moment.
 const PATIENCE: Duration = Duration::from_secs(15 * 60 + 30);
@@ -55,15 +56,16 @@ pub struct Refused {
 // === impl Client ===
 
 impl Client {
-    /// A client for the daemon that the options name.
+    /// A client for the daemon that the options name, with the key they name or else the
+    /// administrator's.
     ///
     /// # Errors
     /// An endpoint that is not `http://host:port`, a credentials file that cannot be used.
-    pub fn new(remote: &Remote, fallback: &Path) -> Result<Self> {
+    pub fn new(remote: &Remote) -> Result<Self> {
         let credentials = match &remote.credentials {
             Some(file) => Some(read_credentials(file)?),
             // Not there, or not for us: a daemon in development mode asks for none.
-            None => read_credentials(fallback).ok(),
+            None => read_credentials(&config::default_data_dir().join("credentials")).ok(),
         };
         Self::build(&remote.endpoint, &remote.region, credentials)
     }

@@ -24,8 +24,8 @@ use sha2::{Digest as _, Sha256};
 use crate::args::{Deploy, Format, FunctionOptions};
 use crate::client::{Client, Refused};
 use crate::exit::Exit;
+use crate::output;
 use crate::project::{self, Language, Project};
-use crate::{output, verbs};
 
 const FUNCTIONS: &str = "/2015-03-31/functions";
 /// A role is part of AWS's API; Hearth does not act on it.
@@ -136,7 +136,7 @@ pub async fn run(args: &Deploy, format: Format) -> Result<Exit> {
     {
         spinner.suspend(|| output::say(&format!("warning: this does not parse\n{wrong}")));
     }
-    let client = verbs::client(&args.remote)?;
+    let client = Client::new(&args.remote)?;
     spinner.set_message(format!("deploying {} ({} KiB)", package.name, package.zip.len() / 1024));
     let change = deploy(&client, &package, &args.function).await?;
     let url = match args.url {
@@ -157,7 +157,7 @@ pub async fn run(args: &Deploy, format: Format) -> Result<Exit> {
             output::say(&format!("{} {done}", package.name));
             if let Some(url) = url {
                 output::line(&url)?;
-                verbs::say_path_style(&package.name, &url);
+                output::path_style(&package.name, &url);
             }
         }
     }

@@ -26,6 +26,7 @@ use clap::{CommandFactory, Parser};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Arguments, Command};
+use crate::client::Client;
 use crate::exit::Exit;
 
 fn main() -> ExitCode {
@@ -58,22 +59,22 @@ fn run(arguments: &Arguments) -> Result<Exit> {
         Command::Dev(args) => client_runtime(dev::run(args)),
         Command::Deploy(args) => client_runtime(deploy::run(args, format)),
         Command::Invoke(args) => {
-            client_runtime(async { verbs::invoke(&verbs::client(&args.remote)?, args).await })
+            client_runtime(async { verbs::invoke(&Client::new(&args.remote)?, args).await })
         }
         Command::Logs(args) => {
-            client_runtime(async { verbs::logs(&verbs::client(&args.remote)?, args, format).await })
+            client_runtime(async { verbs::logs(&Client::new(&args.remote)?, args, format).await })
         }
         Command::List(remote) => {
-            client_runtime(async { verbs::list(&verbs::client(remote)?, format).await })
+            client_runtime(async { verbs::list(&Client::new(remote)?, format).await })
         }
         Command::Describe(args) => client_runtime(async {
-            verbs::describe(&verbs::client(&args.remote)?, args, format).await
+            verbs::describe(&Client::new(&args.remote)?, args, format).await
         }),
-        Command::Delete(args) => client_runtime(async {
-            verbs::delete(&verbs::client(&args.remote)?, args, format).await
-        }),
+        Command::Delete(args) => {
+            client_runtime(async { verbs::delete(&Client::new(&args.remote)?, args, format).await })
+        }
         Command::Url(args) => {
-            client_runtime(async { verbs::url(&verbs::client(&args.remote)?, args, format).await })
+            client_runtime(async { verbs::url(&Client::new(&args.remote)?, args, format).await })
         }
     }
 }

@@ -54,6 +54,15 @@ pub fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
+/// Names under `localhost` are not resolved by everything; the same URL by path is.
+pub fn path_style(name: &str, url: &str) {
+    let authority = url.trim_start_matches("http://").trim_end_matches('/');
+    let (host, port) = authority.split_once(':').unwrap_or((authority, "80"));
+    if host.ends_with(".localhost") {
+        say(&format!("also at http://127.0.0.1:{port}/{name}/"));
+    }
+}
+
 /// A time of day, UTC, from milliseconds since the epoch.
 pub fn time(ms: u64) -> String {
     match jiff::Timestamp::from_millisecond(ms as i64) {

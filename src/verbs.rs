@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::args::{Format, Invoke, Logs, Named, Remote};
+use crate::args::{Format, Invoke, Logs, Named};
 use crate::client::Client;
 use crate::deploy;
 use crate::exit::Exit;
@@ -186,19 +186,10 @@ pub async fn url(client: &Client, args: &Named, format: Format) -> Result<Exit> 
         Format::Json => output::json(&json!({ "FunctionUrl": url }))?,
         Format::Text => {
             output::line(&url)?;
-            say_path_style(&args.name, &url);
+            output::path_style(&args.name, &url);
         }
     }
     Ok(Exit::Done)
-}
-
-/// Names under `localhost` are not resolved by everything; the same URL by path is.
-pub fn say_path_style(name: &str, url: &str) {
-    let authority = url.trim_start_matches("http://").trim_end_matches('/');
-    let (host, port) = authority.split_once(':').unwrap_or((authority, "80"));
-    if host.ends_with(".localhost") {
-        output::say(&format!("also at http://127.0.0.1:{port}/{name}/"));
-    }
 }
 
 /// Shows a function's log lines, and goes on showing them with `--follow`.
@@ -309,14 +300,6 @@ impl Lines<'_> {
 fn no_lines_yet(err: &anyhow::Error) -> bool {
     err.downcast_ref::<crate::client::Refused>()
         .is_some_and(|refused| refused.code == "ResourceNotFoundException")
-}
-
-/// A remote's client, with the daemon's own key where none is named.
-///
-/// # Errors
-/// As [`Client::new`].
-pub fn client(remote: &Remote) -> Result<Client> {
-    Client::new(remote, &crate::config::default_data_dir().join("credentials"))
 }
 
 fn duration_ms(text: &str) -> Result<u64> {

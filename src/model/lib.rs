@@ -20,4 +20,4 @@ pub use digest::Digest;
 pub use environment::Environment;
 pub use function::{FunctionId, Generation, Runnable, Version};
 pub use id::{RequestId, RevisionId};
-pub use name::{FunctionName, FunctionRef, Qualifier};
+pub use name::{FunctionName, Qualifier};

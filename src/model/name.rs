@@ -1,8 +1,7 @@
-//! What functions are called: names, qualifiers, and the several forms a path may use.
+//! What functions are called: names, aliases and qualifiers.
 //!
-//! `FunctionName` in a path may be `name`, `name:qualifier`, `<account>:function:name`, a full ARN,
-//! or a full ARN with a qualifier. [`FunctionRef::parse`] reads all of them; whether the account and
-//! region are ours is the caller's question, because the answers differ by operation.
+//! The several forms in which a path may name a function (partial and full ARNs) are the API's to
+//! take apart, because what it answers to a wrong one differs by operation.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,19 +23,6 @@ pub enum Qualifier {
     Version(u64),
     /// Whatever an alias points to.
     Alias(AliasName),
-}
-
-/// A function as a caller names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FunctionRef {
-    /// The account of a partial or full ARN.
-    pub account: Option<String>,
-    /// The region of a full ARN.
-    pub region: Option<String>,
-    /// The function.
-    pub name: FunctionName,
-    /// What follows the name.
-    pub qualifier: Option<Qualifier>,
 }
 
 /// Why some text names no function.
@@ -156,60 +142,8 @@ impl fmt::Display for Qualifier {
     }
 }
 
-// === impl FunctionRef ===
-
-impl FunctionRef {
-    /// Most characters of any form (an AWS limit).
-    pub const MAX: usize = 140;
-
-    /// Reads any of the forms; the text is already percent-decoded.
-    ///
-    /// # Errors
-    /// If it is none of them, or too long.
-    pub fn parse(text: &str) -> Result<Self, NameError> {
-        let form = || NameError::Form { value: text.to_owned(), what: "a function name or ARN" };
-        let parts: Vec<&str> = text.split(':').collect();
-        let (account, region, rest) = match parts.as_slice() {
-            ["arn", partition, "lambda", region, account, "function", rest @ ..] => {
-                if !partition.starts_with("aws") || !is_region(region) || !is_account(account) {
-                    return Err(form());
-                }
-                (Some(*account), Some(*region), rest)
-            }
-            [account, "function", rest @ ..] if is_account(account) => (Some(*account), None, rest),
-            ["function", rest @ ..] if !rest.is_empty() => (None, None, rest),
-            rest => (None, None, rest),
-        };
-        let (name, qualifier) = match rest {
-            [name] => (*name, None),
-            [name, qualifier] => (*name, Some(*qualifier)),
-            _ => return Err(form()),
-        };
-        if !is_word(name) {
-            return Err(form());
-        }
-        if text.len() > Self::MAX {
-            return Err(NameError::TooLong { value: text.to_owned(), limit: Self::MAX });
-        }
-        Ok(Self {
-            account: account.map(str::to_owned),
-            region: region.map(str::to_owned),
-            name: FunctionName::parse(name)?,
-            qualifier: qualifier.map(Qualifier::parse).transpose().map_err(|_| form())?,
-        })
-    }
-}
-
 fn is_word(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-}
-
-fn is_account(text: &str) -> bool {
-    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
-}
-
-fn is_region(text: &str) -> bool {
-    crate::account::Region::parse(text).is_ok()
 }
 
 #[cfg(test)]
