@@ -263,6 +263,10 @@ fn logs_are_shown_filtered_and_as_json() {
         .deploy(&daemon);
     function.answer(&json!("one"));
     function.answer(&json!("two"));
+    // What is shown is what has been written; that takes a moment.
+    function.log_until("both reports are written", |lines| {
+        lines.iter().filter(|line| line.starts_with("REPORT ")).count() == 2
+    });
     let all = hearth(&daemon, &["logs", &function.name], "").succeeded();
     for line in ["START RequestId: ", "said one", "said two", "REPORT RequestId: "] {
         assert!(all.stdout.contains(line), "{all:#?}");

@@ -1,5 +1,4 @@
-//! What a function says and what is said about it: lines, their order, their limits. They can be read
-//! as soon as the call that they belong to is answered: no test here waits for them.
+//! What a function says and what is said about it: lines, their order, their limits.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::tools::{aws, boto3, hearth};
-use crate::harness::{Daemon, Function, Home, Options, eventually, setup, shared};
+use crate::harness::{Daemon, Deployed, Function, Home, Options, eventually, setup, shared};
 
 #[test]
 fn a_call_s_lines_stand_between_start_and_end_and_a_report_follows() {
@@ -116,6 +115,13 @@ fn a_timeout_and_an_exit_are_in_the_log() {
     assert!(called.log.contains("Runtime.ExitError"), "{}", called.log);
 }
 
+/// Waits until the lines of so many calls are on disk.
+fn written(function: &Deployed<'_>, calls: usize) {
+    function.log_until("the reports are written", |lines| {
+        lines.iter().filter(|line| line.starts_with("REPORT RequestId: ")).count() >= calls
+    });
+}
+
 #[test]
 fn boto3_reads_the_log_group_of_a_function() {
     let daemon = shared();
@@ -124,6 +130,7 @@ fn boto3_reads_the_log_group_of_a_function() {
     for number in 0..3 {
         function.answer(&json!(number));
     }
+    written(&function, 3);
     let script = "
         import json, sys
         import boto3
@@ -170,6 +177,7 @@ fn the_aws_cli_reads_the_lines_of_a_function() {
     let function = Function::python("def handler(event, context):\n    print('marked', event)\n")
         .deploy(&daemon);
     function.answer(&json!("by the CLI"));
+    written(&function, 1);
     let group = format!("/aws/lambda/{}", function.name);
     let arguments = ["logs", "filter-log-events", "--log-group-name", &group, "--output", "json"];
     let seen = aws(&daemon, &arguments).json();
@@ -242,6 +250,7 @@ fn a_flood_of_lines_fills_neither_memory_nor_disk_and_hides_no_other_function() 
         (size_of(&daemon.home().data().join("logs")) <= 40 << 20).then_some(())
     });
     quiet.answer(&json!("after"));
+    written(&quiet, 2);
     let ran = hearth(&daemon, &["logs", &quiet.name, "--since", "1h"], "").succeeded();
     assert!(ran.stdout.contains("quiet before") && ran.stdout.contains("quiet after"), "{ran:#?}");
 }
