@@ -20,6 +20,8 @@ use crate::exit::Exit;
 use crate::output;
 
 const FUNCTIONS: &str = "/2015-03-31/functions";
+/// Longer than the daemon takes to write the lines of a call that has been answered.
+const A_MOMENT: Duration = Duration::from_millis(300);
 
 /// Calls a function; its answer goes to standard output as it is.
 ///
@@ -204,11 +206,17 @@ pub async fn logs(client: &Client, args: &Logs, format: Format) -> Result<Exit> 
         filter: args.filter.as_deref(),
         follow: args.follow,
     };
-    let shown = wanted.each(client, |event| match format {
+    let show = |event: &Value| match format {
         Format::Json => output::line(&event.to_string()),
         Format::Text => output::line(&readable(event)),
-    });
-    match shown.await {
+    };
+    let mut shown = wanted.each(client, show).await;
+    if shown.as_ref().is_err_and(no_lines_yet) {
+        // Lines are written behind the answers; those of a call that just returned are on their way.
+        tokio::time::sleep(A_MOMENT).await;
+        shown = wanted.each(client, show).await;
+    }
+    match shown {
         Err(err) if no_lines_yet(&err) => {
             // A log group is made by the first line; is it the function that is missing?
             let path = format!("{FUNCTIONS}/{}", encode(&args.name));

@@ -7,7 +7,7 @@
 use std::error::Error as StdError;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -16,6 +16,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
+use crate::answers::{Hold, Piece};
 use crate::connection::{Connection, Order, Phase};
 
 /// Up to this many bytes per connection are not counted against the listener's room.
@@ -60,6 +61,10 @@ pub(crate) struct Receiving {
 pub(crate) struct Responding {
     body: Body,
     connection: Arc<Connection>,
+    /// The first piece, if it was taken ahead.
+    first: Option<Result<Frame<Bytes>, axum::Error>>,
+    /// Room that every piece has a part in.
+    hold: Option<Arc<Hold>>,
 }
 
 /// Reads a body of at most `limit` bytes.
@@ -218,27 +223,52 @@ impl Drop for Receiving {
 
 impl Responding {
     pub(crate) fn new(body: Body, connection: Arc<Connection>) -> Self {
-        Self { body, connection }
+        Self { body, connection, first: None, hold: None }
+    }
+
+    /// A large answer's body: its first piece, if that was taken, and the room it has.
+    pub(crate) fn holding(
+        mut self,
+        first: Option<Result<Frame<Bytes>, axum::Error>>,
+        hold: Arc<Hold>,
+    ) -> Self {
+        self.first = first;
+        self.hold = Some(hold);
+        self
     }
 }
 
 impl HttpBody for Responding {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = axum::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+    ) -> Poll<Option<Result<Frame<Piece>, axum::Error>>> {
+        let this = &mut *self;
+        let frame = match this.first.take() {
+            Some(first) => Some(first),
+            None => ready!(Pin::new(&mut this.body).poll_frame(cx)),
+        };
+        let piece = |bytes| Piece::new(bytes, this.hold.clone());
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.first.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let mut hint = self.body.size_hint();
+        if let Some(Ok(first)) = &self.first {
+            let first = first.data_ref().map_or(0, Bytes::len) as u64;
+            if let Some(upper) = hint.upper() {
+                hint.set_upper(upper.saturating_add(first));
+            }
+            hint.set_lower(hint.lower().saturating_add(first));
+        }
+        hint
     }
 }
 

@@ -17,7 +17,7 @@
 //! sweep sees for how long a count has not moved.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Waker};
 
@@ -64,6 +64,8 @@ pub(crate) struct Sample {
     pub(crate) received: u64,
     /// Bytes written since then.
     pub(crate) sent: u64,
+    /// Bytes of the room for large answers that its reader has not given back.
+    pub(crate) held: usize,
     /// Whether the peer does not take what is there for it.
     pub(crate) blocked: bool,
     /// The handler is to be told that the body is too slow, and has not taken notice.
@@ -81,6 +83,8 @@ pub(crate) struct Connection {
     received: AtomicU64,
     /// Bytes written; written by the stream.
     sent: AtomicU64,
+    /// Room held for the reader of a large answer; written by the hold on it.
+    held: AtomicUsize,
     /// The last write was not taken; written by the stream.
     blocked: AtomicBool,
     /// A request's body was dropped before its end; written by the body, read by the stream.
@@ -106,6 +110,7 @@ impl Connection {
             turn: AtomicU64::new(Phase::Fresh as u64),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            held: AtomicUsize::new(0),
             blocked: AtomicBool::new(false),
             unread: AtomicBool::new(false),
             order: AtomicU8::new(Order::GoOn as u8),
@@ -185,6 +190,16 @@ impl Connection {
         true
     }
 
+    /// Notes that room is held for the reader of a large answer.
+    pub(crate) fn hold(&self, bytes: usize) {
+        self.held.fetch_add(bytes, Relaxed);
+    }
+
+    /// Notes that it is no longer.
+    pub(crate) fn release(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Relaxed);
+    }
+
     /// What was asked of this connection; the task is remembered as the one to wake for more.
     pub(crate) fn order(&self, cx: &Context<'_>) -> Order {
         {
@@ -221,6 +236,7 @@ impl Connection {
             phase: Phase::of(turn),
             received: self.received.load(Relaxed),
             sent: self.sent.load(Relaxed),
+            held: self.held.load(Relaxed),
             blocked: self.blocked.load(Relaxed),
             unheard: self.current_order() == Order::TooSlow,
         }

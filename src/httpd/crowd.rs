@@ -14,6 +14,9 @@
 //!
 //! Whoever keeps up with the stricter measure is never asked to go, however crowded it is: holding
 //! 4,096 places that way takes 64 MiB a second, and it is no longer a question of slowness.
+//!
+//! Room for large answers (`answers`) is made in the same way and between the same marks, counted in
+//! bytes, among those connections that hold some of it.
 
 use std::time::{Duration, Instant};
 
@@ -60,15 +63,37 @@ impl Marks {
 
     /// How many have to go, beside the `leaving` that have been asked already.
     pub(crate) fn excess(self, open: usize, leaving: usize) -> usize {
-        if self.crowded(open) { open.saturating_sub(self.low + leaving) } else { 0 }
+        self.shortage(open, 0, leaving)
+    }
+
+    /// The same where some are `waiting` to come in, who are a crowd however few they are.
+    pub(crate) fn shortage(self, held: usize, waiting: usize, leaving: usize) -> usize {
+        let crowded = waiting > 0 || self.crowded(held);
+        // Nobody can give back more than is held.
+        let over = held.saturating_add(waiting).saturating_sub(self.low).min(held);
+        if crowded { over.saturating_sub(leaving) } else { 0 }
     }
 }
 
-/// The slowest so many; among equals, those that have been at it for the longest.
-pub(crate) fn slowest<T>(mut slow: Vec<(Slow, T)>, most: usize) -> Vec<(Slow, T)> {
-    slow.sort_unstable_by_key(|(how, _)| (how.pace, how.since));
-    slow.truncate(most);
-    slow
+/// Who has to go, the slowest first and among equals those that have been at it for the longest: so
+/// many connections, and whoever else holds room for answers until so many `bytes` are given back.
+///
+/// Each comes with the bytes it holds.
+pub(crate) fn leavers<T>(
+    mut slow: Vec<(Slow, usize, T)>,
+    mut connections: usize,
+    mut bytes: usize,
+) -> Vec<(Slow, T)> {
+    slow.sort_unstable_by_key(|(how, ..)| (how.pace, how.since));
+    let mut leavers = Vec::new();
+    for (how, held, who) in slow {
+        if connections > 0 || (bytes > 0 && held > 0) {
+            connections = connections.saturating_sub(1);
+            bytes = bytes.saturating_sub(held);
+            leavers.push((how, who));
+        }
+    }
+    leavers
 }
 
 #[cfg(test)]

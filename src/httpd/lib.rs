@@ -9,6 +9,7 @@
 //!
 //! Not here: TLS and HTTP/2. Both belong in front, or into a listener of their own.
 
+mod answers;
 mod body;
 mod connection;
 mod crowd;

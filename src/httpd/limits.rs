@@ -34,6 +34,12 @@ pub struct Limits {
     pub rate: u64,
     /// Bytes of large bodies (above 64 KiB each) held at once; further ones are answered 503.
     pub bodies: usize,
+    /// Bytes of large answers (above 64 KiB each) held at once: seven eighths for those being read,
+    /// an eighth for those that wait for room. Further ones become 503.
+    ///
+    /// A single answer that is larger than its part is let in alone. Room that is scarce is taken
+    /// from readers slower than 16 KiB a second, the slowest first; see the crate's `answers`.
+    pub answers: usize,
     /// How long a drain waits for requests that are being served.
     pub drain: Duration,
 }
@@ -61,6 +67,8 @@ impl Default for Limits {
             idle: Duration::from_secs(75),
             // Eighty synchronous events of the largest size.
             bodies: 512 * 1024 * 1024,
+            // Of answers 74 are being read then, and ten may wait.
+            answers: 512 * 1024 * 1024,
             drain: Duration::from_secs(30),
         }
     }

@@ -26,7 +26,8 @@ const HEAD_WHEN_CROWDED: Duration = Duration::from_secs(2);
 const BODY_WHEN_CROWDED: Demand = Demand { grace: Duration::from_secs(1), rate: 16 * 1024 };
 /// And of who reads an answer: as much, but progress is seen in pieces of up to 95 KB (see `UNSENT`
 /// in `server`). Two seconds are enough not to be mistaken about anyone who reads 48 KB a second.
-const READER_WHEN_CROWDED: Demand = Demand { grace: Duration::from_secs(2), rate: 16 * 1024 };
+const READER_WHEN_CROWDED: Demand = Demand { grace: READER_GRACE, rate: 16 * 1024 };
+pub(crate) const READER_GRACE: Duration = Duration::from_secs(2);
 
 /// What the watch remembers of one connection.
 #[derive(Debug)]
@@ -77,7 +78,8 @@ impl Track {
         Self { turn: sample.turn, since: now, received: sample.received, blocked: None }
     }
 
-    /// Looks at a connection; `crowded` says that others may soon have to wait for its place.
+    /// Looks at a connection; `crowded` says that others may soon have to wait for its place, or for
+    /// the room that its answer holds.
     pub(crate) fn judge(
         &mut self,
         sample: Sample,

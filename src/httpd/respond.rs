@@ -11,7 +11,7 @@ use http::{Response, StatusCode};
 use model::RequestId;
 use serde_json::{Map, Value};
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
 /// Errors whose shape spells the member `Message`; all others spell it `message`.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Marks, Slow, slowest};
+use super::{Marks, Slow, leavers};
 use crate::connection::Order;
 
 fn slow(pace: u64, since: Instant) -> Slow {

@@ -11,7 +11,7 @@ const ROOM: bool = false;
 const CROWDED: bool = true;
 
 fn sample(turn: u64, phase: Phase) -> Sample {
-    Sample { turn, phase, received: 0, sent: 0, blocked: false, unheard: false }
+    Sample { turn, phase, received: 0, sent: 0, held: 0, blocked: false, unheard: false }
 }
 
 /// Looks every second until something is to be said; after how many seconds it was, and what.

@@ -18,11 +18,12 @@ use tokio::net::TcpStream;
 use tower::{Service, ServiceExt as _};
 
 use super::Peer;
-use super::table::Line;
+use super::table::{Line, Shared};
+use crate::answers::Weight;
 use crate::body::{Receiving, Responding};
 use crate::connection::{Connection, Order, Phase};
 use crate::framing;
-use crate::respond::AwsError;
+use crate::respond::{AwsError, REQUEST_ID};
 use crate::stream::Watched;
 
 /// What hyper reads ahead at most, beside the head: about its own default.
@@ -46,8 +47,11 @@ where
     let io = TokioIo::new(Watched::new(socket, Arc::clone(&connection), shared.limits.head));
     let handler = service_fn(move |request| {
         let (connection, service) = (Arc::clone(&line.connection), service.clone());
-        let door = line.shared.door;
-        async move { Ok::<_, Infallible>(answer(request, connection, service, door).await) }
+        let shared = Arc::clone(&line.shared);
+        async move {
+            let response = answer(request, &connection, service, shared.door).await;
+            Ok::<_, Infallible>(weighed(response, connection, &shared).await)
+        }
     });
     let serving = http1::Builder::new()
         .max_header_size(shared.limits.head)
@@ -76,10 +80,10 @@ where
 /// Serves one request.
 async fn answer<S>(
     request: Request<Incoming>,
-    connection: Arc<Connection>,
+    connection: &Arc<Connection>,
     service: S,
     door: Door,
-) -> Response<Responding>
+) -> Response<Body>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
 {
@@ -93,14 +97,14 @@ where
         let error = AwsError::new(StatusCode::BAD_REQUEST, "BadRequestException", err.to_string());
         let mut response = error.into_response(&RequestId::random());
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        return response.map(|body| Responding::new(body, connection));
+        return response;
     }
     parts.extensions.insert(Peer(connection.peer));
     let body = if incoming.is_end_stream() {
         connection.enter(Phase::Serving);
         Body::empty()
     } else {
-        Body::new(Receiving::new(incoming, Arc::clone(&connection)))
+        Body::new(Receiving::new(incoming, Arc::clone(connection)))
     };
     let mut response = match service.oneshot(Request::from_parts(parts, body)).await {
         Ok(response) => response,
@@ -112,5 +116,34 @@ where
     if response.status().is_server_error() {
         METRICS.http_failures.of(door).inc();
     }
-    response.map(|body| Responding::new(body, connection))
+    response
+}
+
+/// An answer ready to be written: with room if it is large, or 503 if there is none.
+async fn weighed(
+    response: Response<Body>,
+    connection: Arc<Connection>,
+    shared: &Shared,
+) -> Response<Responding> {
+    let (parts, mut body) = response.into_parts();
+    let weight = Weight::of(&mut body).await;
+    if weight.bytes == 0 {
+        return Response::from_parts(parts, Responding::new(body, connection));
+    }
+    if let Some(hold) = shared.hold(weight.bytes, &connection).await {
+        let body = Responding::new(body, connection).holding(weight.first, hold);
+        return Response::from_parts(parts, body);
+    }
+    METRICS.http_failures.of(shared.door).inc();
+    let text = "too many large answers are waiting for their readers";
+    let code = "ServiceUnavailableException";
+    let error = AwsError::new(StatusCode::SERVICE_UNAVAILABLE, code, text);
+    let mut refusal = error.into_response(&RequestId::random());
+    // Whom it is for, and whether the connection goes on, is as it was.
+    for name in [REQUEST_ID, CONNECTION] {
+        if let Some(value) = parts.headers.get(&name) {
+            refusal.headers_mut().insert(name, value.clone());
+        }
+    }
+    refusal.map(|body| Responding::new(body, connection))
 }

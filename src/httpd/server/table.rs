@@ -10,6 +10,7 @@ use telemetry::metrics::{Door, METRICS};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::Drained;
+use crate::answers::{Answers, Hold};
 use crate::connection::{Connection, Order, Phase, lock};
 use crate::crowd::{self, Marks};
 use crate::limits::Limits;
@@ -26,8 +27,11 @@ pub(super) struct Shared {
     marks: Marks,
     /// One permit per byte of a large body.
     room: Arc<Semaphore>,
+    /// Room for large answers.
+    answers: Answers,
     table: Mutex<Table>,
-    /// The first connection has come, or the last has gone, or the listener has become crowded.
+    /// The first connection has come, or the last has gone, or the listener has become crowded, or
+    /// room for answers scarce.
     changed: Notify,
 }
 
@@ -57,7 +61,9 @@ impl Shared {
         let permits = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
         let (places, room) = (permits(limits.connections), permits(limits.bodies));
         let marks = Marks::of(limits.connections);
-        Self { door, limits, places, marks, room, table: Mutex::default(), changed: Notify::new() }
+        let answers = Answers::new(limits.answers);
+        let (table, changed) = (Mutex::default(), Notify::new());
+        Self { door, limits, places, marks, room, answers, table, changed }
     }
 
     /// Open connections.
@@ -92,6 +98,19 @@ impl Shared {
         Some(Line { number, connection, shared: Arc::clone(self), _place: place })
     }
 
+    /// Room for a large answer; `None` if there is none in time.
+    pub(super) async fn hold(
+        &self,
+        bytes: usize,
+        connection: &Arc<Connection>,
+    ) -> Option<Arc<Hold>> {
+        let hold = self.answers.take(bytes, connection, || self.changed.notify_waiters()).await;
+        if hold.is_none() {
+            METRICS.http_refused.of(self.door).inc();
+        }
+        hold
+    }
+
     /// Looks at all connections, over and over, for as long as there are any.
     pub(super) async fn sweep(&self) {
         let tick = self.limits.tick();
@@ -99,8 +118,9 @@ impl Shared {
         loop {
             self.until(|open| open > 0).await;
             tokio::time::sleep(soonest).await;
-            // The rest of the tick, unless the listener is or becomes crowded; either way it is time.
-            let crowded = self.until(|open| self.marks.crowded(open));
+            // The rest of the tick, unless the listener is or becomes crowded or room for answers
+            // scarce; either way it is time.
+            let crowded = self.until(|open| self.marks.crowded(open) || self.answers.tight());
             let _ = tokio::time::timeout(tick - soonest, crowded).await;
             self.look(Instant::now());
         }
@@ -110,15 +130,18 @@ impl Shared {
     fn look(&self, now: Instant) {
         let mut table = lock(&self.table);
         let open = table.open.len();
-        let crowded = self.marks.crowded(open);
+        let (crowded, tight) = (self.marks.crowded(open), self.answers.tight());
         let (mut leaving, mut slow) = (0, Vec::new());
+        let (mut held, mut given_back) = (0, 0);
         for (connection, track) in table.open.values_mut() {
             let sample = connection.sample();
-            let verdict = track.judge(sample, now, &self.limits, crowded);
+            held += sample.held;
+            let wanted = crowded || (tight && sample.held > 0);
+            let verdict = track.judge(sample, now, &self.limits, wanted);
             if let Verdict::Slow(how) = verdict
                 && connection.current_order() < Order::Cut
             {
-                slow.push((how, connection));
+                slow.push((how, sample.held, connection));
                 continue;
             }
             if let Verdict::Overdue(order) = verdict {
@@ -127,8 +150,12 @@ impl Shared {
             // Asked now or at an earlier look; or answered, and closing.
             let asked = connection.current_order() >= Order::Drain;
             leaving += usize::from(asked || sample.phase == Phase::Lingering);
+            // Who finishes what is in hand gives nothing back for that.
+            given_back += if connection.current_order() == Order::Cut { sample.held } else { 0 };
         }
-        for (how, connection) in crowd::slowest(slow, self.marks.excess(open, leaving)) {
+        let places = self.marks.excess(open, leaving);
+        let bytes = self.answers.shortage(held, given_back);
+        for (how, connection) in crowd::leavers(slow, places, bytes) {
             self.command(connection, how.order);
         }
     }
@@ -161,7 +188,7 @@ impl Shared {
     }
 
     /// Done when the number of connections is as it should be; asked whenever it becomes or ceases to
-    /// be zero.
+    /// be zero, and when the listener becomes crowded or room for answers scarce.
     async fn until(&self, is_so: impl Fn(usize) -> bool) {
         loop {
             // Enabled before the look, so that no change is missed between the two.
