@@ -111,7 +111,8 @@ impl Answers {
 
     /// Whether slow readers have to be looked for.
     pub(crate) fn tight(&self) -> bool {
-        self.waiting.load(Relaxed) > 0 || self.marks.crowded(self.size - self.room.available_permits())
+        self.waiting.load(Relaxed) > 0
+            || self.marks.crowded(self.size - self.room.available_permits())
     }
 
     /// Bytes that slow readers have to give back, of those `held`, beside those of connections that

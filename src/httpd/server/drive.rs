@@ -134,7 +134,9 @@ async fn weighed(
         let body = Responding::new(body, connection).holding(weight.first, hold);
         return Response::from_parts(parts, body);
     }
-    METRICS.http_failures.of(shared.door).inc();
+    if !parts.status.is_server_error() {
+        METRICS.http_failures.of(shared.door).inc();
+    }
     let text = "too many large answers are waiting for their readers";
     let code = "ServiceUnavailableException";
     let error = AwsError::new(StatusCode::SERVICE_UNAVAILABLE, code, text);

@@ -3,178 +3,23 @@
 //! Time limits are cut to a fraction of a second; assertions are about order and outcome.
 
 mod crowded;
+mod large;
+mod running;
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Body;
-use http::{Request, Response, StatusCode};
+use http::{Response, StatusCode};
 use telemetry::metrics::Door;
-use tokio::sync::Notify;
 use tower::service_fn;
 
-use super::{Drained, Peer, Server};
-use crate::body::collect_body;
+use self::running::{BODY_LIMIT, GET, Running, one, quick, rest, status};
+use super::{Drained, Server};
 use crate::limits::Limits;
-
-/// Largest body the test's service takes.
-const BODY_LIMIT: usize = 1024 * 1024;
-
-const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
-
-/// What the service has seen.
-#[derive(Default)]
-struct Seen {
-    begun: AtomicUsize,
-    ended: AtomicUsize,
-    /// Lets requests to `/wait` go on.
-    release: Notify,
-}
-
-struct Running {
-    server: Server,
-    address: std::net::SocketAddr,
-    seen: Arc<Seen>,
-    stop: Option<tokio::sync::oneshot::Sender<()>>,
-    served: Option<thread::JoinHandle<Drained>>,
-}
-
-/// Counts a request as ended even if its future is dropped.
-struct Ending(Arc<Seen>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.0.ended.fetch_add(1, SeqCst);
-    }
-}
-
-async fn respond(request: Request<Body>, seen: Arc<Seen>) -> Response<Body> {
-    seen.begun.fetch_add(1, SeqCst);
-    let _ending = Ending(Arc::clone(&seen));
-    assert!(request.extensions().get::<Peer>().is_some());
-    let path = request.uri().path().to_owned();
-    match path.as_str() {
-        "/wait" => seen.release.notified().await,
-        "/large" => return Response::new(Body::from(vec![7; 64 * 1024 * 1024])),
-        _ => {}
-    }
-    match collect_body(request.into_body(), BODY_LIMIT).await {
-        Ok(body) => Response::new(Body::from(format!("{path} {}", body.len()))),
-        Err(err) => {
-            let mut response = Response::new(Body::from(err.to_string()));
-            *response.status_mut() = err.status();
-            response
-        }
-    }
-}
-
-/// Limits of a quarter of a second.
-fn quick() -> Limits {
-    let quarter = Duration::from_millis(250);
-    Limits {
-        first_byte: quarter,
-        head_time: quarter,
-        idle: quarter,
-        grace: quarter,
-        drain: quarter,
-        ..Limits::default()
-    }
-}
-
-// === impl Running ===
-
-impl Running {
-    fn start(limits: Limits) -> Self {
-        let server = Server::new(Door::Api, limits);
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let seen = Arc::new(Seen::default());
-        let (stop, stopped) = tokio::sync::oneshot::channel();
-        let served = thread::spawn({
-            let (server, seen) = (server.clone(), Arc::clone(&seen));
-            move || {
-                let runtime = tokio::runtime::Builder::new_multi_thread()
-                    .worker_threads(2)
-                    .enable_all()
-                    .build()
-                    .unwrap();
-                let service = service_fn(move |request| {
-                    let seen = Arc::clone(&seen);
-                    async move { Ok(respond(request, seen).await) }
-                });
-                let shutdown = async { stopped.await.unwrap_or(()) };
-                runtime.block_on(server.serve(listener, service, shutdown)).unwrap()
-            }
-        });
-        Self { server, address, seen, stop: Some(stop), served: Some(served) }
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
-        stream
-    }
-
-    /// Sends bytes on a connection of their own and returns all that comes until it is closed.
-    fn say(&self, bytes: &str) -> String {
-        let mut stream = self.connect();
-        stream.write_all(bytes.as_bytes()).unwrap();
-        rest(&mut stream)
-    }
-
-    /// Begins a drain.
-    fn stop(&mut self) {
-        self.stop.take().unwrap().send(()).unwrap();
-    }
-
-    /// Waits for the end of the drain.
-    fn drained(&mut self) -> Drained {
-        self.served.take().unwrap().join().unwrap()
-    }
-
-    fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
-        let start = Instant::now();
-        while !is_so(self) {
-            assert!(start.elapsed() < Duration::from_secs(20), "never: {what}");
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
-/// All that comes until the connection is closed, by whatever means.
-fn rest(stream: &mut TcpStream) -> String {
-    let mut out = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        match stream.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(bytes) => out.extend_from_slice(&buffer[..bytes]),
-            Err(err) if err.kind() == ErrorKind::ConnectionReset => break,
-            Err(err) => panic!("the connection was not closed: {err}"),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-/// One response whose body ends in `tail`.
-fn one(stream: &mut TcpStream, tail: &str) -> String {
-    let mut out = Vec::new();
-    let mut byte = [0];
-    while !out.ends_with(tail.as_bytes()) {
-        assert_eq!(stream.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&out));
-        out.push(byte[0]);
-    }
-    String::from_utf8(out).unwrap()
-}
-
-fn status(response: &str) -> u16 {
-    response.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
-}
 
 #[test]
 fn a_connection_serves_one_request_after_another() {

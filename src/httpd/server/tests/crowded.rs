@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-use super::{Running, one, rest, status};
+use super::running::{Running, one, rest, status};
 use crate::limits::Limits;
 
 const SLOW_POST: &str = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n";
