@@ -27,6 +27,7 @@ const BODY_WHEN_CROWDED: Demand = Demand { grace: Duration::from_secs(1), rate: 
 /// And of who reads an answer: as much, but progress is seen in pieces of up to 95 KB (see `UNSENT`
 /// in `server`). Two seconds are enough not to be mistaken about anyone who reads 48 KB a second.
 const READER_WHEN_CROWDED: Demand = Demand { grace: READER_GRACE, rate: 16 * 1024 };
+/// How long such a reader need not read at all; who waits for its room waits longer than this.
 pub(crate) const READER_GRACE: Duration = Duration::from_secs(2);
 
 /// What the watch remembers of one connection.
