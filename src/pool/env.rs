@@ -4,23 +4,59 @@
 //! a user's through; the others (`LANG`, `PATH`, `PYTHONPATH`, …) are defaults that a user's variable
 //! of the same name replaces, as on AWS.
 //!
-//! Deliberately absent are credentials (`AWS_ACCESS_KEY_ID` and its companions): there is no role a
-//! function could act as yet, and an SDK that finds none says so in its first line, whereas keys made
-//! up here would be sent, refused, and sought for in the wrong place. `_X_AMZN_TRACE_ID` belongs to one
-//! invocation, so the runtime sets it from each event.
+//! The credentials are those of a session that may do nothing: drawn for one instance, of the form
+//! AWS gives, known to nobody. Roles have no permissions yet and a sandbox no way out, but programs
+//! that want to find a key when they start find one. `_X_AMZN_TRACE_ID` belongs to one invocation, so
+//! the runtime sets it from each event.
 
 use images::manifest::Kind;
 use model::environment::RESERVED;
+use model::id::random_bytes;
 use model::{Home, Runnable};
 
 /// Where a custom runtime finds the Runtime API; the listener lives in the sandbox's own network
 /// namespace, so the address is the same in all of them.
 const RUNTIME_API: &str = "127.0.0.1:9001";
 
+/// A temporary access key.
+#[derive(Debug)]
+pub(crate) struct Session {
+    id: String,
+    secret: String,
+    token: String,
+}
+
+// === impl Session ===
+
+impl Session {
+    /// A new one: twenty characters that start with `ASIA`, a secret of forty, and a token.
+    pub(crate) fn draw() -> Self {
+        const LETTERS: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567abcdefghijklmnopqrstuvwxyz018/+9";
+        /// As long as AWS's usually are.
+        const TOKEN: usize = 356;
+        let draw = |count: usize, kinds: u8| -> String {
+            let bytes = std::iter::repeat_with(random_bytes).flatten().take(count);
+            bytes.map(|byte| char::from(LETTERS[usize::from(byte % kinds)])).collect()
+        };
+        Self {
+            id: format!("ASIA{}", draw(16, 32)),
+            secret: draw(40, 64),
+            token: format!("IQoJ{}", draw(TOKEN - 4, 62)),
+        }
+    }
+}
+
 /// Everything the process gets: `NAME=value`, ours first.
 ///
 /// `stream` is the instance's log stream.
-pub(crate) fn build(home: &Home, function: &Runnable, kind: Kind, stream: &str) -> Vec<Vec<u8>> {
+pub(crate) fn build(
+    home: &Home,
+    function: &Runnable,
+    kind: Kind,
+    stream: &str,
+    session: &Session,
+) -> Vec<Vec<u8>> {
     let region = home.region.as_str();
     let memory = function.memory_mib.to_string();
     let version = function.version.text();
@@ -32,6 +68,9 @@ pub(crate) fn build(home: &Home, function: &Runnable, kind: Kind, stream: &str) 
         ("AWS_LAMBDA_LOG_STREAM_NAME", stream.to_owned()),
         ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".to_owned()),
         ("AWS_LAMBDA_RUNTIME_API", RUNTIME_API.to_owned()),
+        ("AWS_ACCESS_KEY_ID", session.id.clone()),
+        ("AWS_SECRET_ACCESS_KEY", session.secret.clone()),
+        ("AWS_SESSION_TOKEN", session.token.clone()),
         ("AWS_REGION", region.to_owned()),
         ("AWS_DEFAULT_REGION", region.to_owned()),
         ("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR".to_owned()),

@@ -167,7 +167,8 @@ async fn execute(
         (StartFailure::Died, Failure::Broke { instance: Arc::clone(instance) })
     };
     let kind = served.start.kind;
-    let env = env::build(&shell.home, &instance.function, kind, instance.journal.stream());
+    let (stream, session) = (instance.journal.stream(), env::Session::draw());
+    let env = env::build(&shell.home, &instance.function, kind, stream, &session);
     let argv: Vec<Vec<u8>> =
         served.start.argv.iter().map(|argument| argument.clone().into_bytes()).collect();
     let program = served.start.argv.first().cloned().unwrap_or_default();

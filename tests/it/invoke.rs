@@ -304,6 +304,10 @@ fn expected_environment(name: &str, runtime: &str) -> BTreeMap<String, Option<St
         known.iter().map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned()))).collect();
     all.insert("AWS_LAMBDA_LOG_GROUP_NAME".into(), Some(format!("/aws/lambda/{name}")));
     all.insert("AWS_LAMBDA_LOG_STREAM_NAME".into(), None);
+    // Drawn for each instance.
+    for key in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
+        all.insert(key.into(), None);
+    }
     all.insert("AWS_LAMBDA_RUNTIME_API".into(), Some("127.0.0.1:9001".into()));
     if runtime != "provided.al2023" {
         all.insert("AWS_EXECUTION_ENV".into(), Some(format!("AWS_Lambda_{runtime}")));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use images::manifest::Kind;
 use model::{Digest, FunctionId, FunctionName, Generation, Home, Runnable, Version};
 
-use super::build;
+use super::{Session, build};
 
 fn function(runtime: &str, environment: &[(&str, &str)]) -> Runnable {
     Runnable {
@@ -30,7 +30,13 @@ fn function(runtime: &str, environment: &[(&str, &str)]) -> Runnable {
 
 fn built(runtime: &str, kind: Kind, environment: &[(&str, &str)]) -> Vec<String> {
     let function = function(runtime, environment);
-    let entries = build(&Home::default(), &function, kind, "2026/11/20/[$LATEST]00");
+    let session = Session {
+        id: "ASIAEXAMPLE".to_owned(),
+        secret: "secret".to_owned(),
+        token: "token".to_owned(),
+    };
+    let stream = "2026/11/20/[$LATEST]00";
+    let entries = build(&Home::default(), &function, kind, stream, &session);
     entries.into_iter().map(|entry| String::from_utf8(entry).expect("text")).collect()
 }
 
@@ -39,6 +45,7 @@ fn python_gets_the_variables_aws_sets() {
     let mut entries = built("python3.11", Kind::Python, &[]);
     entries.sort();
     let expected = [
+        "AWS_ACCESS_KEY_ID=ASIAEXAMPLE",
         "AWS_DEFAULT_REGION=us-east-1",
         "AWS_EXECUTION_ENV=AWS_Lambda_python3.11",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=256",
@@ -49,6 +56,8 @@ fn python_gets_the_variables_aws_sets() {
         "AWS_LAMBDA_LOG_STREAM_NAME=2026/11/20/[$LATEST]00",
         "AWS_LAMBDA_RUNTIME_API=127.0.0.1:9001",
         "AWS_REGION=us-east-1",
+        "AWS_SECRET_ACCESS_KEY=secret",
+        "AWS_SESSION_TOKEN=token",
         "AWS_XRAY_CONTEXT_MISSING=LOG_ERROR",
         "AWS_XRAY_DAEMON_ADDRESS=169.254.100.1:2000",
         "LAMBDA_RUNTIME_DIR=/var/runtime",
@@ -96,7 +105,11 @@ fn a_users_variables_follow_and_replace_defaults_but_never_reserved_ones() {
 }
 
 #[test]
-fn credentials_are_not_made_up() {
-    let entries = built("python3.11", Kind::Python, &[]);
-    assert!(!entries.iter().any(|entry| entry.contains("ACCESS_KEY") || entry.contains("TOKEN")));
+fn every_instance_gets_a_key_of_its_own_and_of_awss_form() {
+    let (one, other) = (Session::draw(), Session::draw());
+    assert_ne!(one.id, other.id);
+    assert_ne!(one.secret, other.secret);
+    assert_eq!((one.id.len(), one.secret.len(), one.token.len()), (20, 40, 356));
+    assert!(one.id.starts_with("ASIA"));
+    assert!(one.id.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()));
 }
