@@ -1,9 +1,11 @@
 //! The control plane's side of a runner: start it, speak to it, see it end.
 
+use std::fs;
 use std::io::{self, IoSlice, IoSliceMut, PipeReader, PipeWriter};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -13,6 +15,7 @@ use nix::sys::socket::{
     socketpair, sockopt,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
+use tempfile::TempDir;
 use wire::runner::{Report, Request};
 
 /// Longest wait for anything: a test that gets there has failed.
@@ -22,6 +25,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Supervised {
     pub(crate) process: Child,
     socket: Option<OwnedFd>,
+    /// Where its program lies, if it had to be put somewhere.
+    _public: Option<TempDir>,
 }
 
 /// The program as it is shipped: static, built on its own, once for all tests.
@@ -73,6 +78,14 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// A folder that anybody can enter, with a copy of a program in it.
+fn public_copy(program: &Path) -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
+    fs::copy(program, folder.path().join("runner")).expect("a copy");
+    folder
+}
+
 // === impl Supervised ===
 
 impl Supervised {
@@ -84,17 +97,21 @@ impl Supervised {
                 .expect("a socket pair");
         let patience = TimeVal::seconds(PATIENCE.as_secs() as i64);
         setsockopt(&ours, sockopt::ReceiveTimeout, &patience).expect("a timeout");
+        // Somebody else may not be able to reach where it was built.
+        let public = uid.map(|_| public_copy(program()));
+        let program =
+            public.as_ref().map_or(program().clone(), |folder| folder.path().join("runner"));
         let mut command = Command::new("/bin/sh");
         command
             .arg("-c")
             .arg(format!("{setting}\nexec \"$0\" 3<&0 0</dev/null"))
-            .arg(program())
+            .arg(program)
             .stdin(Stdio::from(theirs));
         if let Some(uid) = uid {
             command.uid(uid);
         }
         let process = command.spawn().expect("the runner starts");
-        Self { process, socket: Some(ours) }
+        Self { process, socket: Some(ours), _public: public }
     }
 
     pub(crate) fn start() -> Self {
