@@ -38,6 +38,7 @@ struct File {
     domain: Option<String>,
     runtime_path: Option<BTreeMap<String, PathBuf>>,
     runtime_alias: Option<BTreeMap<String, String>>,
+    connections_per_peer: Option<usize>,
     account_concurrency: Option<u32>,
     max_instances: Option<u32>,
     ready_cells: Option<u32>,
@@ -72,6 +73,9 @@ pub struct Config {
     pub runtime_path: Vec<RuntimePath>,
     /// Runtime identifiers knowingly served by another.
     pub runtime_alias: BTreeMap<String, String>,
+    /// Connections that one address may have to the trigger listener; no bound where all come from one
+    /// reverse proxy.
+    pub connections_per_peer: Option<usize>,
     /// Concurrent executions of the account (AWS's default is 1,000).
     pub account_concurrency: u32,
     /// Sandboxes that may live at once.
@@ -133,6 +137,7 @@ impl Config {
             domain: file.domain.unwrap_or_else(|| "localhost".to_owned()),
             runtime_path,
             runtime_alias: file.runtime_alias.unwrap_or_default(),
+            connections_per_peer: file.connections_per_peer,
             account_concurrency: file.account_concurrency.unwrap_or(1_000),
             // Each needs a user id of the instance's 65,536 and a few descriptors; 1,024 is what
             // fits the usual limit on open files.
@@ -175,6 +180,9 @@ impl Config {
         }
         if !(1..=MOST_INSTANCES).contains(&self.max_instances) {
             bail!("max_instances is {}, it must be 1 to {MOST_INSTANCES}", self.max_instances);
+        }
+        if self.connections_per_peer == Some(0) {
+            bail!("connections_per_peer is 0: nobody could call a function");
         }
         if self.ready_cells >= self.max_instances {
             bail!("ready_cells ({}) must be below max_instances", self.ready_cells);

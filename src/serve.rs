@@ -133,7 +133,9 @@ async fn serve(config: Config, split: Split) -> Result<Exit> {
         Arc::new(pool.clone()),
     );
     let limits = httpd::Limits { drain: DRAIN, ..httpd::Limits::default() };
-    let servers = [Server::new(Door::Api, limits.clone()), Server::new(Door::Gateway, limits)];
+    let public =
+        httpd::Limits { connections_per_peer: config.connections_per_peer, ..limits.clone() };
+    let servers = [Server::new(Door::Api, limits), Server::new(Door::Gateway, public)];
     let (stop, stopping) = watch::channel(false);
     let mut stopped = (stopping.clone(), stopping);
     let api_server = servers[0].serve(api, api_service, async move {

@@ -17,7 +17,7 @@ use cgroups_rs::pid::PidController;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use super::instance::{Instance, InstanceError, failed, hand_down};
+use super::instance::{ASIDE, Instance, InstanceError, failed, give_room_back, hand_down};
 use super::leaf::cpu_value;
 use super::{Controller, Tree, Version};
 
@@ -38,6 +38,8 @@ const TRIES: usize = 8;
 #[derive(Debug)]
 pub struct Claim {
     held: Vec<Held>,
+    /// Groups that may have had room made in them, and what was handed down there.
+    above: Vec<(PathBuf, Vec<Controller>)>,
     /// How many directories of an earlier run were removed.
     pub swept: usize,
 }
@@ -95,16 +97,24 @@ impl Claim {
                 }
             }
         }
-        Ok(Self { held, swept })
+        let unified = instance.trees.iter().filter(|tree| tree.version == Version::V2);
+        let above = unified
+            .filter_map(|tree| Some((tree.path.parent()?.to_owned(), tree.controllers.clone())))
+            .collect();
+        Ok(Self { held, above, swept })
     }
 
-    /// Empties and removes the directories.
+    /// Empties and removes the directories; processes that had to make room for them go back.
     ///
     /// # Errors
     /// The first that could not be removed; the others were tried.
     pub fn release(self) -> Result<(), InstanceError> {
         empty(&self.held)?;
-        self.held.iter().map(|held| remove(&held.path)).fold(Ok(()), Result::and)
+        self.held.iter().map(|held| remove(&held.path)).fold(Ok(()), Result::and)?;
+        let give_back = |(group, controllers): &(PathBuf, Vec<Controller>)| {
+            give_room_back(group, controllers).map_err(failed("undo", &group.join(ASIDE)))
+        };
+        self.above.iter().map(give_back).fold(Ok(()), Result::and)
     }
 }
 

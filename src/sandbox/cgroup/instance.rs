@@ -1,18 +1,24 @@
 //! One spawner's directory in every hierarchy: where it is.
 //!
 //! The directory is called `hearth-<slot>` and lies beneath the group the spawner was started in. In
-//! a version-2 tree with controllers that group must hand them down, which the kernel allows only
-//! to a group without processes of its own (or to the root). Therefore, upwards from the own group:
+//! a version-2 tree with controllers that group must hand them down, which makes leaves that can be
+//! joined only beneath a group without processes of its own (or the root). Therefore, upwards from
+//! the own group:
 //!
 //! ```text
-//!   hands them down already, or lets itself be told to ──► here
-//!   refuses because the only processes in it are ours  ──► they move to hearth-main, then here
-//!   refuses because of others' processes               ──► its parent
+//!   does not have them itself            ──► its parent
+//!   has others' processes                ──► its parent
+//!   the only processes in it are ours    ──► they move to hearth-main, then here
+//!   has none, or is the root             ──► here
 //! ```
+//!
+//! From hearth-main the processes move back when the directory is given up.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
 
 use super::{Controller, Home, Layout, Tree, Version};
 
@@ -103,8 +109,10 @@ fn delegating_ancestor(unified: &Home, wanted: &[Controller]) -> Result<PathBuf,
         return Ok(unified.own.clone());
     }
     for group in unified.own.ancestors().take_while(|group| group.starts_with(&unified.mount)) {
-        if hand_down(group, wanted).is_ok() {
-            return Ok(group.to_owned());
+        // What it does not have itself it cannot hand down; nobody is moved about for that.
+        let there = fs::read_to_string(group.join("cgroup.controllers")).unwrap_or_default();
+        if !missing_controllers(&there, wanted).is_empty() {
+            continue;
         }
         if make_room(group).is_ok() && hand_down(group, wanted).is_ok() {
             return Ok(group.to_owned());
@@ -130,21 +138,62 @@ pub(super) fn missing_controllers(there: &str, wanted: &[Controller]) -> String 
     missing.collect::<Vec<_>>().join(" ")
 }
 
+/// Where processes are that were in the way.
+pub(super) const ASIDE: &str = "hearth-main";
+
 /// Moves this process and its parent, if nobody else is there, into a group of their own.
+///
+/// It is not left to the kernel to refuse what is not empty: with `cpu` and `pids` alone it does not,
+/// but makes a threaded group of it, beneath which no leaf can be joined.
 fn make_room(group: &Path) -> io::Result<()> {
+    // Only the root, which may have processes and hand down, has no type.
+    if !group.join("cgroup.type").exists() {
+        return Ok(());
+    }
     let ours = [std::process::id(), std::os::unix::process::parent_id()];
-    let procs = fs::read_to_string(group.join("cgroup.procs"))?;
-    let there: Vec<u32> = procs.lines().filter_map(|line| line.parse().ok()).collect();
-    if there.is_empty() || there.iter().any(|pid| !ours.contains(pid)) {
+    let there = processes(group)?;
+    if there.is_empty() {
+        return Ok(());
+    }
+    if there.iter().any(|pid| !ours.contains(pid)) {
         return Err(io::ErrorKind::ResourceBusy.into());
     }
-    let aside = group.join("hearth-main");
+    let aside = group.join(ASIDE);
     match fs::create_dir(&aside) {
         Err(err) if err.kind() != io::ErrorKind::AlreadyExists => return Err(err),
         _ => {}
     }
-    for pid in there {
-        fs::write(aside.join("cgroup.procs"), pid.to_string())?;
+    move_to(&aside, &there)
+}
+
+/// Undoes what [`hand_down`] and [`make_room`] did to a group, unless another spawner lives beneath it.
+pub(super) fn give_room_back(group: &Path, controllers: &[Controller]) -> io::Result<()> {
+    let aside = group.join(ASIDE);
+    if !aside.exists() {
+        return Ok(());
+    }
+    let back: Vec<String> = controllers.iter().map(|controller| format!("-{controller}")).collect();
+    match fs::write(group.join("cgroup.subtree_control"), back.join(" ")) {
+        // Its directory has them too.
+        Err(err) if err.kind() == io::ErrorKind::ResourceBusy => return Ok(()),
+        done => done?,
+    }
+    move_to(group, &processes(&aside)?)?;
+    fs::remove_dir(&aside)
+}
+
+fn processes(group: &Path) -> io::Result<Vec<u32>> {
+    let text = fs::read_to_string(group.join("cgroup.procs"))?;
+    Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
+}
+
+fn move_to(group: &Path, processes: &[u32]) -> io::Result<()> {
+    for pid in processes {
+        match fs::write(group.join("cgroup.procs"), pid.to_string()) {
+            // It has ended meanwhile.
+            Err(err) if err.raw_os_error() == Some(Errno::ESRCH as i32) => {}
+            done => done?,
+        }
     }
     Ok(())
 }

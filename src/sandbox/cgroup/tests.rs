@@ -80,12 +80,58 @@ fn in_a_version_2_tree_the_directory_lies_beneath_the_nearest_group_that_delegat
     let root = tempfile::tempdir().unwrap();
     let own = root.path().join("slice/session");
     std::fs::create_dir_all(&own).unwrap();
-    std::fs::write(root.path().join("slice/cgroup.subtree_control"), "memory pids cpu").unwrap();
-    // The session itself has no such file, as if the kernel refused.
+    let slice = root.path().join("slice");
+    group(&slice, "io cpu memory pids", "");
+    std::fs::write(slice.join("cgroup.subtree_control"), "memory pids cpu").unwrap();
+    // The session itself has the controllers, and somebody else in it.
+    group(&own, "cpu memory pids", "1\n");
     let mounts = format!("1 0 0:1 / {} rw - cgroup2 c rw\n", root.path().display());
     let layout = Layout::parse("0::/slice/session\n", &mounts);
     let instance = Instance::plan(&layout, 1, &Controller::ALL).unwrap();
     assert_eq!(instance.trees[0].path, root.path().join("slice/hearth-1"));
+}
+
+/// A version-2 group that is not the root, in plain files.
+fn group(path: &Path, controllers: &str, processes: &str) {
+    std::fs::write(path.join("cgroup.type"), "domain\n").unwrap();
+    std::fs::write(path.join("cgroup.controllers"), controllers).unwrap();
+    std::fs::write(path.join("cgroup.subtree_control"), "").unwrap();
+    std::fs::write(path.join("cgroup.procs"), processes).unwrap();
+}
+
+#[test]
+fn our_processes_make_room_and_go_back_when_the_directory_is_given_up() {
+    let root = tempfile::tempdir().unwrap();
+    let (service, aside) = (root.path().join("service"), root.path().join("service/hearth-main"));
+    std::fs::create_dir(&service).unwrap();
+    let us = std::process::id().to_string();
+    group(&service, "pids", &us);
+    let mounts = format!("1 0 0:1 / {} rw - cgroup2 c rw\n", root.path().display());
+    let layout = Layout::parse("0::/service\n", &mounts);
+    // The kernel would let `pids` alone be handed down without the processes moving.
+    let instance = Instance::plan(&layout, 1, &[Controller::Pids]).unwrap();
+    assert_eq!(instance.trees[0].path, service.join("hearth-1"));
+    let text = |path: &Path| std::fs::read_to_string(path).unwrap();
+    assert_eq!(text(&aside.join("cgroup.procs")), us);
+    assert_eq!(text(&service.join("cgroup.subtree_control")), "+pids");
+    std::fs::write(service.join("cgroup.procs"), "").unwrap();
+    let gone = super::instance::give_room_back(&service, &[Controller::Pids]);
+    assert_eq!(text(&service.join("cgroup.subtree_control")), "-pids");
+    assert_eq!(text(&service.join("cgroup.procs")), us);
+    // The stand-in's files are in the way of its removal, as a kernel's are not.
+    assert_eq!(gone.unwrap_err().kind(), std::io::ErrorKind::DirectoryNotEmpty);
+}
+
+#[test]
+fn nobody_is_moved_where_a_controller_is_not_to_be_had() {
+    let root = tempfile::tempdir().unwrap();
+    let service = root.path().join("service");
+    std::fs::create_dir(&service).unwrap();
+    group(&service, "memory pids", &std::process::id().to_string());
+    let mounts = format!("1 0 0:1 / {} rw - cgroup2 c rw\n", root.path().display());
+    let layout = Layout::parse("0::/service\n", &mounts);
+    assert!(Instance::plan(&layout, 1, &Controller::ALL).is_err());
+    assert!(!service.join("hearth-main").exists());
 }
 
 #[test]
