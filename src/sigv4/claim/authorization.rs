@@ -24,7 +24,7 @@ pub(super) fn read(headers: &HeaderMap) -> Result<Raw, Refusal> {
     }
 
     let (mut credential, mut signed_headers, mut signature) = (None, None, None);
-    for assignment in rest.split(',').map(str::trim).filter(|text| !text.is_empty()) {
+    for assignment in rest.split(',').map(str::trim) {
         let (name, value) = assignment.split_once('=').ok_or_else(not_assignments)?;
         let slot = match name {
             "Credential" => &mut credential,

@@ -224,15 +224,6 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4096, ..ProptestConfig::default() })]
 
     #[test]
-    fn one_changed_byte_anywhere_is_refused(at in 0_usize..700, mask in 1_u8..=255) {
-        let original = Request::signed();
-        let mut changed = original.clone();
-        if flip(&mut changed, at, mask).is_some() && changed.meaning() != original.meaning() {
-            prop_assert!(changed.verify().is_err(), "{changed:?}");
-        }
-    }
-
-    #[test]
     fn no_request_makes_the_verifier_panic(
         authorization in "\\PC{0,60}|AWS4-HMAC-SHA256 [A-Za-z=,;/ 0-9_-]{0,120}",
         date in "[0-9TZ]{0,17}",
@@ -263,19 +254,19 @@ proptest! {
 }
 
 #[test]
-fn every_single_bit_of_the_example_is_covered() {
+fn one_changed_byte_anywhere_is_refused() {
     let original = Request::signed();
+    let meaning = original.meaning();
     let mut tried = 0;
     for at in 0..700 {
-        for bit in 0..8 {
+        for mask in 1..=255 {
             let mut changed = original.clone();
-            if flip(&mut changed, at, 1 << bit).is_none() || changed.meaning() == original.meaning()
-            {
+            if flip(&mut changed, at, mask).is_none() || changed.meaning() == meaning {
                 continue;
             }
             tried += 1;
-            assert!(changed.verify().is_err(), "byte {at}, bit {bit}: {changed:?}");
+            assert!(changed.verify().is_err(), "byte {at}, mask {mask}: {changed:?}");
         }
     }
-    assert!(tried > 2_000, "{tried} flips that mean something");
+    assert!(tried > 50_000, "{tried} changes that mean something");
 }
