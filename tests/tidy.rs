@@ -75,7 +75,7 @@ const FORBIDDEN_BELOW: [&str; 22] = [
 /// What the top level may hold: the product, and what tools insist on.
 const TOP_LEVEL: &str = "
     Cargo.toml src runner rootfs tests README.md
-    Cargo.lock build.rs docs examples benches .ci
+    Cargo.lock build.rs docs examples benches .cargo .ci
     .git .gitignore .github CHANGELOG.md LICENSE clippy.toml deny.toml rust-toolchain.toml
     rustfmt.toml target
 ";
