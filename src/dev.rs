@@ -107,7 +107,8 @@ async fn serve_folder(
     say(&format!("  call it       curl {path_style}"));
     let api = &ready.api;
     say(&format!(
-        "  through AWS   aws --endpoint-url {api} lambda invoke --function-name {name} out"
+        "  through AWS   aws --endpoint-url {api} --region us-east-1 --no-sign-request \\\n                \
+         lambda invoke --function-name {name} out"
     ));
     say("  change a file and it is deployed again; Ctrl-C stops everything\n");
 
