@@ -110,6 +110,19 @@ fn rules_look_at_the_arguments_they_name() {
     assert_eq!(call("prlimit64", [0, 4, 1 << 32, 0, 0, 0]), refused(libc::EPERM));
     assert_eq!(call("prlimit64", [0, 4, 1, 0, 0, 0]), refused(libc::EPERM));
     assert_eq!(call("prlimit64", [0, 7, 1, 0, 0, 0]), ALLOW);
+    // Limits of another process (PID 1 has the same user) can be read, not set.
+    assert_eq!(call("prlimit64", [1, 7, 1, 0, 0, 0]), refused(libc::EPERM));
+    assert_eq!(call("prlimit64", [1, 7, 0, 1, 0, 0]), ALLOW);
+    // A pipe is not made larger at its maker's expense; other requests of fcntl pass.
+    assert_eq!(call("fcntl", [1, 1031, 1 << 20, 0, 0, 0]), refused(libc::EPERM));
+    assert_eq!(call("fcntl", [1, 1032, 0, 0, 0, 0]), ALLOW);
+    // Huge pages look as if there were none.
+    assert_eq!(call("mmap", [0, 4096, 3, 0x4_0022, 0, 0]), refused(libc::ENOMEM));
+    assert_eq!(call("mmap", [0, 4096, 3, 0x22, 0, 0]), ALLOW);
+    assert_eq!(call("memfd_create", [0, 5, 0, 0, 0, 0]), refused(libc::EINVAL));
+    assert_eq!(call("memfd_create", [0, 1, 0, 0, 0, 0]), ALLOW);
+    assert_eq!(call("shmget", [0, 4096, 0o5600, 0, 0, 0]), refused(libc::EPERM));
+    assert_eq!(call("shmget", [0, 4096, 0o1600, 0, 0, 0]), ALLOW);
     assert_eq!(call("sched_setscheduler", [0, 0x4000_0003, 0, 0, 0, 0]), ALLOW);
     assert_eq!(call("sched_setscheduler", [0, 1, 0, 0, 0, 0]), refused(libc::EPERM));
     assert_eq!(call("sched_setscheduler", [0, 6, 0, 0, 0, 0]), refused(libc::EPERM));

@@ -117,6 +117,24 @@ fn a_body_above_the_limit_is_refused_before_it_is_read() {
     assert!(response.text().contains(message), "{response:?}");
 }
 
+#[test]
+fn a_body_is_not_read_for_a_key_that_nobody_has() {
+    let daemon = shared();
+    let path = "/2015-03-31/functions";
+    // A length that would be permitted; not one byte of it is ever sent.
+    let request = Request::new("POST", path).header("content-length", "60000000");
+    let mut signer = daemon.signer();
+    signer.key = "AKIAIOSFODNN7EXAMPLE".to_owned();
+    let request = signer.sign(request, &daemon.api.to_string());
+    let lines: String =
+        request.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let head = format!("POST {path} HTTP/1.1\r\n{lines}connection: close\r\n\r\n");
+    let response = exchange(daemon.api, head.as_bytes()).expect("an answer");
+    assert_eq!(response.status, 403, "{response:?}");
+    let code = response.header("x-amzn-errortype");
+    assert_eq!(code, Some("UnrecognizedClientException"), "{response:?}");
+}
+
 /// Longest that any unfinished request is waited for; the limits are 10 and 20 seconds.
 const PATIENCE: Duration = Duration::from_secs(55);
 
