@@ -7,6 +7,11 @@
 //! Source is looked at as text with comments and literals blanked out ([`code_of`]); that is crude
 //! beside a parser and enough for words that have no other meaning in Rust.
 
+// What documents claim, beside the tests they name.
+mod documents;
+// The promises of docs/security.md, one by one.
+mod promises;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -231,49 +236,6 @@ fn the_top_level_holds_only_what_it_may() {
     assert!(strays.is_empty(), "unexpected at the top level: {strays:?}");
 }
 
-// ------------------------------------------------------------------------------- documents
-
-/// A row of the table is `| operation | done | … `test_name` … |`.
-#[test]
-fn every_operation_said_to_be_done_names_the_test_that_shows_it() {
-    let Ok(document) = fs::read_to_string(root().join("docs/compatibility.md")) else {
-        return; // Nothing is claimed yet.
-    };
-    let tests = names_of_tests();
-    let mut unproven = Vec::new();
-    for row in document.lines().filter(|line| line.trim_start().starts_with('|')) {
-        if !row.split('|').any(|cell| cell.trim().eq_ignore_ascii_case("done")) {
-            continue;
-        }
-        let named = row.split('`').skip(1).step_by(2);
-        let shown = named.map(|name| name.rsplit("::").next().unwrap_or(name));
-        if !shown.into_iter().any(|name| tests.contains(name)) {
-            unproven.push(row);
-        }
-    }
-    assert!(unproven.is_empty(), "said to be done, but no test is named:\n{}", unproven.join("\n"));
-}
-
-/// Every test that a document names in backticks as `module::sentence_with_underscores` exists.
-#[test]
-fn tests_that_documents_name_exist() {
-    let tests = names_of_tests();
-    let mut missing = Vec::new();
-    for name in ["docs/security.md", "docs/compatibility.md"] {
-        let Ok(document) = fs::read_to_string(root().join(name)) else { continue };
-        for quoted in document.split('`').skip(1).step_by(2) {
-            let Some((module, test)) = quoted.rsplit_once("::") else { continue };
-            let word =
-                |text: &str| text.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c == ':');
-            let sentence = test.matches('_').count() >= 3;
-            if word(module) && sentence && !tests.contains(test) {
-                missing.push(format!("{name}: {quoted}"));
-            }
-        }
-    }
-    assert!(missing.is_empty(), "named in a document, but not there:\n{}", missing.join("\n"));
-}
-
 // ------------------------------------------------------------------------------- reading it
 
 fn root() -> &'static Path {
@@ -404,28 +366,6 @@ fn lines_with_word(code: &str, word: &str) -> Vec<usize> {
             !line[..at].ends_with(part) && !line[at + word.len()..].starts_with(part)
         })
     })
-}
-
-/// The names of all tests in Rust files, without their modules.
-fn names_of_tests() -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    for (path, source) in sources() {
-        if !path.ends_with(".rs") {
-            continue;
-        }
-        let mut marked = false;
-        for line in source.lines().map(str::trim) {
-            if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
-                marked = true;
-            }
-            let function = line.trim_start_matches("async ").strip_prefix("fn ");
-            if let Some(rest) = function.filter(|_| marked) {
-                names.extend(rest.split('(').next().map(str::to_owned));
-                marked = false;
-            }
-        }
-    }
-    names
 }
 
 // ------------------------------------------------------------------------------- cargo metadata
