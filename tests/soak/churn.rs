@@ -1,0 +1,143 @@
+//! Thousands of sandboxes, made and ended: nothing grows with their number.
+//!
+//! Once with cells alone, through the spawner, where thousands take a minute; once with Python
+//! functions through a whole daemon. The control plants a leak of one descriptor in every tenth
+//! sandbox and must find it: a soak that cannot see a leak shows nothing.
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::counters::{Watched, sample};
+use crate::harness::{Daemon, Function, Home, Options as Start, eventually};
+use crate::options::Options;
+use crate::series::Series;
+use crate::spawner::harness::{LIMITS, Spawner, World, children_of};
+
+/// Samples over a run.
+const SAMPLES: u32 = 10;
+/// Cells that stand at any time, as a daemon's pool does.
+const STANDING: usize = 4;
+/// The kernel has let go of what it lets go of late, or it never does.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// Soak `churn`.
+pub fn cells_leave_nothing(options: &Options) {
+    let series = churn(options.sandboxes, |_| None);
+    verdict(&series, options.sandboxes);
+}
+
+/// Soak `control`.
+pub fn a_planted_leak_is_seen(_: &Options) {
+    const ENOUGH: u32 = 500;
+    let series = churn(ENOUGH, |number| {
+        let null = || std::fs::File::open("/dev/null").expect("it is always there");
+        (number % 10 == 0).then(|| null().into())
+    });
+    let rising: Vec<String> = series.rising().into_iter().map(|line| line.name).collect();
+    let planted = rising.iter().any(|name| name == "this test: descriptors");
+    assert!(planted, "only these were found: {rising:?}\n{}", series.table());
+}
+
+/// Makes, fills and ends so many cells; what `leak` returns for a cell is kept to the end.
+fn churn(sandboxes: u32, leak: impl Fn(u32) -> Option<OwnedFd>) -> Series {
+    let world = World::new();
+    let mut spawner = world.start(16);
+    let watched = watched(&spawner);
+    let (mut series, mut leaked) = (Series::default(), Vec::new());
+    let mut standing: Vec<_> = (0..STANDING).map(|_| spawner.make()).collect();
+    let every = (sandboxes / SAMPLES).max(1);
+    for number in 1..=sandboxes {
+        let cell = standing.remove(0);
+        spawner.assign(&cell, LIMITS).expect("assigned");
+        if number % every == 0 {
+            cell.python("import json; open('/tmp/x', 'w').write(json.dumps([1]))");
+        }
+        spawner.end(&cell);
+        drop(cell);
+        standing.push(spawner.make());
+        leaked.extend(leak(number));
+        if number % every == 0 {
+            settle();
+            series.push(number, sample(&watched));
+        }
+    }
+    series
+}
+
+fn watched(spawner: &Spawner) -> Vec<Watched> {
+    let inner = spawner.inner_pid();
+    let maker = children_of(inner)[0];
+    vec![
+        Watched { name: "this test", pid: std::process::id() },
+        Watched { name: "outer", pid: spawner.pid() },
+        Watched { name: "spawner", pid: inner },
+        Watched { name: "maker", pid: maker },
+    ]
+}
+
+/// Waits until the kernel has let go of what it lets go of late: until its count of groups has not
+/// fallen for a while.
+fn settle() {
+    const STILL: Duration = Duration::from_millis(200);
+    let begin = Instant::now();
+    let (mut least, mut since) = (groups(), Instant::now());
+    while since.elapsed() < STILL && begin.elapsed() < SETTLED {
+        std::thread::sleep(Duration::from_millis(20));
+        let now = groups();
+        if now < least {
+            (least, since) = (now, Instant::now());
+        }
+    }
+}
+
+fn groups() -> f64 {
+    sample(&[])
+        .iter()
+        .filter(|count| count.name.starts_with("groups"))
+        .map(|count| count.value)
+        .sum()
+}
+
+/// Soak `functions`: every sandbox answers once, rightly, and is then made to end by its function.
+pub fn functions_leave_nothing(options: &Options) {
+    const SOURCE: &str = "
+        import os
+        def handler(event, context):
+            if event == 'end':
+                os._exit(1)
+            return event
+        ";
+    let daemon = Daemon::start_in(&Home::new(), &Start::default());
+    let function = Function::python(SOURCE).deploy(&daemon);
+    let family = children_of(daemon.spawner);
+    let mut watched = vec![
+        Watched { name: "control plane", pid: daemon.pid },
+        Watched { name: "outer", pid: daemon.spawner },
+    ];
+    watched.extend(family.first().map(|pid| Watched { name: "spawner", pid: *pid }));
+    let mut series = Series::default();
+    let every = (options.functions / SAMPLES).max(1);
+    for number in 1..=options.functions {
+        assert_eq!(function.answer(&json!(number)), json!(number));
+        assert!(function.invoke(&json!("end")).error.is_some(), "it ended itself");
+        if number % every == 0 {
+            eventually("the shelf is full again", SETTLED, || {
+                let metrics = daemon.api("GET", "/metrics", &Value::Null);
+                let text = String::from_utf8_lossy(&metrics.body).into_owned();
+                let (ready, ended) = ("hearth_cells_ready 0\n", "state=\"ending\"} 0\n");
+                (!text.contains(ready) && text.contains(ended)).then_some(())
+            });
+            settle();
+            series.push(number, sample(&watched));
+        }
+    }
+    verdict(&series, options.functions);
+}
+
+fn verdict(series: &Series, sandboxes: u32) {
+    println!("\n{sandboxes} sandboxes\n\n{}", series.table());
+    let rising: Vec<String> = series.rising().into_iter().map(|line| line.name).collect();
+    assert!(rising.is_empty(), "these grow with the number of sandboxes: {rising:?}");
+}
