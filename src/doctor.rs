@@ -9,6 +9,7 @@ use anyhow::Result;
 use images::HostImage;
 use sandbox::budget::{Budget, HostLimits};
 use sandbox::cgroup::Controller;
+use sandbox::landlock::Abi;
 use sandbox::{Plan, Spec, checks};
 use serde_json::{Value, json};
 
@@ -40,6 +41,7 @@ pub fn run(args: &Doctor, format: Format) -> Result<Exit> {
         return plan(format).map(|()| Exit::Done);
     }
     let mut findings: Vec<Finding> = checks::findings().into_iter().map(wall).collect();
+    findings.push(landlock(Abi::of_kernel()));
     findings.push(root());
     findings.push(user());
     findings.extend(capacity());
@@ -80,7 +82,7 @@ pub fn waivable() -> Vec<String> {
 fn plan(format: Format) -> Result<()> {
     let budget = Budget::share(&HostLimits::read(), 1_024);
     let enforced = [Controller::Memory, Controller::Pids, Controller::Cpu];
-    let lines = Plan::new(&Spec::new(budget, &enforced)).lines();
+    let lines = Plan::new(&Spec::new(budget, &enforced, Abi::of_kernel())).lines();
     if format == Format::Json {
         let list: Vec<Value> = lines
             .iter()
@@ -116,6 +118,24 @@ fn wall(found: checks::Finding) -> Finding {
     };
     let good = remedy.is_none();
     Finding { what: found.need.to_string(), good, needed: true, said, remedy }
+}
+
+/// The second layer: never a reason to refuse.
+fn landlock(abi: Abi) -> Finding {
+    let lacks = abi.lacks();
+    let said = match (abi.is_there(), lacks.is_empty()) {
+        (false, _) => "the kernel has none of use: no second layer beneath the mounts".to_owned(),
+        (true, true) => format!("{abi}: {}", abi.covers().join(", ")),
+        (true, false) => {
+            let lacks: Vec<String> =
+                lacks.iter().map(|(what, kernel)| format!("{what} (Linux {kernel})")).collect();
+            format!("{abi}: {}; not: {}", abi.covers().join(", "), lacks.join(", "))
+        }
+    };
+    let remedy = (!abi.is_there()).then(|| {
+        "use a kernel built with CONFIG_SECURITY_LANDLOCK, and name landlock in lsm= at boot".into()
+    });
+    Finding { what: "landlock".to_owned(), good: lacks.is_empty(), needed: false, said, remedy }
 }
 
 fn root() -> Finding {

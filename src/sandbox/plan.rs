@@ -13,8 +13,6 @@
 //! Each phase is a list of steps of its own type, so that a step cannot be given to a process that
 //! has no business with it. [`crate::perform`] executes exactly these lists, in this order;
 //! [`Plan::lines`] prints them. There is no second description of what happens.
-//!
-//! Landlock rules will be one more [`EnterStep`], before the filter.
 
 mod enter;
 mod steps;
@@ -26,6 +24,7 @@ pub use steps::{AssignStep, BearStep, EndStep, FinishStep, PrepareStep, StartSte
 
 use crate::budget::Budget;
 use crate::cgroup::{Controller, LeafLimits};
+use crate::landlock::Abi;
 
 /// First host id of slot 0, and of everything Hearth gives to others.
 ///
@@ -62,6 +61,8 @@ pub struct Spec {
     pub budget: Budget,
     /// Which resources are limited: all, unless the operator said otherwise.
     pub enforced: Vec<Controller>,
+    /// The second layer, as far as the kernel has one.
+    pub landlock: Abi,
 }
 
 /// The steps, by phase.
@@ -118,13 +119,14 @@ pub trait Describe {
 // === impl Spec ===
 
 impl Spec {
-    /// A cell of a spawner with this capacity on a host with these budgets.
-    pub fn new(budget: Budget, enforced: &[Controller]) -> Self {
+    /// A cell of a spawner with this share of the host's budgets.
+    pub fn new(budget: Budget, enforced: &[Controller], landlock: Abi) -> Self {
         Self {
             inside_id: 1000,
             hostname: "sandbox".to_owned(),
             budget,
             enforced: enforced.to_vec(),
+            landlock,
         }
     }
 

@@ -18,6 +18,7 @@ use nix::unistd::setgroups;
 use sandbox::budget::{Budget, HostLimits};
 use sandbox::capability::{self, ConfineError};
 use sandbox::cgroup::{Controller, Instance};
+use sandbox::landlock::Abi;
 use sandbox::perform::{Sources, StepError, explain, start};
 use sandbox::sys::process::SingleThreaded;
 use sandbox::{Plan, Spec};
@@ -101,7 +102,7 @@ fn serve(
     let capacity = affordable(charge.arguments.capacity).map_err(at("read a limit"))?;
     // Where that leaves each cell little, `hearth doctor` names the sysctl.
     let budget = Budget::share(&host, capacity);
-    let plan = Plan::new(&Spec::new(budget, charge.enforced));
+    let plan = Plan::new(&Spec::new(budget, charge.enforced, Abi::of_kernel()));
     let sources = Sources {
         images: charge.arguments.images.clone(),
         code: charge.arguments.code.clone(),

@@ -22,6 +22,7 @@ use nix::unistd::{Gid, Uid, getcwd, setgroups, sethostname, setresgid, setresuid
 use super::StepError;
 use super::cell::c_string;
 use super::start::{CELL_ROOT, is_null_device};
+use crate::landlock;
 use crate::plan::{EnterStep, tmp_options};
 use crate::seccomp::Program;
 use crate::sys::mount::{self, Attributes};
@@ -175,6 +176,7 @@ impl Cell<'_> {
                 privilege::reduce_capabilities(&CapsHashSet::new()).map_err(|_| Errno::EPERM)
             }
             EnterStep::NoNewPrivileges => nix::sys::prctl::set_no_new_privs(),
+            EnterStep::EnterDomain { abi } => landlock::enter(*abi, &landlock::CELL),
             EnterStep::CloseDescriptors => self.close_descriptors(),
             EnterStep::LoadFilter => privilege::load_filter(self.filter.instructions()),
             EnterStep::Execute => {

@@ -7,6 +7,7 @@
 use nix::sys::resource::Resource;
 
 use super::{Describe, Spec, TMP_MIB, tmp_options};
+use crate::landlock::{self, Abi, Grant};
 use crate::seccomp::Policy;
 
 /// One thing the cell's first process does to itself.
@@ -86,6 +87,11 @@ pub enum EnterStep {
     EmptyCapabilities,
     /// Set-user-id and file capabilities are void.
     NoNewPrivileges,
+    /// A Landlock domain; not there where the kernel has none.
+    EnterDomain {
+        /// What it covers.
+        abi: Abi,
+    },
     /// Everything but the runner's socket is closed.
     CloseDescriptors,
     /// The allowlist.
@@ -99,7 +105,7 @@ pub(super) fn enter(spec: &Spec) -> Vec<EnterStep> {
     let limit = |resource, soft, hard| EnterStep::ResourceLimit { resource, soft, hard };
     let same = |resource, value| limit(resource, value, value);
     let user = |name, value| EnterStep::UserLimit { name, value };
-    vec![
+    let mut steps = vec![
         // The score file belongs to the id it was born with until its credentials change.
         EnterStep::OutOfMemoryFirst,
         // Before the namespace: groups joined after it would show as `/../c7`.
@@ -143,10 +149,13 @@ pub(super) fn enter(spec: &Spec) -> Vec<EnterStep> {
         EnterStep::LockSecurebits,
         EnterStep::EmptyCapabilities,
         EnterStep::NoNewPrivileges,
-        EnterStep::CloseDescriptors,
-        EnterStep::LoadFilter,
-        EnterStep::Execute,
-    ]
+    ];
+    if spec.landlock.is_there() {
+        // Behind the mounts, which it forbids; code is mounted later, by the spawner, outside of it.
+        steps.push(EnterStep::EnterDomain { abi: spec.landlock });
+    }
+    steps.extend([EnterStep::CloseDescriptors, EnterStep::LoadFilter, EnterStep::Execute]);
+    steps
 }
 
 // === impl EnterStep ===
@@ -172,6 +181,7 @@ impl Describe for EnterStep {
                 return format!("mount /tmp: tmpfs, {size}, {inodes} inodes, nosuid, nodev");
             }
             Self::Umask { mask } => return format!("umask {mask:03o}"),
+            Self::EnterDomain { abi } => return domain(*abi),
             Self::JoinControlGroups => "join the cgroup leaves",
             Self::NewCgroupNamespace => "unshare the cgroup namespace",
             Self::OutOfMemoryFirst => "write oom_score_adj = 1000",
@@ -230,11 +240,29 @@ impl Describe for EnterStep {
             Self::EmptyBoundingSet | Self::EmptyCapabilities => "none of 41, in none of five sets",
             Self::LockSecurebits => "for ever, over execve",
             Self::NoNewPrivileges => "also what lets a filter be loaded without privilege",
+            Self::EnterDomain { .. } => "whatever the mounts above let through by mistake",
             Self::CloseDescriptors => "a directory of the host's would defeat every wall above",
             Self::LoadFilter => "nothing runs unfiltered, not even the runner",
             Self::Execute => "sealed: not even root inside could change it",
         }
     }
+}
+
+fn domain(abi: Abi) -> String {
+    let paths = |grant: Grant| {
+        let of = landlock::CELL.iter().filter(|(_, other)| *other == grant);
+        of.map(|(path, _)| *path).collect::<Vec<_>>().join(" ")
+    };
+    let mut out = format!(
+        "enter a Landlock domain ({abi}): use {}; own {}; read and write {}",
+        paths(Grant::Use),
+        paths(Grant::Own),
+        paths(Grant::Device)
+    );
+    if abi.has_scopes() {
+        out.push_str("; signals and abstract sockets stay inside");
+    }
+    out
 }
 
 fn bound(value: u64) -> String {

@@ -3,10 +3,15 @@
 use super::{Actor, AssignStep, EnterStep, Plan, Spec};
 use crate::budget::Budget;
 use crate::cgroup::Controller;
+use crate::landlock::Abi;
 
 fn plan() -> Plan {
+    plan_on(Abi::usable(7))
+}
+
+fn plan_on(landlock: Abi) -> Plan {
     let budget = Budget { inotify_instances: 4, inotify_watches: 100, pending_signals: 50 };
-    Plan::new(&Spec::new(budget, &Controller::ALL))
+    Plan::new(&Spec::new(budget, &Controller::ALL, landlock))
 }
 
 fn position(plan: &Plan, matches: impl Fn(&EnterStep) -> bool) -> usize {
@@ -58,6 +63,22 @@ fn every_capability_is_gone_before_the_filter_and_the_filter_is_there_before_the
         ],
     );
     assert_eq!(plan.enter.last(), Some(&Execute));
+}
+
+#[test]
+fn the_domain_is_entered_behind_the_mounts_and_before_the_filter_where_there_is_one() {
+    use EnterStep::{Execute, LoadFilter, NoNewPrivileges, NullStreams, Pivot};
+    let (new, old) = (Abi::usable(7), Abi::usable(2));
+    for abi in [new, old] {
+        let domain = EnterStep::EnterDomain { abi };
+        let steps = [Pivot, NullStreams, NoNewPrivileges, domain, LoadFilter, Execute];
+        assert_order(&plan_on(abi), &steps);
+    }
+    let without = plan_on(Abi::NONE);
+    assert!(!without.enter.iter().any(|step| matches!(step, EnterStep::EnterDomain { .. })));
+    assert_order(&without, &[NoNewPrivileges, LoadFilter, Execute]);
+    let printed = |abi| plan_on(abi).lines().iter().any(|line| line.what.contains("signals and"));
+    assert!(printed(new) && !printed(old));
 }
 
 #[test]

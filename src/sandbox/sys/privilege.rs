@@ -153,6 +153,16 @@ pub fn load_filter(program: &[Instruction]) -> nix::Result<()> {
     Errno::result(result).map(drop)
 }
 
+/// The version of the kernel's Landlock; 0 where it has none, or this process may not ask.
+pub fn landlock_version() -> u8 {
+    /// `LANDLOCK_CREATE_RULESET_VERSION`; `libc` does not name it.
+    const VERSION: libc::c_ulong = 1;
+    let nothing = std::ptr::null::<libc::c_void>();
+    // SAFETY: with this flag the call reads no memory: pointer and size must be null and zero.
+    let result = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, nothing, 0, VERSION) };
+    u8::try_from(result.max(0)).unwrap_or(u8::MAX)
+}
+
 /// Whether the kernel can end a process for a system call its filter forbids.
 pub fn filters_available() -> bool {
     let action: u32 = libc::SECCOMP_RET_KILL_PROCESS;

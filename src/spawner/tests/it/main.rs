@@ -1,6 +1,7 @@
 //! The real spawner program, as root, making real cells.
 //!
 //! * [`isolation`]: what a function can see and do from inside a cell.
+//! * [`landlock`]: what is left when another wall has a hole.
 //! * [`lifecycle`]: cells are made, assigned, ended; nothing is left; how long it takes.
 //! * [`crashes`]: whoever is killed, everything beneath it goes.
 //! * [`privilege`]: what the spawner's own processes keep.
@@ -13,6 +14,7 @@
 mod crashes;
 mod harness;
 mod isolation;
+mod landlock;
 mod lifecycle;
 mod privilege;
 mod protocol;
