@@ -31,6 +31,7 @@ const NO_EVENT = 0;
 fs.writeSync(LINK, Buffer.from([2, 0, 0, 0, HELLO, 0, 0, 0, 2, 0]));
 
 const net = require('node:net');
+const os = require('node:os');
 const path = require('node:path');
 const util = require('node:util');
 
@@ -54,6 +55,25 @@ const TASK_ROOT = process.env.LAMBDA_TASK_ROOT ?? '/var/task';
 const TRACE_ID = '_X_AMZN_TRACE_ID';
 // Libraries look here for the id of the event being served.
 const REQUEST_ID = Symbol.for('aws.lambda.runtime.requestId');
+
+// === loopback ===
+
+// The C library asks for interfaces over netlink, which no sandbox has. Libraries call this while they
+// are loaded, often without a thought that it might fail, and loopback is all there is anyway.
+const LOOPBACK = { mac: '00:00:00:00:00:00', internal: true };
+const askedOfTheSystem = os.networkInterfaces;
+os.networkInterfaces = () => {
+  try {
+    return askedOfTheSystem();
+  } catch {
+    const four = { address: '127.0.0.1', netmask: '255.0.0.0', family: 'IPv4', cidr: '127.0.0.1/8' };
+    const netmask = 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff';
+    const six = { address: '::1', netmask, family: 'IPv6', cidr: '::1/128', scopeid: 0 };
+    return { lo: [{ ...four, ...LOOPBACK }, { ...six, ...LOOPBACK }] };
+  }
+};
+// So that `import { networkInterfaces } from 'node:os'` finds it, too.
+require('node:module').syncBuiltinESMExports();
 
 // === writing ===
 

@@ -168,6 +168,8 @@ impl Cell<'_> {
                 Ok(())
             }
             EnterStep::ResetSignals => process::reset_signals(),
+            EnterStep::MitigateSpeculation => privilege::force_speculation_mitigations(),
+            EnterStep::NoPageMerging => privilege::switch_page_merging_off(),
             EnterStep::EmptyBoundingSet => {
                 privilege::bound_capabilities(&CapsHashSet::new()).map_err(|_| Errno::EPERM)
             }

@@ -79,6 +79,10 @@ pub enum EnterStep {
     },
     /// Every signal at its default, none blocked.
     ResetSignals,
+    /// Speculation across processes is off, for ever, where the kernel can switch it by process.
+    MitigateSpeculation,
+    /// Its pages are never merged with equal ones of others.
+    NoPageMerging,
     /// Nothing can be gained by executing anything.
     EmptyBoundingSet,
     /// Uid 0 means nothing, for ever.
@@ -144,6 +148,8 @@ pub(super) fn enter(spec: &Spec) -> Vec<EnterStep> {
         EnterStep::NewSession,
         EnterStep::Umask { mask: 0o022 },
         EnterStep::ResetSignals,
+        EnterStep::MitigateSpeculation,
+        EnterStep::NoPageMerging,
         // Entering the user namespace filled the bounding set again; emptying it needs SETPCAP.
         EnterStep::EmptyBoundingSet,
         EnterStep::LockSecurebits,
@@ -197,6 +203,8 @@ impl Describe for EnterStep {
             Self::NewKeyring => "join a new session keyring",
             Self::NewSession => "setsid",
             Self::ResetSignals => "reset signal actions and mask",
+            Self::MitigateSpeculation => "force speculation mitigations, where there are any",
+            Self::NoPageMerging => "switch same-page merging off",
             Self::EmptyBoundingSet => "empty the bounding set",
             Self::LockSecurebits => "lock the securebits",
             Self::EmptyCapabilities => "empty the other four capability sets",
@@ -237,6 +245,8 @@ impl Describe for EnterStep {
             Self::NewSession => "no terminal to type into",
             Self::Umask { .. } => "what AWS has",
             Self::ResetSignals => "ignored signals would survive execve",
+            Self::MitigateSpeculation => "what others leave in the processor is not to be guessed",
+            Self::NoPageMerging => "a service manager may have switched it on for all of us",
             Self::EmptyBoundingSet | Self::EmptyCapabilities => "none of 41, in none of five sets",
             Self::LockSecurebits => "for ever, over execve",
             Self::NoNewPrivileges => "also what lets a filter be loaded without privilege",

@@ -9,7 +9,7 @@ pub(super) use own::{AUDIT, HIGHEST, LEGACY, OTHER_ABI};
 /// x86_64.
 #[cfg(target_arch = "x86_64")]
 mod own {
-    use super::super::rules::{ENOSYS, MKNOD, SETRLIMIT};
+    use super::super::rules::{ENOSYS, MKNOD, NOTHING, SETRLIMIT};
     use super::super::table::{allow, is, refuse};
     use super::Entry;
 
@@ -61,7 +61,7 @@ mod own {
         allow("inotify_init", libc::SYS_inotify_init, "watch files, bounded per sandbox"),
         allow("signalfd", libc::SYS_signalfd, "own signals"),
         allow("eventfd", libc::SYS_eventfd, "wake own threads"),
-        allow("sync_file_range", libc::SYS_sync_file_range, "own files in /tmp"),
+        refuse("sync_file_range", libc::SYS_sync_file_range, NOTHING, "as fsync"),
         refuse("io_pgetevents", 333, ENOSYS, "as io_setup"),
         refuse("uretprobe", 335, ENOSYS, "the kernel's own trampoline; newer kernels do not even ask a filter"),
     ];

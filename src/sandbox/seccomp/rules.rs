@@ -9,6 +9,10 @@ use super::{Condition, Rule};
 pub(super) const ADMIN: Option<i32> = Some(libc::EPERM);
 /// "Function not implemented": makes programs that probe take the older way.
 pub(super) const ENOSYS: i32 = libc::ENOSYS;
+/// Success, without the kernel having done anything: for what does nothing to a sandbox's own files,
+/// which are memory, and something to the host's.
+pub(super) const NOTHING: i32 = 0;
+const DONE: Option<i32> = Some(NOTHING);
 
 /// Every namespace flag of `clone`, the time namespace included.
 const CLONE_NEW: u32 = 0x7E02_0080;
@@ -22,6 +26,8 @@ const TCP_ULP: u32 = 31;
 const UDP_ENCAP: u32 = 100;
 /// `TIOCLINUX`: console selection, which can type into a terminal.
 const TIOCLINUX: u32 = 0x541C;
+/// Linux 6.4; the library does not know it yet.
+const PR_SET_MEMORY_MERGE: u32 = 67;
 
 pub(super) const CLONE: &[Rule] = &[
     Rule { when: &[Condition::Any(0, CLONE_NEW)], refuse: ADMIN },
@@ -55,21 +61,12 @@ macro_rules! raw {
     };
 }
 
-/// `AF_UNIX`; routing queries; and TCP and UDP over IP. Raw sockets, MPTCP (which Landlock and
-/// packet filters overlook), SCTP, ESP and every other family end here, before their code runs.
+/// `AF_UNIX`, and TCP and UDP over IP. Raw sockets, MPTCP (which Landlock and packet filters overlook),
+/// SCTP, ESP and every other family end here, before their code runs. Netlink, too: what the kernel
+/// answers and nobody reads is charged to no control group, 200 KiB a socket, so that one sandbox could
+/// take all memory of the host.
 pub(super) const SOCKET: &[Rule] = &[
     Rule { when: &[Condition::Is(0, libc::AF_UNIX as u32)], refuse: None },
-    Rule {
-        when: &[
-            Condition::Is(0, libc::AF_NETLINK as u32),
-            Condition::Is(2, libc::NETLINK_ROUTE as u32),
-        ],
-        refuse: None,
-    },
-    Rule {
-        when: &[Condition::Is(0, libc::AF_NETLINK as u32)],
-        refuse: Some(libc::EPROTONOSUPPORT),
-    },
     ip!(AF_INET, SOCK_STREAM, IPPROTO_IP),
     ip!(AF_INET, SOCK_STREAM, IPPROTO_TCP),
     ip!(AF_INET, SOCK_DGRAM, IPPROTO_IP),
@@ -90,6 +87,20 @@ pub(super) const SOCKETPAIR: &[Rule] = &[
     Rule { when: &[], refuse: Some(libc::EAFNOSUPPORT) },
 ];
 
+/// Attaching a program of BPF to a socket. What the kernel compiles of it comes out of one budget of the
+/// machine (`net.core.bpf_jit_limit`): when that is used up, nobody can load a system-call filter.
+macro_rules! filter {
+    ($option:ident) => {
+        Rule {
+            when: &[
+                Condition::Is(1, libc::SOL_SOCKET as u32),
+                Condition::Is(2, libc::$option as u32),
+            ],
+            refuse: ADMIN,
+        }
+    };
+}
+
 pub(super) const SETSOCKOPT: &[Rule] = &[
     Rule {
         when: &[Condition::Is(1, libc::IPPROTO_TCP as u32), Condition::Is(2, TCP_ULP)],
@@ -99,6 +110,10 @@ pub(super) const SETSOCKOPT: &[Rule] = &[
         when: &[Condition::Is(1, libc::IPPROTO_UDP as u32), Condition::Is(2, UDP_ENCAP)],
         refuse: ADMIN,
     },
+    filter!(SO_ATTACH_FILTER),
+    filter!(SO_ATTACH_BPF),
+    filter!(SO_ATTACH_REUSEPORT_CBPF),
+    filter!(SO_ATTACH_REUSEPORT_EBPF),
     Rule { when: &[], refuse: None },
 ];
 
@@ -126,6 +141,38 @@ pub(super) const FCNTL: &[Rule] = &[
 /// as if there were none.
 pub(super) const MMAP: &[Rule] = &[
     Rule { when: &[Condition::Any(3, libc::MAP_HUGETLB as u32)], refuse: Some(libc::ENOMEM) },
+    Rule { when: &[], refuse: None },
+];
+
+/// Merging equal pages tells by the time a write takes whether somebody else has the same page.
+pub(super) const MADVISE: &[Rule] = &[
+    Rule { when: &[Condition::Is(2, libc::MADV_MERGEABLE as u32)], refuse: Some(libc::EINVAL) },
+    Rule { when: &[], refuse: None },
+];
+
+/// The same for all pages of a process; and filters, for the reason of `SO_ATTACH_FILTER`.
+pub(super) const PRCTL: &[Rule] = &[
+    Rule { when: &[Condition::Is(0, PR_SET_MEMORY_MERGE)], refuse: Some(libc::EINVAL) },
+    Rule { when: &[Condition::Is(0, libc::PR_SET_SECCOMP as u32)], refuse: Some(libc::EINVAL) },
+    Rule { when: &[], refuse: None },
+];
+
+/// Writing a shared mapping back: for that of a file of the image, that is a flush of the host's disk.
+pub(super) const MSYNC: &[Rule] = &[
+    Rule { when: &[Condition::Any(2, libc::MS_SYNC as u32)], refuse: DONE },
+    Rule { when: &[], refuse: None },
+];
+
+/// "Not needed any more" throws pages out of the page cache, those of the image too, which everybody
+/// reads; how long the next one then takes tells what others use.
+pub(super) const FADVISE: &[Rule] = &[
+    Rule { when: &[Condition::Is(3, libc::POSIX_FADV_DONTNEED as u32)], refuse: DONE },
+    Rule { when: &[], refuse: None },
+];
+
+/// "Only what is in the page cache" tells what others have read.
+pub(super) const PREADV2: &[Rule] = &[
+    Rule { when: &[Condition::Any(5, libc::RWF_NOWAIT as u32)], refuse: Some(libc::EOPNOTSUPP) },
     Rule { when: &[], refuse: None },
 ];
 

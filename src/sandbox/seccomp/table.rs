@@ -5,7 +5,7 @@
 //! quota, NUMA policy, `fanotify`, file handles, `iopl`, `modify_ldt` and the rest of an
 //! administrator's calls. The list was checked against what CPython 3.11 and Node 20 do.
 
-use super::rules::{self, ENOSYS};
+use super::rules::{self, ENOSYS, NOTHING};
 use super::{Decision, Entry, Rule, arch};
 
 /// Every entry of this architecture.
@@ -47,7 +47,7 @@ static COMMON: &[Entry] = &[
     allow("pwrite64", libc::SYS_pwrite64, "write at an offset"),
     allow("preadv", libc::SYS_preadv, "read at an offset"),
     allow("pwritev", libc::SYS_pwritev, "write at an offset"),
-    allow("preadv2", libc::SYS_preadv2, "read at an offset"),
+    is("preadv2", libc::SYS_preadv2, rules::PREADV2, "read at an offset, but not to learn what is cached"),
     allow("pwritev2", libc::SYS_pwritev2, "write at an offset"),
     allow("lseek", libc::SYS_lseek, "position"),
     allow("close", libc::SYS_close, "own descriptors"),
@@ -56,12 +56,12 @@ static COMMON: &[Entry] = &[
     allow("dup3", libc::SYS_dup3, "own descriptors"),
     is("fcntl", libc::SYS_fcntl, rules::FCNTL, "flags and locks of own descriptors; no larger pipes"),
     allow("flock", libc::SYS_flock, "advisory lock"),
-    allow("fsync", libc::SYS_fsync, "own files"),
-    allow("fdatasync", libc::SYS_fdatasync, "own files"),
+    refuse("fsync", libc::SYS_fsync, NOTHING, "own files are memory; for one of the image it flushes the host's disk"),
+    refuse("fdatasync", libc::SYS_fdatasync, NOTHING, "as fsync"),
     allow("ftruncate", libc::SYS_ftruncate, "own files"),
     allow("truncate", libc::SYS_truncate, "own files"),
     allow("fallocate", libc::SYS_fallocate, "own files, bounded by the size of /tmp"),
-    allow("fadvise64", libc::SYS_fadvise64, "read-ahead hints"),
+    is("fadvise64", libc::SYS_fadvise64, rules::FADVISE, "read-ahead hints; nothing is evicted"),
     allow("readahead", libc::SYS_readahead, "read-ahead hints"),
     allow("copy_file_range", libc::SYS_copy_file_range, "copies between regular files"),
     allow("openat", libc::SYS_openat, "open a file"),
@@ -130,9 +130,9 @@ static COMMON: &[Entry] = &[
     allow("munmap", libc::SYS_munmap, "address space"),
     allow("mprotect", libc::SYS_mprotect, "address space"),
     allow("mremap", libc::SYS_mremap, "address space"),
-    allow("madvise", libc::SYS_madvise, "address space"),
+    is("madvise", libc::SYS_madvise, rules::MADVISE, "address space, but no merging of pages"),
     allow("brk", libc::SYS_brk, "heap"),
-    allow("msync", libc::SYS_msync, "own mappings"),
+    is("msync", libc::SYS_msync, rules::MSYNC, "own mappings; nothing is flushed"),
     allow("mincore", libc::SYS_mincore, "own mappings"),
     allow("mlock", libc::SYS_mlock, "bounded by RLIMIT_MEMLOCK"),
     allow("mlock2", libc::SYS_mlock2, "bounded by RLIMIT_MEMLOCK"),
@@ -201,8 +201,7 @@ static COMMON: &[Entry] = &[
     allow("setfsgid", libc::SYS_setfsgid, "one id exists to change to"),
     allow("capget", libc::SYS_capget, "reads empty sets"),
     allow("capset", libc::SYS_capset, "empty sets cannot grow"),
-    allow("prctl", libc::SYS_prctl, "names, death signals, dumpability of own processes"),
-    allow("seccomp", libc::SYS_seccomp, "further filters can only take away"),
+    is("prctl", libc::SYS_prctl, rules::PRCTL, "names, death signals, dumpability of own processes"),
     allow("landlock_create_ruleset", libc::SYS_landlock_create_ruleset, "further rules can only take away"),
     allow("landlock_add_rule", libc::SYS_landlock_add_rule, "further rules can only take away"),
     allow("landlock_restrict_self", libc::SYS_landlock_restrict_self, "further rules can only take away"),
@@ -249,9 +248,9 @@ static COMMON: &[Entry] = &[
     allow("recvmsg", libc::SYS_recvmsg, "own sockets"),
     allow("sendmmsg", libc::SYS_sendmmsg, "own sockets"),
     allow("recvmmsg", libc::SYS_recvmmsg, "own sockets"),
-    is("socket", libc::SYS_socket, rules::SOCKET, "local, TCP and UDP sockets, and routing queries"),
+    is("socket", libc::SYS_socket, rules::SOCKET, "local, TCP and UDP sockets"),
     is("socketpair", libc::SYS_socketpair, rules::SOCKETPAIR, "local sockets"),
-    is("setsockopt", libc::SYS_setsockopt, rules::SETSOCKOPT, "all but handing a connection to another protocol"),
+    is("setsockopt", libc::SYS_setsockopt, rules::SETSOCKOPT, "all but handing a connection to another protocol or to a filter"),
     // Time and the machine.
     allow("clock_gettime", libc::SYS_clock_gettime, "clock"),
     allow("clock_getres", libc::SYS_clock_getres, "clock"),
@@ -278,6 +277,7 @@ static COMMON: &[Entry] = &[
     refuse("io_uring_enter", libc::SYS_io_uring_enter, ENOSYS, "as io_uring_setup"),
     refuse("io_uring_register", libc::SYS_io_uring_register, ENOSYS, "as io_uring_setup"),
     refuse("io_setup", libc::SYS_io_setup, ENOSYS, "kernel asynchronous I/O; nothing to gain on a tmpfs"),
+    refuse("seccomp", libc::SYS_seccomp, ENOSYS, "compiled filters come out of one budget of the machine"),
     refuse("mq_open", libc::SYS_mq_open, ENOSYS, "message queues: a budget shared by every sandbox"),
     refuse("mq_unlink", libc::SYS_mq_unlink, ENOSYS, "as mq_open"),
     refuse("memfd_secret", 447, ENOSYS, "memory the kernel cannot reclaim or inspect"),

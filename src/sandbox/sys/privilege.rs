@@ -133,6 +133,45 @@ pub fn new_session_keyring() -> nix::Result<()> {
     Errno::result(result).map(drop)
 }
 
+/// Speculation that other processes can be attacked through: past stores, through indirect branches.
+const SPECULATION: [libc::c_ulong; 2] = [0, 1];
+/// `PR_SPEC_FORCE_DISABLE`: nobody switches it on again, whatever is executed.
+const FORCE_DISABLE: libc::c_ulong = 8;
+/// Linux 6.4; the library does not know it yet.
+const PR_SET_MEMORY_MERGE: libc::c_int = 67;
+
+/// Switches off, for ever and for whatever comes from this process, the kinds of speculation that the
+/// kernel can switch by process. Most hosts cannot: not this processor (`ENXIO`, `ENODEV`), not as it was
+/// booted (`EPERM`); what holds there holds for all processes alike.
+///
+/// # Errors
+/// What `prctl` returns beside these.
+pub fn force_speculation_mitigations() -> nix::Result<()> {
+    for kind in SPECULATION {
+        // SAFETY: no pointers.
+        let result =
+            unsafe { libc::prctl(libc::PR_SET_SPECULATION_CTRL, kind, FORCE_DISABLE, 0, 0) };
+        match Errno::result(result) {
+            Ok(_) | Err(Errno::ENXIO | Errno::ENODEV | Errno::EPERM | Errno::EINVAL) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Takes back what a service manager may have switched on for everything beneath it (`MemoryKSM=`).
+///
+/// # Errors
+/// What `prctl` returns; a kernel that cannot merge by process is none.
+pub fn switch_page_merging_off() -> nix::Result<()> {
+    // SAFETY: no pointers.
+    let result = unsafe { libc::prctl(PR_SET_MEMORY_MERGE, 0, 0, 0, 0) };
+    match Errno::result(result) {
+        Ok(_) | Err(Errno::EINVAL) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
 /// Loads a system-call filter, for this process and whatever comes from it.
 ///
 /// # Errors
