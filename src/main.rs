@@ -14,6 +14,7 @@ mod doctor;
 mod exit;
 mod output;
 mod project;
+mod readahead;
 mod serve;
 mod split;
 mod verbs;

@@ -11,6 +11,7 @@
 //!   spawner gone: the same, without waiting for anything, and exit status 70
 //! ```
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -36,6 +37,7 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::output;
+use crate::readahead::{self, ReadAhead};
 use crate::split::{self, Split};
 
 /// How long requests in hand may take once the daemon is told to stop.
@@ -83,6 +85,7 @@ async fn serve(config: Config, split: Split) -> Result<Exit> {
     administrator(&store, &credentials, config.home.region.as_str()).await?;
     let logs = Arc::new(open_logs(&config)?);
     let code = open_code(&config, &store)?;
+    let reading = read_ahead(&config, &images, &store, &code).context("no thread can be made")?;
 
     let hook = RuntimeApi::new(runtime_api::Limits::default()).hook();
     let sink = Arc::clone(&logs);
@@ -104,6 +107,7 @@ async fn serve(config: Config, split: Split) -> Result<Exit> {
         Err(err) => return spawner_refused(&mut spawner, err),
     };
 
+    reading.images().await;
     let addresses = (api.local_addr()?, http.local_addr()?);
     let api_state = api::Api::new(api::Parts {
         store: Arc::clone(&store),
@@ -227,6 +231,22 @@ fn open_code(config: &Config, store: &Store) -> Result<CodeStore> {
         tracing::error!(%digest, "a function's package is not on disk");
     }
     Ok(code)
+}
+
+/// Begins to read what sandboxes will read.
+fn read_ahead(
+    config: &Config,
+    images: &images::Catalogue,
+    store: &Store,
+    code: &CodeStore,
+) -> std::io::Result<ReadAhead> {
+    let snapshot = store.snapshot();
+    let packages: BTreeSet<_> =
+        snapshot.functions(None).flat_map(|function| function.packages()).collect();
+    let images = images.images().into_iter();
+    let images = images.map(|digest| images::Cache::tree_in(&config.image_dir, digest));
+    let code = packages.iter().map(|digest| code.tree_path(digest));
+    readahead::start(images.collect(), code.collect())
 }
 
 /// Makes the administrator's key at the first start, and keeps the file that holds it in step.

@@ -122,7 +122,12 @@ impl Cache {
         if manifest.digest != digest {
             return Err(wrong(None));
         }
-        Ok(Some(Image { manifest, tree: self.place(digest).join("tree") }))
+        Ok(Some(Image { manifest, tree: Self::tree_in(&self.root, digest) }))
+    }
+
+    /// Where the tree of an image lies in the cache in `root`, whether or not it is there.
+    pub fn tree_in(root: &Path, digest: Digest) -> PathBuf {
+        root.join("sha256").join(digest.hex()).join("tree")
     }
 
     /// Waits until nobody else is making an image, and removes what a maker that died left.

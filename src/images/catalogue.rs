@@ -5,7 +5,7 @@
 //! An alias serves one identifier with another's interpreter, because an operator said so; it never
 //! stands before an image that serves the identifier itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::Digest;
 
@@ -97,6 +97,11 @@ impl Catalogue {
     /// [`Unserved`].
     pub fn require(&self, runtime: &str) -> Result<&Served, Unserved> {
         self.resolve(runtime).ok_or_else(|| self.unserved(runtime))
+    }
+
+    /// Every image that serves one.
+    pub fn images(&self) -> BTreeSet<Digest> {
+        self.served.values().map(|served| served.image).collect()
     }
 
     /// Every identifier that is served, in order.

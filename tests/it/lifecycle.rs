@@ -4,5 +4,7 @@
 mod kill;
 // The daemon, stopped and started in order.
 mod restart;
+// Who is charged for what sandboxes read.
+mod pages;
 // `hearth dev`, from the first line it prints to Ctrl-C.
 mod dev;
