@@ -225,6 +225,8 @@ impl User {
             caps::clear(None, set).context("a capability stays")?;
         }
         nix::sys::prctl::set_no_new_privs().context("privileges could still be gained")?;
+        // Every function's secrets pass through here: no core file, and nobody with this uid looks in.
+        nix::sys::prctl::set_dumpable(false).context("memory could be read by others")?;
         nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
         let root = Uid::from_raw(0);
         if setresuid(root, root, root).is_ok() {

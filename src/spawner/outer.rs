@@ -104,6 +104,7 @@ fn start(arguments: &[OsString]) -> Result<u8, OuterError> {
         let raise = getrlimit(resource).and_then(|(_, hard)| setrlimit(resource, hard, hard));
         raise.map_err(at("raise a limit"))?;
     }
+    limit_cores().map_err(at("limit core files"))?;
     // Before there is a child, so that its end cannot be missed. The child inherits the mask: it
     // reads the same signals through a descriptor.
     let signals = signals();
@@ -133,6 +134,21 @@ fn start(arguments: &[OsString]) -> Result<u8, OuterError> {
     drop(life);
     drop(slot);
     status
+}
+
+/// Nothing of ours dumps core, and no cell can: 1, not 0, because the kernel starts a handler that
+/// cores are piped into, as root on the host, for any other limit.
+fn limit_cores() -> nix::Result<()> {
+    match setrlimit(Resource::RLIMIT_CORE, 1, 1) {
+        // The host's own limit is 0 and may not be raised: as good where no handler is started.
+        Err(Errno::EPERM) if !cores_are_piped() => Ok(()),
+        other => other,
+    }
+}
+
+fn cores_are_piped() -> bool {
+    // Whatever cannot be read is taken for the worse.
+    std::fs::read_to_string("/proc/sys/kernel/core_pattern").map_or(true, |it| it.starts_with('|'))
 }
 
 /// What of the host's the spawner proper is cloned away from.

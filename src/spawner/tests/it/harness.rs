@@ -33,6 +33,8 @@ const FIRST_SLOT: u32 = 2_048;
 /// slot of their own that its state directory says they had before.
 pub(crate) struct World {
     state: TempDir,
+    /// Instead of the code that all tests share.
+    code: Option<PathBuf>,
 }
 
 /// A running spawner and our end of its socket.
@@ -72,7 +74,17 @@ impl World {
     pub(crate) fn at(slot: u32) -> Self {
         let state = tempfile::Builder::new().prefix("hearth-spawner-").tempdir().unwrap();
         std::fs::write(state.path().join(format!("slot-{slot}")), "test\n").unwrap();
-        Self { state }
+        Self { state, code: None }
+    }
+
+    /// One whose code is in a directory of the test's own.
+    pub(crate) fn with_code(code: PathBuf) -> Self {
+        Self { code: Some(code), ..Self::new() }
+    }
+
+    /// Its state directory, over which a spawner mounts its root.
+    pub(crate) fn state(&self) -> &Path {
+        self.state.path()
     }
 
     pub(crate) fn command(&self, capacity: u32) -> Command {
@@ -83,7 +95,7 @@ impl World {
         command.args(["-c", "exec \"$@\" 3<&0 4<&1 0</dev/null 1>/dev/null", "sh"]);
         command.arg(&programs::get().spawner);
         command.arg("--images").arg(&shared.images);
-        command.arg("--code").arg(&shared.code);
+        command.arg("--code").arg(self.code.as_ref().unwrap_or(&shared.code));
         command.arg("--state").arg(self.state.path());
         command.args(["--instance", "test", "--runner-fd", "4"]);
         command.arg(format!("--capacity={capacity}"));
@@ -247,6 +259,14 @@ impl Cell {
         let ran = self.run(&["/usr/bin/python3", "-I", "-c", source]);
         assert_eq!(ran.status, 0, "{}", ran.output);
         ran.output
+    }
+
+    /// The runner's number on the host.
+    pub(crate) fn pid(&self) -> u32 {
+        let number = std::os::fd::AsRawFd::as_raw_fd(&self.pidfd);
+        let facts = std::fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap();
+        let pid = facts.lines().find_map(|line| line.strip_prefix("Pid:")).unwrap();
+        pid.trim().parse().unwrap()
     }
 
     pub(crate) fn report(&self) -> runner::Report {

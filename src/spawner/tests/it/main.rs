@@ -2,6 +2,7 @@
 //!
 //! * [`isolation`]: what a function can see and do from inside a cell.
 //! * [`landlock`]: what is left when another wall has a hole.
+//! * [`walls`]: what only shows from outside, or with one wall taken away.
 //! * [`lifecycle`]: cells are made, assigned, ended; nothing is left; how long it takes.
 //! * [`crashes`]: whoever is killed, everything beneath it goes.
 //! * [`privilege`]: what the spawner's own processes keep.
@@ -19,3 +20,4 @@ mod lifecycle;
 mod privilege;
 mod protocol;
 mod runtimes;
+mod walls;
