@@ -5,7 +5,7 @@
 //!      │            ▲ orders
 //!      │       sweep, every tick: looks at all, cuts what is overdue
 //!      ▼
-//!   shutdown ──► listener closed, idle connections closed, requests in hand finished
+//!   shutdown ──► listener closed, requests in hand finished, idle connections closed after a last call
 //!                  ──► all gone, or the drain's deadline: the rest is cut
 //! ```
 //!

@@ -60,13 +60,16 @@ where
     let mut serving = pin!(serving);
     let mut told = false;
     std::future::poll_fn(|cx| {
-        match connection.order(cx) {
-            Order::Cut => return Poll::Ready(()),
-            Order::Drain if !told => {
-                told = true;
-                serving.as_mut().graceful_shutdown();
-            }
-            _ => {}
+        let order = connection.order(cx);
+        if order == Order::Cut {
+            return Poll::Ready(());
+        }
+        // Where there is no request in hand, hyper would hang up on one that is on its way: such a
+        // connection is left alone until it has begun, and closes after its answer (`answer`).
+        let in_hand = !matches!(connection.phase(), Phase::Fresh | Phase::Idle);
+        if order == Order::Drain && in_hand && !told {
+            told = true;
+            serving.as_mut().graceful_shutdown();
         }
         serving.as_mut().poll(cx).map(|result| {
             if let Err(err) = result {
@@ -110,7 +113,7 @@ where
         Ok(response) => response,
         Err(never) => match never {},
     };
-    if connection.expects_leftovers() {
+    if connection.expects_leftovers() || connection.current_order() == Order::Drain {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if response.status().is_server_error() {

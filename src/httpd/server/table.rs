@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use telemetry::metrics::{Door, METRICS};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -15,6 +15,10 @@ use crate::connection::{Connection, Order, Phase, lock};
 use crate::crowd::{self, Marks};
 use crate::limits::Limits;
 use crate::overdue::{Track, Verdict};
+
+/// How long a drain waits for the next request of a connection that has none in hand: a packet that is
+/// lost comes again after one second (RFC 6298). nginx has a setting for the same.
+const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// What the parts of a server share.
 #[derive(Debug)]
@@ -168,14 +172,24 @@ impl Shared {
     }
 
     /// Lets every connection finish what it is doing, within the deadline.
+    ///
+    /// One on which nothing is being done gets a last call: what its peer has sent already, or is
+    /// just sending, is answered.
     pub(super) async fn drain(&self) -> Drained {
+        let deadline = Instant::now() + self.limits.drain;
         for (connection, _) in lock(&self.table).open.values() {
-            // What has not begun a request has nothing to finish.
-            let phase = connection.phase();
-            let idle = matches!(phase, Phase::Fresh | Phase::Idle);
-            connection.command(if idle { Order::Cut } else { Order::Drain });
+            connection.command(Order::Drain);
         }
-        let in_time = tokio::time::timeout(self.limits.drain, self.until(|open| open == 0)).await;
+        // A drain that is short keeps most of its time for requests.
+        let last_call = LAST_CALL.min(self.limits.drain / 2);
+        let _ = tokio::time::timeout(last_call, self.until(|open| open == 0)).await;
+        for (connection, _) in lock(&self.table).open.values() {
+            if matches!(connection.phase(), Phase::Fresh | Phase::Idle) {
+                connection.command(Order::Cut);
+            }
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        let in_time = tokio::time::timeout(left, self.until(|open| open == 0)).await;
         let cut = if in_time.is_ok() { 0 } else { self.cut_all() };
         self.until(|open| open == 0).await;
         Drained { cut }

@@ -296,6 +296,24 @@ fn a_drain_finishes_what_is_in_hand_and_closes_the_rest() {
 }
 
 #[test]
+fn a_request_that_was_on_its_way_when_a_drain_began_is_answered() {
+    let mut running = Running::start(Limits::default());
+    let mut idle = running.connect();
+    idle.write_all(GET.as_bytes()).unwrap();
+    one(&mut idle, "/ 0");
+    let mut fresh = running.connect();
+    running.until("both are in", |running| running.server.connections() == 2);
+    running.stop();
+    running.until("the listener is closed", |running| TcpStream::connect(running.address).is_err());
+    for stream in [&mut idle, &mut fresh] {
+        stream.write_all(GET.as_bytes()).unwrap();
+        let response = rest(stream);
+        assert!(response.contains("connection: close") && response.ends_with("/ 0"), "{response}");
+    }
+    assert_eq!(running.drained(), Drained { cut: 0 });
+}
+
+#[test]
 fn a_drain_ends_at_its_deadline() {
     let mut running = Running::start(quick());
     let mut busy = running.connect();
