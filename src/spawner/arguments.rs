@@ -4,6 +4,7 @@
 //! checked so that a mistake is a sentence and not a surprise.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use sandbox::checks::Need;
@@ -32,6 +33,8 @@ pub struct Arguments {
     pub runner: i32,
     /// `--allow-unenforced=LIST`: limits the operator goes without.
     pub unenforced: Vec<Need>,
+    /// `--notify SOCKET`: a service manager that wants to know when it is up, `NOTIFY_SOCKET`.
+    pub notify: Option<OsString>,
 }
 
 /// Why the arguments make no sense.
@@ -103,6 +106,7 @@ struct Typed {
     capacity: Option<OsString>,
     runner: Option<OsString>,
     unenforced: Option<OsString>,
+    notify: Option<OsString>,
 }
 
 // === impl Typed ===
@@ -117,6 +121,7 @@ impl Typed {
             "--capacity" => &mut self.capacity,
             "--runner-fd" => &mut self.runner,
             "--allow-unenforced" => &mut self.unenforced,
+            "--notify" => &mut self.notify,
             _ => return None,
         })
     }
@@ -133,6 +138,7 @@ impl Typed {
             capacity: capacity(there("--capacity", self.capacity)?)?,
             runner: descriptor(there("--runner-fd", self.runner)?)?,
             unenforced: self.unenforced.map_or(Ok(Vec::new()), unenforced)?,
+            notify: self.notify.map(manager).transpose()?,
         })
     }
 }
@@ -144,6 +150,15 @@ fn directory(argument: &'static str, value: OsString) -> Result<PathBuf, Argumen
     }
     let expected = "an absolute path is needed";
     Err(ArgumentsError::Invalid { argument, value: path.display().to_string(), expected })
+}
+
+fn manager(value: OsString) -> Result<OsString, ArgumentsError> {
+    if matches!(value.as_bytes(), [b'/' | b'@', _, ..]) {
+        return Ok(value);
+    }
+    let value = value.to_string_lossy().into_owned();
+    let expected = "an absolute path, or @ and an abstract name, is needed";
+    Err(ArgumentsError::Invalid { argument: "--notify", value, expected })
 }
 
 fn instance(value: OsString) -> Result<String, ArgumentsError> {

@@ -27,6 +27,7 @@ mod log;
 mod maker;
 mod order;
 mod outer;
+mod readiness;
 mod service;
 mod slot;
 

@@ -26,6 +26,7 @@ use crate::arguments::{Arguments, ArgumentsError};
 use crate::exit::Exit;
 use crate::inner::{self, Charge};
 use crate::log;
+use crate::readiness;
 use crate::slot::{Slot, SlotError};
 
 /// The control plane's socket.
@@ -128,6 +129,12 @@ fn start(arguments: &[OsString]) -> Result<u8, OuterError> {
         inner::run(&proof, &charge, control, runner, life) as i32
     })
     .map_err(at("clone the spawner"))?;
+    if let Some(manager) = &arguments.notify {
+        let status = format!("slot {}, up to {} sandboxes", slot.number, arguments.capacity);
+        if let Err(err) = readiness::tell(manager, &status) {
+            log::line(&format!("the service manager cannot be told: {err}"));
+        }
+    }
     // The control plane must see its socket close when the spawner proper ends, not later.
     let life = handed_over.map(|(_, _, _, ours)| ours);
     let status = attend(&child, &signals, claim);

@@ -58,6 +58,8 @@ fn values_that_cannot_be_are_refused() {
         "--runner-fd=-1",
         "--allow-unenforced=namespaces",
         "--allow-unenforced=memory,seccomp",
+        "--notify=relative",
+        "--notify=@",
     ] {
         let mut given = GOOD.to_vec();
         given.push(bad);
