@@ -60,7 +60,7 @@ pub enum CacheError {
         owner: u32,
         /// Its permissions.
         mode: u32,
-        /// Who is asking.
+        /// Whose it must be.
         expected: u32,
     },
     /// Its manifest is not one, or another's.
@@ -94,10 +94,21 @@ impl Cache {
             .mode(MODE)
             .create(&images)
             .map_err(disk("create", &images))?;
-        for path in [root, &images] {
+        Self::owned_by(nix::unistd::geteuid().as_raw(), root)
+    }
+
+    /// Opens the cache that root keeps in `root`, for somebody who may look up what is there.
+    ///
+    /// # Errors
+    /// The same; and if it is not there.
+    pub fn open_to_read(root: &Path) -> Result<Self, CacheError> {
+        Self::owned_by(0, root)
+    }
+
+    fn owned_by(expected: u32, root: &Path) -> Result<Self, CacheError> {
+        for path in [root, &root.join("sha256")] {
             let found = fs::symlink_metadata(path).map_err(disk("look at", path))?;
             let (owner, mode) = (found.uid(), found.mode() & 0o7777);
-            let expected = nix::unistd::geteuid().as_raw();
             if owner != expected || mode & 0o022 != 0 || !found.is_dir() {
                 return Err(CacheError::Exposed { path: path.to_owned(), owner, mode, expected });
             }
