@@ -56,6 +56,12 @@ pub enum Command {
     Url(Named),
     /// Check what this machine can enforce, and say what to do about the rest.
     Doctor(Doctor),
+    /// Install Hearth as a service that starts with the machine, or take it away again.
+    #[command(subcommand)]
+    Service(Service),
+    /// The privileged half of the service: what hearth-spawner.service runs.
+    #[command(hide = true)]
+    Spawner(Box<SpawnerUnit>),
     /// Print a completion script for a shell.
     Completions(Completions),
 }
@@ -119,7 +125,7 @@ pub struct HostOptions {
 }
 
 /// `hearth serve`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Serve {
     /// Configuration file; docs/configuration.md lists its keys.
     #[arg(long, value_name = "FILE")]
@@ -135,12 +141,63 @@ pub struct Serve {
     /// Accept any credentials, and none; loopback listeners only.
     #[arg(long)]
     pub dev: bool,
+    /// Run without privileges, with the spawner behind this socket (see `hearth service`).
+    #[arg(long, value_name = "SOCKET")]
+    pub spawner_socket: Option<PathBuf>,
     /// Write addresses and process ids here, as JSON, once requests are served.
     #[arg(long, value_name = "FILE")]
     pub ready_file: Option<PathBuf>,
     /// Stop when standard input ends.
     #[arg(long, hide = true)]
     pub until_stdin_closes: bool,
+}
+
+/// `hearth spawner`.
+#[derive(Debug, Args)]
+pub struct SpawnerUnit {
+    /// Configuration file, the same as the control plane's.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub host: HostOptions,
+}
+
+/// `hearth service`.
+#[derive(Debug, Subcommand)]
+pub enum Service {
+    /// Put program, user, units and kernel settings in place, and start.
+    Install(Install),
+    /// Stop, and take everything away that was put in place; functions and logs stay.
+    Uninstall(Uninstall),
+}
+
+/// Where to; shared by `install` and `uninstall`.
+#[derive(Debug, Args)]
+pub struct Place {
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Work on the system that lies in this directory, such as an image that is being built: files
+    /// only, nothing is started and no user is made.
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+}
+
+/// `hearth service install`.
+#[derive(Debug, Args)]
+pub struct Install {
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `hearth service uninstall`.
+#[derive(Debug, Args)]
+pub struct Uninstall {
+    #[command(flatten)]
+    pub place: Place,
+    /// Delete functions, logs, keys, the configuration and the user as well.
+    #[arg(long)]
+    pub purge: bool,
 }
 
 /// What a function is; everything that is not given is found out from its folder.

@@ -14,12 +14,15 @@ use images::RuntimePath;
 use model::{AccountId, Home, Region};
 use serde::Deserialize;
 
-use crate::args::{HostOptions, Serve};
+use crate::args::{HostOptions, Serve, SpawnerUnit};
 
 /// Where the daemon keeps everything unless told otherwise.
 const ROOT: &str = "/var/lib/hearth";
 /// Where machine-wide allocations are recorded; gone after a reboot, as what they describe is.
 const STATE: &str = "/run/hearth";
+
+/// Longest drain: no function runs longer.
+const LONGEST_DRAIN: Duration = Duration::from_secs(900);
 
 /// What the process table and descriptors of one host bear; the spawner's own bound.
 const MOST_INSTANCES: u32 = 10_000;
@@ -43,6 +46,7 @@ struct File {
     max_instances: Option<u32>,
     ready_cells: Option<u32>,
     idle_seconds: Option<u64>,
+    drain_seconds: Option<u64>,
     memory_reserve_mib: Option<u64>,
     log_total_mib: Option<u64>,
     log_function_mib: Option<u64>,
@@ -65,6 +69,8 @@ pub struct Config {
     pub http_listen: SocketAddr,
     /// Accept requests without a signature.
     pub dev: bool,
+    /// The spawner is behind this socket, and not ours.
+    pub spawner_socket: Option<PathBuf>,
     /// Account and region.
     pub home: Home,
     /// Last labels of the hosts of function URLs.
@@ -84,6 +90,8 @@ pub struct Config {
     pub ready_cells: u32,
     /// How long an idle instance is kept.
     pub idle: Duration,
+    /// How long requests in hand may take once the daemon is told to stop.
+    pub drain: Duration,
     /// Memory of the machine that functions never get.
     pub memory_reserve: u64,
     /// Bytes of logs in all.
@@ -133,6 +141,7 @@ impl Config {
             api_listen: args.api_listen.or(file.api_listen).unwrap_or(loopback(9000)),
             http_listen: args.http_listen.or(file.http_listen).unwrap_or(loopback(8080)),
             dev: args.dev,
+            spawner_socket: args.spawner_socket.clone(),
             home: Home { account: account.unwrap_or_default(), region: region.unwrap_or_default() },
             domain: file.domain.unwrap_or_else(|| "localhost".to_owned()),
             runtime_path,
@@ -144,6 +153,7 @@ impl Config {
             max_instances: file.max_instances.unwrap_or(1_024),
             ready_cells: file.ready_cells.unwrap_or(8),
             idle: Duration::from_secs(file.idle_seconds.unwrap_or(600)),
+            drain: Duration::from_secs(file.drain_seconds.unwrap_or(10)),
             memory_reserve: mib(file.memory_reserve_mib, 256),
             log_total: mib(file.log_total_mib, 1024),
             log_function: mib(file.log_function_mib, 64),
@@ -158,6 +168,18 @@ impl Config {
         };
         config.check()?;
         config.absolute()
+    }
+
+    /// What the spawner's unit needs to know of the same file.
+    ///
+    /// # Errors
+    /// As [`Config::new`].
+    pub fn for_spawner(args: &SpawnerUnit) -> Result<Self> {
+        Self::new(&Serve {
+            config: args.config.clone(),
+            host: args.host.clone(),
+            ..Serve::default()
+        })
     }
 
     /// Directories are meant from where the program was started, whoever uses them later.
@@ -180,6 +202,9 @@ impl Config {
         }
         if !(1..=MOST_INSTANCES).contains(&self.max_instances) {
             bail!("max_instances is {}, it must be 1 to {MOST_INSTANCES}", self.max_instances);
+        }
+        if self.drain > LONGEST_DRAIN {
+            bail!("drain_seconds is {}, it may be up to 900", self.drain.as_secs());
         }
         if self.connections_per_peer == Some(0) {
             bail!("connections_per_peer is 0: nobody could call a function");

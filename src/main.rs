@@ -5,6 +5,7 @@
 
 #![allow(unreachable_pub, reason = "in a binary, `pub` says that another file uses it")]
 
+mod activation;
 mod args;
 mod client;
 mod config;
@@ -12,11 +13,16 @@ mod deploy;
 mod dev;
 mod doctor;
 mod exit;
+mod install;
 mod output;
 mod project;
 mod readahead;
+mod readiness;
 mod serve;
+mod service;
+mod spawner_unit;
 mod split;
+mod units;
 mod verbs;
 
 use std::io::{IsTerminal, Write};
@@ -49,6 +55,8 @@ fn run(arguments: &Arguments) -> Result<Exit> {
     match &arguments.command {
         // Everything that needs root happens before the first thread exists.
         Command::Serve(args) => serve::run(config::Config::new(args)?),
+        Command::Service(args) => install::run(args),
+        Command::Spawner(args) => spawner_unit::run(args),
         Command::Doctor(args) => doctor::run(args, format),
         Command::Completions(args) => {
             let mut command = Arguments::command();

@@ -10,8 +10,12 @@
 //!     listeners closed ─► requests in hand finished ─► pool drained ─► spawner's socket closed ─► its end
 //!   spawner gone: the same, without waiting for anything, and exit status 70
 //! ```
+//!
+//! Listeners that a service manager handed over are closed here only: they stay its own, and what
+//! connects meanwhile waits in them for the next start.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -38,12 +42,14 @@ use crate::config::Config;
 use crate::exit::Exit;
 use crate::output;
 use crate::readahead::{self, ReadAhead};
+use crate::readiness::Readiness;
+use crate::service;
 use crate::split::{self, Split};
 
-/// How long requests in hand may take once the daemon is told to stop.
-const DRAIN: Duration = Duration::from_secs(10);
 /// How long the answers to calls that lost their sandboxes may take to be written.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// What is left to do when the drain is over: instances and log lines to end, files to close.
+const AFTERMATH: Duration = Duration::from_secs(20);
 /// How long the spawner may take to end its sandboxes and remove their cgroups.
 const SPAWNER_END: Duration = Duration::from_secs(10);
 /// Exit status by which the spawner says that the host lacks something.
@@ -58,8 +64,9 @@ pub struct Ready {
     pub http: String,
     /// The control plane's process id.
     pub pid: u32,
-    /// The spawner's outer process.
-    pub spawner_pid: u32,
+    /// The spawner's outer process, where the control plane started it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spawner_pid: Option<u32>,
     /// The administrator key's file.
     pub credentials: String,
 }
@@ -69,15 +76,22 @@ pub struct Ready {
 /// # Errors
 /// Whatever keeps it from starting.
 pub fn run(mut config: Config) -> Result<Exit> {
-    let split = split::split(&mut config)?;
+    let readiness = Readiness::from_env()?;
+    let split = match config.spawner_socket.clone() {
+        None => split::split(&mut config)?,
+        Some(socket) => match service::join(&mut config, &socket, &readiness)? {
+            Some(split) => split,
+            None => return Ok(Exit::SpawnerLost),
+        },
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("the runtime cannot be started")?;
-    runtime.block_on(serve(config, split))
+    runtime.block_on(serve(config, split, readiness))
 }
 
-async fn serve(config: Config, split: Split) -> Result<Exit> {
+async fn serve(config: Config, split: Split, readiness: Readiness) -> Result<Exit> {
     let Split { api, http, control, mut spawner, images, ready, lock } = split;
     let images = Arc::new(images);
     let store = Arc::new(open_store(&config)?);
@@ -104,7 +118,7 @@ async fn serve(config: Config, split: Split) -> Result<Exit> {
     .await;
     let pool = match pool {
         Ok(pool) => pool,
-        Err(err) => return spawner_refused(&mut spawner, err),
+        Err(err) => return spawner_refused(spawner.as_mut(), err),
     };
 
     reading.images().await;
@@ -136,7 +150,7 @@ async fn serve(config: Config, split: Split) -> Result<Exit> {
         Arc::clone(&store),
         Arc::new(pool.clone()),
     );
-    let limits = httpd::Limits { drain: DRAIN, ..httpd::Limits::default() };
+    let limits = httpd::Limits { drain: config.drain, ..httpd::Limits::default() };
     let public =
         httpd::Limits { connections_per_peer: config.connections_per_peer, ..limits.clone() };
     let servers = [Server::new(Door::Api, limits), Server::new(Door::Gateway, public)];
@@ -155,7 +169,7 @@ async fn serve(config: Config, split: Split) -> Result<Exit> {
         api: format!("http://{}", addresses.0),
         http: format!("http://{}", addresses.1),
         pid: std::process::id(),
-        spawner_pid: spawner.id(),
+        spawner_pid: spawner.as_ref().map(Child::id),
         credentials: credentials.display().to_string(),
     };
     if let Some(mut file) = ready {
@@ -167,8 +181,10 @@ async fn serve(config: Config, split: Split) -> Result<Exit> {
         output::say(&format!("the administrator's key is in {}", document.credentials));
     }
     tracing::info!(api = %document.api, http = %document.http, "ready");
+    readiness.ready(&format!("serving at {} and {}", document.api, document.http));
 
     let exit = tokio::select! {
+        never = stay_alive(&readiness, &pool) => match never {},
         done = told_to_stop(config.until_stdin_closes) => done.map(|()| Exit::Done)?,
         () = pool.closed() => Exit::SpawnerLost,
         (api, http) = &mut serving => {
@@ -180,17 +196,25 @@ async fn serve(config: Config, split: Split) -> Result<Exit> {
     if exit == Exit::SpawnerLost {
         output::say("error: the spawner is gone and every sandbox with it; start hearth again");
     }
+    readiness.stopping(config.drain + AFTERMATH);
     stop.send_replace(true);
     match exit {
-        // Requests in hand are what the pool is busy with; both end together.
-        Exit::Done => drop(tokio::join!(&mut serving, pool.drain(DRAIN))),
+        Exit::Done => {
+            let deadline = Instant::now() + config.drain;
+            // A request in hand may still have to reach the pool, which then must take it.
+            drop((&mut serving).await);
+            // What is left is of callers who have hung up.
+            pool.drain(deadline.saturating_duration_since(Instant::now())).await;
+        }
         // Whoever waits is told that the sandboxes are gone before this process is, too.
         Exit::SpawnerLost => drop(tokio::time::timeout(LAST_WORDS, &mut serving).await),
         _ => {}
     }
     // The last owner of the spawner's socket: it sees the end and ends.
     drop(pool);
-    wait_for(&mut spawner).await;
+    if let Some(spawner) = &mut spawner {
+        wait_for(spawner).await;
+    }
     tokio::task::spawn_blocking(move || logs.sync()).await?;
     drop(lock);
     Ok(exit)
@@ -288,8 +312,27 @@ fn new_key() -> Result<AccessKey> {
     Ok(AccessKey { id, secret: STANDARD.encode(bytes), created_ms })
 }
 
+/// Tells the service manager that all is well, as often as it wants to know: while this runtime runs
+/// tasks, and the spawner answers what it is asked.
+async fn stay_alive(readiness: &Readiness, pool: &Pool) -> Infallible {
+    let Some(period) = readiness.watchdog() else { return std::future::pending().await };
+    // Twice in a period, as `sd_watchdog_enabled(3)` advises.
+    let half = period / 2;
+    let mut ticks = tokio::time::interval(half);
+    loop {
+        ticks.tick().await;
+        if pool.spawner_silent_for() < half {
+            readiness.alive();
+        } else {
+            tracing::warn!("the spawner does not answer");
+        }
+    }
+}
+
 /// The spawner ended, or said something strange, before it was ready.
-fn spawner_refused(spawner: &mut Child, err: pool::ConnectError) -> Result<Exit> {
+fn spawner_refused(spawner: Option<&mut Child>, err: pool::ConnectError) -> Result<Exit> {
+    // A service manager says of the other service what became of it.
+    let Some(spawner) = spawner else { return Err(err.into()) };
     let deadline = Instant::now() + SPAWNER_END;
     while Instant::now() < deadline {
         match spawner.try_wait()? {

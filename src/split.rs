@@ -4,7 +4,7 @@
 //!   hearth serve (root, one thread)
 //!     data directory ─ locked, given to the unprivileged user
 //!     runtime images ─ copied, owned by root
-//!     listeners      ─ bound
+//!     listeners      ─ bound, or taken from a service manager
 //!     spawner        ─ started from a sealed memory file, socket as descriptor 3
 //!     … then: no groups, no root, no capability, no way back
 //! ```
@@ -14,7 +14,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
@@ -24,13 +24,14 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result, bail};
 use caps::CapSet;
 use command_fds::{CommandFdExt, FdMapping};
-use images::{Catalogue, HostImage};
+use images::{Catalogue, HostImage, Manifest};
 use nix::fcntl::{FcntlArg, Flock, FlockArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::{Gid, Uid, fchown, geteuid, setegid, seteuid, setgroups, setresgid, setresuid};
 
+use crate::activation;
 use crate::config::Config;
 use crate::output;
 
@@ -53,8 +54,9 @@ const FIRST_FREE_FD: i32 = 16;
 const OWN_FILE: i32 = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
 
 /// Who the control plane is, once it is.
-struct User {
-    uid: Uid,
+pub struct User {
+    /// Its id, and that of its group.
+    pub uid: Uid,
     gid: Gid,
 }
 
@@ -67,8 +69,8 @@ pub struct Split {
     pub http: TcpListener,
     /// Socket to the spawner.
     pub control: OwnedFd,
-    /// The spawner's outer process.
-    pub spawner: Child,
+    /// The spawner's outer process, where it is ours and not a service of its own.
+    pub spawner: Option<Child>,
     /// Runtimes that are served.
     pub images: Catalogue,
     /// The ready file, opened while that was still possible.
@@ -92,33 +94,34 @@ pub fn split(config: &mut Config) -> Result<Split> {
     // Rights that a group gives are rights all the same.
     setgroups(&[]).context("supplementary groups stay")?;
     let user = User::find()?;
-    config.data_dir = user.data_dir(&config.data_dir)?;
-    config.image_dir = user.roots_dir(&config.image_dir)?;
-    config.state_dir = user.roots_dir(&config.state_dir)?;
+    user.directories(config)?;
     let (lock, instance, code) = user.act(|| {
         let lock = lock(&config.data_dir)?;
         Ok((lock, instance(&config.data_dir)?, code_dir(&config.data_dir)?))
     })?;
 
-    let images = host_image(config)?;
-    let api = bind(config.api_listen, "management", "--api-listen")?;
-    let http = bind(config.http_listen, "trigger", "--http-listen")?;
+    let images = served(&host_image(config)?, config)?;
+    let (api, http) = activation::listeners(config)?;
     let ready = config.ready_file.as_deref().map(create_ready_file).transpose()?;
     raise_descriptor_limit()?;
 
     let flags = SockFlag::SOCK_CLOEXEC;
     let (control, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)
         .context("no socket to the spawner can be made")?;
-    let spawner = start_spawner(config, &code, &instance, theirs)?;
+    let spawner = {
+        let (mut command, _program) = spawner(config, &code, &instance, theirs)?;
+        // The terminal's Ctrl-C is for the daemon, which then ends the spawner by closing its socket.
+        command.process_group(0).spawn().context("the spawner cannot be started")?
+    };
     user.become_for_good()?;
-    Ok(Split { api, http, control, spawner, images, ready, lock })
+    Ok(Split { api, http, control, spawner: Some(spawner), images, ready, lock })
 }
 
 // === impl User ===
 
 impl User {
     /// User `hearth`, or the reserved id where there is none.
-    fn find() -> Result<Self> {
+    pub fn find() -> Result<Self> {
         let known =
             nix::unistd::User::from_name("hearth").context("the user database cannot be read")?;
         Ok(match known {
@@ -127,9 +130,18 @@ impl User {
         })
     }
 
+    /// Makes the directories, each whose it must be; afterwards the configuration names the real ones,
+    /// without links.
+    pub fn directories(&self, config: &mut Config) -> Result<()> {
+        config.data_dir = self.data_dir(&config.data_dir)?;
+        config.image_dir = self.roots_dir(&config.image_dir)?;
+        config.state_dir = self.roots_dir(&config.state_dir)?;
+        Ok(())
+    }
+
     /// Does something with this user's rights to files and not with root's: whatever it put in the
     /// way then leads no further than it could have gone itself.
-    fn act<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub fn act<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         setegid(self.gid).and_then(|()| seteuid(self.uid)).context("rights cannot be put aside")?;
         let done = work();
         seteuid(Uid::from_raw(0))
@@ -237,7 +249,7 @@ impl User {
 }
 
 /// Locks the data directory, for as long as the result is kept.
-fn lock(data: &Path) -> Result<Flock<File>> {
+pub fn lock(data: &Path) -> Result<Flock<File>> {
     let path = data.join("lock");
     let file = OpenOptions::new()
         .create(true)
@@ -259,7 +271,7 @@ fn lock(data: &Path) -> Result<Flock<File>> {
 }
 
 /// The directory of functions' code.
-fn code_dir(data: &Path) -> Result<PathBuf> {
+pub fn code_dir(data: &Path) -> Result<PathBuf> {
     let path = data.join("code");
     match DirBuilder::new().mode(0o700).create(&path) {
         Err(err) if err.kind() != std::io::ErrorKind::AlreadyExists => {
@@ -271,7 +283,7 @@ fn code_dir(data: &Path) -> Result<PathBuf> {
 
 /// The data directory's identifier, drawn at its first use: by it, a restarted daemon finds the
 /// machine-wide allocation it had.
-fn instance(data: &Path) -> Result<String> {
+pub fn instance(data: &Path) -> Result<String> {
     let path = data.join("instance");
     match OpenOptions::new()
         .read(true)
@@ -298,16 +310,8 @@ fn is_instance(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn bind(address: SocketAddr, what: &str, flag: &str) -> Result<TcpListener> {
-    let listener = TcpListener::bind(address).with_context(|| {
-        format!("the {what} listener cannot use {address}; choose another with {flag}")
-    })?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
-}
-
 /// The file's directory may be out of reach later, so it is opened now and written when ready.
-fn create_ready_file(path: &Path) -> Result<File> {
+pub fn create_ready_file(path: &Path) -> Result<File> {
     OpenOptions::new()
         .create(true)
         .truncate(true)
@@ -316,7 +320,7 @@ fn create_ready_file(path: &Path) -> Result<File> {
         .with_context(|| format!("--ready-file {} cannot be written", path.display()))
 }
 
-fn raise_descriptor_limit() -> Result<()> {
+pub fn raise_descriptor_limit() -> Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("the descriptor limit cannot be raised")
 }
@@ -348,7 +352,14 @@ fn high(fd: OwnedFd) -> Result<OwnedFd> {
     }
 }
 
-fn start_spawner(config: &Config, code: &Path, instance: &str, socket: OwnedFd) -> Result<Child> {
+/// The spawner, ready to be started as a child or to be what this process becomes; and its program,
+/// which the command names by the number of this descriptor.
+pub fn spawner(
+    config: &Config,
+    code: &Path,
+    instance: &str,
+    socket: OwnedFd,
+) -> Result<(Command, OwnedFd)> {
     let program = sealed("hearth-spawner", SPAWNER)?;
     let runner = sealed("hearth-runner", RUNNER)?;
     let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
@@ -362,17 +373,20 @@ fn start_spawner(config: &Config, code: &Path, instance: &str, socket: OwnedFd) 
     if !config.allow_unenforced.is_empty() {
         command.arg(format!("--allow-unenforced={}", config.allow_unenforced.join(",")));
     }
-    // The terminal's Ctrl-C is for the daemon, which then ends the spawner by closing its socket.
-    command.process_group(0);
     command.fd_mappings(vec![
-        FdMapping { parent_fd: socket, child_fd: CONTROL_FD },
+        FdMapping { parent_fd: high(socket)?, child_fd: CONTROL_FD },
         FdMapping { parent_fd: runner, child_fd: RUNNER_FD },
     ])?;
-    command.spawn().context("the spawner cannot be started")
+    Ok((command, program))
+}
+
+/// Where the spawner's side notes for the control plane which image it has made ready.
+pub fn image_note(data: &Path) -> PathBuf {
+    data.join("image")
 }
 
 /// The host's interpreters as an image, copied if they have changed.
-fn host_image(config: &Config) -> Result<Catalogue> {
+pub fn host_image(config: &Config) -> Result<Manifest> {
     /// The first start copies some hundred megabytes; people are told, logs are not flooded.
     const STEP: u64 = 10;
     let cache = images::Cache::open(&config.image_dir)
@@ -390,6 +404,11 @@ fn host_image(config: &Config) -> Result<Catalogue> {
     for reason in &image.manifest.left_out {
         tracing::debug!(%reason, "left out of the host image");
     }
-    Catalogue::new([&image.manifest], &config.runtime_alias)
+    Ok(image.manifest)
+}
+
+/// What is served with an image.
+pub fn served(manifest: &Manifest, config: &Config) -> Result<Catalogue> {
+    Catalogue::new([manifest], &config.runtime_alias)
         .context("runtime_alias in the configuration names a runtime that is not there")
 }

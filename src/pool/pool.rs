@@ -157,6 +157,12 @@ impl Pool {
         self.shell.spawner.closed().await;
     }
 
+    /// For how long the spawner has said nothing although it owes an answer: a sign, if it is more
+    /// than some seconds, that it hangs.
+    pub fn spawner_silent_for(&self) -> Duration {
+        self.shell.spawner.silent_for()
+    }
+
     /// Ends the pool: nothing new is served, what was accepted may finish for as long as `patience`
     /// lasts, and then everything is ended, the spawner last. Returns when the instances are gone
     /// and their last lines have been handed to the log.

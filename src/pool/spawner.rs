@@ -13,6 +13,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 use wire::spawner::{CellId, Digest, Limits, MAX_MESSAGE, Reply, Request, Subject};
@@ -102,6 +103,8 @@ struct Waiting {
     making: HashMap<u64, oneshot::Sender<Result<Cell, SpawnerError>>>,
     assigning: HashMap<CellId, oneshot::Sender<Result<(), SpawnerError>>>,
     ending: HashMap<CellId, oneshot::Sender<Ended>>,
+    /// Since when the spawner owes an answer and has said nothing at all.
+    silent_since: Option<Instant>,
     closed: bool,
 }
 
@@ -150,6 +153,12 @@ impl Spawner {
         *self.closed.borrow()
     }
 
+    /// For how long the spawner has said nothing although it owes an answer. It answers every request
+    /// within ten seconds, if only that it failed.
+    pub(crate) fn silent_for(&self) -> Duration {
+        self.waiting().silent_since.map(|since| since.elapsed()).unwrap_or_default()
+    }
+
     /// Makes an empty cell of an image.
     pub(crate) async fn make(&self, image: Digest) -> Result<Cell, SpawnerError> {
         let (sender, receiver) = oneshot::channel();
@@ -161,6 +170,7 @@ impl Spawner {
             waiting.next_ticket += 1;
             let ticket = waiting.next_ticket;
             waiting.making.insert(ticket, sender);
+            waiting.ask();
             ticket
         };
         self.send(&Request::Make { ticket, image }).await?;
@@ -181,6 +191,7 @@ impl Spawner {
                 return Err(SpawnerError::Closed);
             }
             waiting.assigning.insert(cell, sender);
+            waiting.ask();
         }
         self.send(&Request::Assign { cell, code, limits }).await?;
         receiver.await.unwrap_or(Err(SpawnerError::Closed))
@@ -278,8 +289,24 @@ impl Spawner {
             waiting.making.clear();
             waiting.assigning.clear();
             waiting.ending.clear();
+            waiting.silent_since = None;
         }
         self.closed.send_replace(true);
+    }
+}
+
+// === impl Waiting ===
+
+impl Waiting {
+    /// The spawner is being asked something.
+    fn ask(&mut self) {
+        self.silent_since.get_or_insert_with(Instant::now);
+    }
+
+    /// It has said something; what it still owes counts from now.
+    fn heard(&mut self) {
+        let owes = !(self.making.is_empty() && self.assigning.is_empty());
+        self.silent_since = owes.then(Instant::now);
     }
 }
 
@@ -311,6 +338,7 @@ async fn read(spawner: Arc<Spawner>) {
             tracing::error!(what, "the spawner broke the protocol");
             break;
         }
+        spawner.waiting().heard();
     }
     spawner.close();
 }

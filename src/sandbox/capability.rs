@@ -12,6 +12,26 @@ use crate::sys::privilege::{
     CapabilityError, bound_capabilities, lock_securebits, reduce_capabilities,
 };
 
+/// What is needed beside [`SPAWNER`] and [`OUTER`] to get that far, from the first directory to the
+/// maker: the bounding set of the spawner's service is these three together.
+pub const START: [(Capability, &str); 9] = [
+    (Capability::CAP_CHOWN, "giving the data directory to the control plane"),
+    (Capability::CAP_FOWNER, "closing the data directory to others"),
+    (
+        Capability::CAP_SETUID,
+        "acting with the control plane's rights; writing the nursery's uid_map",
+    ),
+    (
+        Capability::CAP_SETGID,
+        "acting with the control plane's rights; writing the nursery's gid_map",
+    ),
+    (Capability::CAP_SETFCAP, "mapping an id that is root in the nursery"),
+    (Capability::CAP_SETPCAP, "emptying the bounding set"),
+    (Capability::CAP_MKNOD, "the devices of every cell"),
+    (Capability::CAP_NET_ADMIN, "namespaces of the network"),
+    (Capability::CAP_SYS_RESOURCE, "raising limits, where the unit has not"),
+];
+
 /// What the spawner proper keeps, and for what.
 pub const SPAWNER: [(Capability, &str); 5] = [
     (Capability::CAP_SYS_ADMIN, "open_tree, mount_setattr, entering a cell's namespaces"),

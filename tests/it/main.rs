@@ -34,6 +34,8 @@ mod streams;
 mod bad_input;
 // Beginning and end: nothing left behind, nothing registered lost.
 mod lifecycle;
+// The two services, under a service manager that the tests play.
+mod service;
 // The command line.
 mod cli;
 // The walls, each with a probe and its negative control.

@@ -26,7 +26,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::http::{Request, Response};
-use super::leftovers::{Trace, slot_of};
+use super::leftovers::{Process, Trace, slot_of};
 use super::signature::Signer;
 use super::{eventually, setup};
 
@@ -127,10 +127,7 @@ impl Daemon {
         command.args(["serve", "--data-dir"]).arg(home.data());
         command.args(["--api-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]);
         command.arg("--image-dir").arg(images()).arg("--ready-file").arg(&ready);
-        if let Some(node) = &setup::node().given {
-            let node = format!("{}={}", setup::node().runtime, node.display());
-            command.args(["--runtime-path", &node]);
-        }
+        command.args(interpreters());
         if !options.by_hand {
             command.arg("--until-stdin-closes");
         }
@@ -163,7 +160,8 @@ impl Daemon {
         Self::running(home, child, &facts)
     }
 
-    fn running(home: &Arc<Home>, child: Child, facts: &Value) -> Self {
+    /// One that runs, as its ready file says.
+    pub fn running(home: &Arc<Home>, child: Child, facts: &Value) -> Self {
         let text = |name: &str| {
             facts[name].as_str().unwrap_or_else(|| panic!("no text `{name}` in {facts}")).to_owned()
         };
@@ -221,6 +219,15 @@ impl Daemon {
     pub fn api(&self, method: &str, target: &str, body: &Value) -> Response {
         let request = Request::new(method, target);
         self.send(if body.is_null() { request } else { request.json(body) })
+    }
+
+    /// The spawner proper: the only child of the outer process.
+    pub fn spawner_proper(&self) -> u32 {
+        let all = Process::all();
+        let outer = all.iter().find(|one| one.pid == self.spawner).expect("it lives");
+        let family = Process::family(outer.pid, &all);
+        let inner = family.iter().find(|one| one.parent_in(&all) == Some(outer));
+        inner.expect("it has a child").pid
     }
 
     /// What it has on this machine at this moment.
@@ -320,7 +327,15 @@ pub fn require_root() {
     );
 }
 
-fn log_of(home: &Home) -> String {
+/// Options that name the interpreters which the host does not have where they belong.
+pub fn interpreters() -> Vec<String> {
+    let node = setup::node();
+    let given = node.given.iter().map(|path| format!("{}={}", node.runtime, path.display()));
+    given.flat_map(|value| ["--runtime-path".to_owned(), value]).collect()
+}
+
+/// What daemons in this home wrote to standard error.
+pub fn log_of(home: &Home) -> String {
     fs::read_to_string(home.path().join("stderr.log")).unwrap_or_default()
 }
 
