@@ -82,6 +82,8 @@ fn confine() -> Result<()> {
         }
     }
     nix::sys::prctl::set_no_new_privs().context("privileges could still be gained")?;
+    // As in `split`: no core file, and nobody with this uid looks in.
+    nix::sys::prctl::set_dumpable(false).context("memory could be read by others")?;
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
     Ok(())
 }
