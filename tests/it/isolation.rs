@@ -18,8 +18,16 @@ mod resources;
 mod capabilities;
 // System calls that are not there.
 mod syscalls;
-// Between functions: what one leaves behind, what it uses up, what both are shown.
+// Between functions: what both are shown.
 mod neighbours;
+// Between functions: what one leaves behind.
+mod traces;
+// Between functions: what one uses up.
+mod budgets;
+// Uploads that would lead set-up astray.
+mod uploads;
+// Our own processes, beside the functions they hold.
+mod ours;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -67,9 +75,10 @@ impl Probe {
         ran.json()
     }
 
-    /// The promise and its control: every attack is refused inside and succeeds outside.
+    /// The promise and its control: every attack is refused inside and succeeds outside. What came of
+    /// them inside.
     #[track_caller]
-    fn holds_inside_and_breaks_outside(&self, inside: &Value, outside: &Value) {
+    fn holds_inside_and_breaks_outside(&self, inside: &Value, outside: &Value) -> Findings {
         let daemon = crate::harness::shared();
         let function = self.function().deploy(&daemon);
         let held = findings(&function.answer(inside));
@@ -86,6 +95,7 @@ impl Probe {
         // A host without vsock or IPv6 has nothing there to attack; a newer one does.
         blind.retain(|line| !ABSENT.iter().any(|error| line.ends_with(error)));
         assert!(blind.is_empty(), "the probe cannot see these:\n{}", blind.join("\n"));
+        held
     }
 }
 

@@ -12,9 +12,9 @@ def status(path="/proc/self/status"):
         return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
 
 
-def mount(scratch):
+def mount(scratch, kind):
     def act():
-        result = libc.mount(b"none", scratch.encode(), b"tmpfs", 0, None)
+        result = libc.mount(b"none", scratch.encode(), kind, 0, None)
         if result:
             raise OSError(ctypes.get_errno(), "mount")
         libc.umount2(scratch.encode(), 2)
@@ -62,7 +62,10 @@ def handler(event, context):
     bits = libc.prctl(PR_GET_SECUREBITS)
     # Each bit of the first, second and fourth pair with its lock, and the third's lock.
     claim("have root's identity mean something", bits & 0b1110_1111 == 0b1110_1111, bits)
-    attack("mount", lambda: mount(scratch))
+    attack("unlock what root's identity means", lambda: in_a_child(unlock))
+    attack("hand a capability on to what it executes", lambda: in_a_child(hand_on))
+    for kind in (b"tmpfs", b"proc", b"cgroup2"):
+        attack(f"mount a {kind.decode()}", lambda: mount(scratch, kind))
     attack("make a device", lambda: device(scratch))
     attack("give a file away", lambda: foreign(scratch))
     attack("listen on a low port", low_port)
@@ -72,6 +75,27 @@ def handler(event, context):
     attack("read the kernel's log", lambda: syscall(103, 10, 0, 0))
     attack("lock much memory", lambda: in_a_child(lock_memory))
     return findings
+
+
+def checked(result):
+    if result == -1:
+        raise OSError(ctypes.get_errno(), "refused")
+
+
+def unlock():
+    checked(libc.prctl(PR_SET_SECUREBITS, 0, 0, 0, 0))
+
+
+def hand_on():
+    """Makes CAP_CHOWN inheritable and ambient: the two sets that are empty for everybody at first."""
+    header = struct.pack("II", 0x20080522, 0)
+    sets = (ctypes.c_uint32 * 6)()
+    checked(libc.capget(header, sets))
+    for half in (0, 3):
+        sets[half + 2] = sets[half + 1]
+    sets[2] |= 1
+    checked(libc.capset(header, sets))
+    checked(libc.prctl(PR_CAP_AMBIENT, 2, 0, 0, 0))
 
 
 def set_clock():

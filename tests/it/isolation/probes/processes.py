@@ -44,6 +44,12 @@ def everything(marker):
     return None
 
 
+def strangers():
+    """Processes that are shown and are neither us nor who watches over us."""
+    shown = {int(entry) for entry in os.listdir("/proc") if entry.isdigit()}
+    return sorted(shown - {1, os.getpid()})
+
+
 def handler(event, context):
     for number, victim in enumerate(event["victims"]):
         attack(f"{number}: signal it", lambda: os.kill(victim, 0))
@@ -60,6 +66,10 @@ def handler(event, context):
     attack("open the memory of the first process", lambda: open(f"/proc/{first}/mem", "rb").close())
     attack("read the environment of the first process", lambda: read(f"/proc/{first}/environ"))
     attack("trace the first process", lambda: in_a_child(lambda: ptrace(first)))
+    # Whoever else is there: PID 1 is spared by this call, and so is who calls.
+    attack("signal everybody", lambda: os.kill(-1, 0))
+    others = strangers()
+    claim("see a process of somebody else", not others, others[:5])
     seen = everything(event["marker"])
     claim("find the marker in any process", seen is None, seen)
     return findings

@@ -3,7 +3,19 @@
 Event: `scratch`, a folder that may be written.
 """
 
-CLONE_NEWUSER = 0x10000000
+UNSHARE, CLONE, SETNS = 272, 56, 308
+SIGCHLD = 17
+# Those of which the kernel has a kind, with the flag that makes a new one.
+NAMESPACES = {
+    "cgroup": 0x02000000,
+    "ipc": 0x08000000,
+    "mnt": 0x00020000,
+    "net": 0x40000000,
+    "pid": 0x20000000,
+    "time": 0x00000080,
+    "user": 0x10000000,
+    "uts": 0x04000000,
+}
 
 
 def mapped(kind):
@@ -36,6 +48,18 @@ def become_root_by_program(scratch):
     return path
 
 
+def cloned(flag):
+    child = syscall(CLONE, flag | SIGCHLD, 0, 0, 0, 0)
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def joined(kind):
+    home = os.open(f"/proc/self/ns/{kind}", os.O_RDONLY)
+    return syscall(SETNS, home, 0)
+
+
 def handler(event, context):
     scratch = event["scratch"]
     for kind in ("uid", "gid"):
@@ -50,7 +74,14 @@ def handler(event, context):
     attack("join a group", lambda: in_a_child(lambda: os.setgroups([0])))
     attack("leave the root folder", lambda: leave_the_root(scratch))
     attack("make a setuid program of root", lambda: become_root_by_program(scratch))
-    attack("make a namespace and be root in it", lambda: in_a_child(lambda: syscall(272, CLONE_NEWUSER)))
+    for kind, flag in NAMESPACES.items():
+        attack(f"make a {kind} namespace", lambda: in_a_child(lambda: syscall(UNSHARE, flag)))
+        # The flag of time namespaces is part of the signal's number there.
+        if kind != "time":
+            attack(f"start a process in a {kind} namespace", lambda: in_a_child(lambda: cloned(flag)))
+        # One may not join the user namespace one is in, whoever one is; nor that of one's children.
+        if kind not in ("user", "mnt", "pid", "time"):
+            attack(f"join a {kind} namespace", lambda: in_a_child(lambda: joined(kind)))
     attack("set the handler of core dumps", lambda: open("/proc/sys/kernel/core_pattern", "r+").close())
     attack("drop the kernel's caches", lambda: open("/proc/sys/vm/drop_caches", "w").close())
     attack("read the kernel's addresses", lambda: open("/proc/kallsyms").close())
