@@ -5,9 +5,11 @@
 //! and its closed set of operations.
 
 use caps::CapsHashSet;
+use nix::sys::prctl;
 
 pub use caps::Capability;
 
+use crate::seccomp::Policy;
 use crate::sys::privilege::{
     CapabilityError, bound_capabilities, lock_securebits, reduce_capabilities,
 };
@@ -45,11 +47,10 @@ pub const SPAWNER: [(Capability, &str); 5] = [
 pub const MAKER: [(Capability, &str); 2] =
     [(Capability::CAP_SETUID, "writing uid_map"), (Capability::CAP_SETGID, "writing gid_map")];
 
-/// What the outer process keeps while it waits.
-pub const OUTER: [(Capability, &str); 2] = [
-    (Capability::CAP_KILL, "passing SIGTERM on"),
-    (Capability::CAP_DAC_OVERRIDE, "removing control groups beneath a delegated group"),
-];
+/// What the outer process keeps while it waits. It passes SIGTERM on to a process of its own id, which
+/// takes none.
+pub const OUTER: [(Capability, &str); 1] =
+    [(Capability::CAP_DAC_OVERRIDE, "removing control groups beneath a delegated group")];
 
 /// Why a process could not be confined.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +64,12 @@ pub enum ConfineError {
     /// Setting no_new_privs.
     #[error("set no_new_privs: {0}")]
     NoNewPrivileges(nix::errno::Errno),
+    /// Setting the process undumpable.
+    #[error("set undumpable: {0}")]
+    Dumpable(nix::errno::Errno),
+    /// Loading the filter.
+    #[error("load the system-call filter: {0}")]
+    Filter(nix::errno::Errno),
 }
 
 /// Gives up every capability but these, for ever.
@@ -74,5 +81,16 @@ pub fn confine(keep: &[(Capability, &str)]) -> Result<(), ConfineError> {
     bound_capabilities(&keep)?;
     lock_securebits().map_err(ConfineError::Securebits)?;
     reduce_capabilities(&keep)?;
-    nix::sys::prctl::set_no_new_privs().map_err(ConfineError::NoNewPrivileges)
+    prctl::set_no_new_privs().map_err(ConfineError::NoNewPrivileges)
+}
+
+/// Closes the last door: nobody with our id can trace us or read our memory, a crash leaves none of
+/// it behind, and what the policy forbids is forbidden for ever. After [`confine`], or wherever
+/// no_new_privs is set otherwise.
+///
+/// # Errors
+/// Whatever could not be done; the process must not go on.
+pub fn seal(policy: &Policy) -> Result<(), ConfineError> {
+    prctl::set_dumpable(false).map_err(ConfineError::Dumpable)?;
+    policy.load().map_err(ConfineError::Filter)
 }

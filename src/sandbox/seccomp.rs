@@ -1,7 +1,8 @@
-//! The system-call filter of a sandbox: an allowlist with a reason per entry, as a search tree.
+//! System-call filters: what a sandbox may call, and what our own processes may.
 //!
 //! ```text
-//!   table.rs   which call, what is decided about it, why        (the part to review)
+//!   table.rs   which call of a function, what is decided about it, why    ┐ the part to review
+//!   own.rs     the same for the spawner, the maker and the control plane  ┘
 //!   rules.rs   decisions that depend on arguments
 //!      ▼
 //!   Policy     one decision per number                          (pure)
@@ -17,26 +18,42 @@
 //!
 //! A number that no kernel of this architecture had when the table was written answers `ENOSYS`, so
 //! that programs that probe for something new fall back; what is known and not listed answers
-//! `EPERM`. Foreign architectures end the process: their numbers mean other calls.
+//! `EPERM` to a function, and ends a spawner. Foreign architectures end the process: their numbers
+//! mean other calls.
+//!
+//! What each policy decides about every number stands once more in `golden/`, where a change of the
+//! tables shows as what it does.
 
 mod arch;
 mod emit;
+mod own;
 mod rules;
 mod table;
 
 use std::collections::BTreeMap;
+
+use crate::sys::privilege::load_filter;
 
 pub use emit::{Program, program};
 
 /// What a filter decides about one system call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
+    /// Always the same.
+    Always(Verdict),
+    /// Its arguments decide.
+    Arguments(&'static [Rule]),
+}
+
+/// What becomes of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
     /// It goes through.
     Allow,
     /// It fails with this `errno` and does nothing.
     Refuse(i32),
-    /// Its arguments decide.
-    Arguments(&'static [Rule]),
+    /// The process ends by `SIGSYS`, as if killed: it is not what it was any more.
+    Kill,
 }
 
 /// The first rule whose conditions all hold decides; the last one of a list has no conditions.
@@ -44,8 +61,8 @@ pub enum Decision {
 pub struct Rule {
     /// All of them must hold.
     pub when: &'static [Condition],
-    /// `None` allows, `Some(errno)` refuses.
-    pub refuse: Option<i32>,
+    /// What is decided.
+    pub then: Verdict,
 }
 
 /// A condition on the low 32 bits of one argument.
@@ -64,7 +81,7 @@ pub enum Condition {
     Given(u8),
 }
 
-/// A line of the table.
+/// A line of a table.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
     /// The call's name.
@@ -81,6 +98,8 @@ pub struct Entry {
 #[derive(Debug, Clone)]
 pub struct Policy {
     entries: BTreeMap<u32, Decision>,
+    /// About a number that has a meaning and no entry.
+    otherwise: Verdict,
 }
 
 // === impl Policy ===
@@ -88,8 +107,38 @@ pub struct Policy {
 impl Policy {
     /// What a program that was executed in a cell lives under, from its first instruction.
     pub fn complete() -> Self {
-        let entries = table::entries().map(|entry| (entry.number, entry.decision)).collect();
-        Self { entries }
+        Self::new(table::entries(), Verdict::Refuse(libc::EPERM))
+    }
+
+    /// The maker's, which every cell inherits: what a function may do, and what making cells takes.
+    ///
+    /// It ends nobody for a call it does not know: of two filters the sterner one decides, and to a
+    /// function such a call is refused.
+    pub fn maker() -> Self {
+        let mut policy = Self::complete();
+        policy.entries.extend(own::maker().map(|entry| (entry.number, entry.decision)));
+        policy
+    }
+
+    /// The spawner proper's, once the maker is forked: no process, no program, no new code.
+    pub fn spawner() -> Self {
+        Self::new(own::spawner(), Verdict::Kill)
+    }
+
+    /// The outer process's, while it waits and cleans up.
+    pub fn outer() -> Self {
+        Self::new(own::outer(), Verdict::Kill)
+    }
+
+    /// The control plane's, once the root phase is over: a list of what it never does, because what
+    /// it does depends on libraries above the privilege line.
+    pub fn control_plane() -> Self {
+        Self::new(own::control_plane(), Verdict::Allow)
+    }
+
+    fn new(entries: impl Iterator<Item = &'static Entry>, otherwise: Verdict) -> Self {
+        let entries = entries.map(|entry| (entry.number, entry.decision)).collect();
+        Self { entries, otherwise }
     }
 
     /// The same policy with another decision about one call.
@@ -101,12 +150,23 @@ impl Policy {
         self
     }
 
+    /// Loads it into this process, for ever.
+    ///
+    /// # Errors
+    /// What `seccomp` returns: `EACCES` without no_new_privs.
+    pub fn load(&self) -> nix::Result<()> {
+        load_filter(program(self).instructions())
+    }
+
     /// What is decided about a number of this architecture.
     pub fn decide(&self, number: u32) -> Decision {
+        let (from, to) = arch::GAP;
         match self.entries.get(&number) {
             Some(decision) => *decision,
-            None if number > arch::HIGHEST => Decision::Refuse(libc::ENOSYS),
-            None => Decision::Refuse(libc::EPERM),
+            None if number > arch::HIGHEST || (from..=to).contains(&number) => {
+                Decision::Always(Verdict::Refuse(libc::ENOSYS))
+            }
+            None => Decision::Always(self.otherwise),
         }
     }
 }

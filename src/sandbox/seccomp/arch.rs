@@ -4,11 +4,14 @@
 
 use super::Entry;
 
-pub(super) use own::{AUDIT, HIGHEST, LEGACY, OTHER_ABI};
+pub(super) use own::{
+    AUDIT, CONTROL_PLANE, EVERY, GAP, HIGHEST, LEGACY, OTHER_ABI, OUTER, SPAWNER,
+};
 
 /// x86_64.
 #[cfg(target_arch = "x86_64")]
 mod own {
+    use super::super::own::never;
     use super::super::rules::{ENOSYS, MKNOD, NOTHING, SETRLIMIT};
     use super::super::table::{allow, is, refuse};
     use super::Entry;
@@ -17,6 +20,8 @@ mod own {
     pub(in super::super) const AUDIT: u32 = 62 | 0x8000_0000 | 0x4000_0000;
     /// `file_setattr`, Linux 6.17.
     pub(in super::super) const HIGHEST: u32 = 469;
+    /// Between the old numbers of this architecture and those that all of them share from then on.
+    pub(in super::super) const GAP: (u32, u32) = (337, 423);
     /// Numbers from here up are the x32 ABI: other structures behind the same calls.
     pub(in super::super) const OTHER_ABI: Option<u32> = Some(0x4000_0000);
 
@@ -64,6 +69,34 @@ mod own {
         refuse("sync_file_range", libc::SYS_sync_file_range, NOTHING, "as fsync"),
         refuse("io_pgetevents", 333, ENOSYS, "as io_setup"),
         refuse("uretprobe", 335, ENOSYS, "the kernel's own trampoline; newer kernels do not even ask a filter"),
+        refuse("uprobe", 336, ENOSYS, "as uretprobe"),
+    ];
+
+    /// The older forms that the C library prefers here.
+    #[rustfmt::skip]
+    pub(in super::super) static EVERY: &[Entry] = &[
+        allow("poll", libc::SYS_poll, "waiting for descriptors"),
+        allow("rmdir", libc::SYS_rmdir, "removing control groups"),
+        allow("pause", libc::SYS_pause, "where a test makes it stop at a certain point"),
+    ];
+    /// The spawner proper's, of these.
+    #[rustfmt::skip]
+    pub(in super::super) static SPAWNER: &[Entry] = &[
+        allow("epoll_wait", libc::SYS_epoll_wait, "the one thing it waits on"),
+        allow("mkdir", libc::SYS_mkdir, "a cell's control groups"),
+    ];
+    /// The outer process's, of these.
+    pub(in super::super) static OUTER: &[Entry] = &[];
+    /// The control plane's, of these.
+    #[rustfmt::skip]
+    pub(in super::super) static CONTROL_PLANE: &[Entry] = &[
+        never("fork", libc::SYS_fork, "no process is ever made after the root phase"),
+        never("vfork", libc::SYS_vfork, "as fork"),
+        never("iopl", libc::SYS_iopl, "the machine"),
+        never("ioperm", libc::SYS_ioperm, "the machine"),
+        never("modify_ldt", libc::SYS_modify_ldt, "segments nobody uses"),
+        never("kexec_file_load", libc::SYS_kexec_file_load, "the kernel's own code"),
+        never("vhangup", libc::SYS_vhangup, "terminals"),
     ];
 }
 
@@ -76,8 +109,18 @@ mod own {
     pub(in super::super) const AUDIT: u32 = 183 | 0x8000_0000 | 0x4000_0000;
     /// `file_setattr`, Linux 6.17.
     pub(in super::super) const HIGHEST: u32 = 469;
+    /// Between the old numbers of this architecture and those that all of them share from then on.
+    pub(in super::super) const GAP: (u32, u32) = (295, 423);
     /// 32-bit programs are another audit architecture here.
     pub(in super::super) const OTHER_ABI: Option<u32> = None;
     /// None: the generic table starts after them.
     pub(in super::super) static LEGACY: &[Entry] = &[];
+    /// None, for the same reason.
+    pub(in super::super) static EVERY: &[Entry] = &[];
+    /// None.
+    pub(in super::super) static SPAWNER: &[Entry] = &[];
+    /// None.
+    pub(in super::super) static OUTER: &[Entry] = &[];
+    /// None.
+    pub(in super::super) static CONTROL_PLANE: &[Entry] = &[];
 }

@@ -6,7 +6,7 @@
 //! administrator's calls. The list was checked against what CPython 3.11 and Node 20 do.
 
 use super::rules::{self, ENOSYS, NOTHING};
-use super::{Decision, Entry, Rule, arch};
+use super::{Decision, Entry, Rule, Verdict, arch};
 
 /// Every entry of this architecture.
 pub(super) fn entries() -> impl Iterator<Item = &'static Entry> {
@@ -14,7 +14,7 @@ pub(super) fn entries() -> impl Iterator<Item = &'static Entry> {
 }
 
 pub(super) const fn allow(name: &'static str, number: libc::c_long, why: &'static str) -> Entry {
-    Entry { name, number: number as u32, decision: Decision::Allow, why }
+    Entry { name, number: number as u32, decision: Decision::Always(Verdict::Allow), why }
 }
 
 pub(super) const fn is(
@@ -32,7 +32,7 @@ pub(super) const fn refuse(
     errno: i32,
     why: &'static str,
 ) -> Entry {
-    Entry { name, number: number as u32, decision: Decision::Refuse(errno), why }
+    Entry { name, number: number as u32, decision: Decision::Always(Verdict::Refuse(errno)), why }
 }
 
 /// What every architecture has.
@@ -120,7 +120,7 @@ static COMMON: &[Entry] = &[
     Entry {
         name: "fchmodat2",
         number: 452,
-        decision: Decision::Allow,
+        decision: Decision::Always(Verdict::Allow),
         why: "own files; newer C libraries try it first",
     },
     is("mknodat", libc::SYS_mknodat, rules::MKNODAT, "FIFOs and sockets, no device"),

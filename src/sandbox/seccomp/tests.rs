@@ -1,21 +1,29 @@
 //! The emitted program decides what the table says: checked by running it.
 
-use std::collections::BTreeSet;
+mod golden;
+mod minimal;
+mod own;
 
-use super::{Condition, Decision, Policy, Program, Rule, arch, entries, program};
+use super::{Condition, Decision, Policy, Program, Rule, Verdict, arch, entries, program};
 
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 const KILL: u32 = libc::SECCOMP_RET_KILL_PROCESS;
 
 /// Runs a filter on one call, as the kernel would.
 fn run(program: &Program, audit: u32, number: u32, arguments: [u64; 6]) -> u32 {
+    steps(program, audit, number, arguments).0
+}
+
+/// The same, and how many instructions it took.
+fn steps(program: &Program, audit: u32, number: u32, arguments: [u64; 6]) -> (u32, usize) {
     let mut data = Vec::new();
     data.extend(number.to_le_bytes());
     data.extend(audit.to_le_bytes());
     data.extend(0u64.to_le_bytes());
     data.extend(arguments.iter().flat_map(|argument| argument.to_le_bytes()));
-    let (mut at, mut accumulator) = (0, 0u32);
+    let (mut at, mut accumulator, mut count) = (0, 0u32, 0);
     loop {
+        count += 1;
         let step = program.instructions()[at];
         let k = step.k;
         let go = |met: bool| 1 + usize::from(if met { step.jt } else { step.jf });
@@ -33,7 +41,7 @@ fn run(program: &Program, audit: u32, number: u32, arguments: [u64; 6]) -> u32 {
             0x15 => go(accumulator == k),
             0x35 => go(accumulator >= k),
             0x45 => go(accumulator & k != 0),
-            0x06 => return k,
+            0x06 => return (k, count),
             code => panic!("instruction {code:#x} is not one we emit"),
         };
     }
@@ -53,7 +61,15 @@ fn apply(rules: &[Rule], arguments: [u64; 6]) -> u32 {
         Condition::Given(argument) => arguments[usize::from(argument)] != 0,
     };
     let decided = rules.iter().find(|rule| rule.when.iter().all(holds)).unwrap();
-    decided.refuse.map_or(ALLOW, refused)
+    verdict(decided.then)
+}
+
+fn verdict(verdict: Verdict) -> u32 {
+    match verdict {
+        Verdict::Allow => ALLOW,
+        Verdict::Refuse(errno) => refused(errno),
+        Verdict::Kill => KILL,
+    }
 }
 
 fn number(name: &str) -> u32 {
@@ -62,18 +78,28 @@ fn number(name: &str) -> u32 {
 
 #[test]
 fn every_number_is_decided_as_the_table_says() {
-    let policy = Policy::complete();
-    let filter = program(&policy);
-    for number in 0..1024 {
-        for arguments in [[0; 6], [u64::MAX; 6], [1, 2, 3, 4, 5, 6]] {
-            let expected = match policy.decide(number) {
-                Decision::Allow => ALLOW,
-                Decision::Refuse(errno) => refused(errno),
-                Decision::Arguments(rules) => apply(rules, arguments),
-            };
-            assert_eq!(run(&filter, arch::AUDIT, number, arguments), expected, "call {number}");
+    for policy in policies() {
+        let filter = program(&policy);
+        for number in 0..1024 {
+            for arguments in [[0; 6], [u64::MAX; 6], [1, 2, 3, 4, 5, 6]] {
+                let expected = match policy.decide(number) {
+                    Decision::Always(always) => verdict(always),
+                    Decision::Arguments(rules) => apply(rules, arguments),
+                };
+                assert_eq!(run(&filter, arch::AUDIT, number, arguments), expected, "call {number}");
+            }
         }
     }
+}
+
+fn policies() -> [Policy; 5] {
+    [
+        Policy::complete(),
+        Policy::maker(),
+        Policy::spawner(),
+        Policy::outer(),
+        Policy::control_plane(),
+    ]
 }
 
 #[test]
@@ -93,6 +119,11 @@ fn rules_look_at_the_arguments_they_name() {
     assert_eq!(call("socket", [inet, 3, 1, 0, 0, 0]), refused(libc::EPERM));
     assert_eq!(call("socket", [inet, 1, 262, 0, 0, 0]), refused(libc::EPROTONOSUPPORT));
     assert_eq!(call("socket", [inet, 2, 1, 0, 0, 0]), refused(libc::EPROTONOSUPPORT));
+    // The two families differ in one bit; nothing else does from them.
+    for family in (0..64).filter(|family| ![1, 2, 10].contains(family)) {
+        let answer = call("socket", [family, 1, 0, 0, 0, 0]);
+        assert_eq!(answer, refused(libc::EAFNOSUPPORT), "{family}");
+    }
     for family in [3, 15, 16, 17, 21, 29, 30, 31, 33, 38, 40, 44, 45] {
         let answer = call("socket", [family, 3, 0, 0, 0, 0]);
         assert_eq!(answer, refused(libc::EAFNOSUPPORT), "{family}");
@@ -155,20 +186,22 @@ fn rules_look_at_the_arguments_they_name() {
 
 #[test]
 fn another_architecture_ends_the_process() {
-    let filter = program(&Policy::complete());
     let i386 = 3 | 0x4000_0000;
-    assert_eq!(run(&filter, i386, 20, [0; 6]), KILL);
-    if let Some(first) = arch::OTHER_ABI {
-        assert_eq!(run(&filter, arch::AUDIT, first, [0; 6]), KILL);
-        assert_eq!(run(&filter, arch::AUDIT, u32::MAX, [0; 6]), KILL);
+    for filter in policies().iter().map(program) {
+        assert_eq!(run(&filter, i386, 20, [0; 6]), KILL);
+        if let Some(first) = arch::OTHER_ABI {
+            assert_eq!(run(&filter, arch::AUDIT, first, [0; 6]), KILL);
+            assert_eq!(run(&filter, arch::AUDIT, u32::MAX, [0; 6]), KILL);
+        }
     }
 }
 
 #[test]
 fn what_no_kernel_had_yet_is_not_implemented() {
-    let filter = program(&Policy::complete());
-    for number in [arch::HIGHEST + 1, 1000, 0x3FFF_FFFF] {
-        assert_eq!(run(&filter, arch::AUDIT, number, [0; 6]), refused(libc::ENOSYS));
+    for filter in policies().iter().map(program) {
+        for number in [arch::GAP.0, arch::GAP.1, arch::HIGHEST + 1, 1000, 0x3FFF_FFFF] {
+            assert_eq!(run(&filter, arch::AUDIT, number, [0; 6]), refused(libc::ENOSYS));
+        }
     }
 }
 
@@ -208,14 +241,15 @@ fn what_reaches_the_host_is_refused() {
         libc::SYS_sync,
     ] {
         let decision = policy.decide(number as u32);
-        assert_eq!(decision, Decision::Refuse(libc::EPERM), "call {number}");
+        assert_eq!(decision, Decision::Always(Verdict::Refuse(libc::EPERM)), "call {number}");
     }
 }
 
 #[test]
 fn a_policy_can_differ_in_one_call_and_nothing_else() {
     let setns = libc::SYS_setns as u32;
-    let (usual, other) = (Policy::complete(), Policy::complete().with(setns, Decision::Allow));
+    let (usual, other) =
+        (Policy::complete(), Policy::complete().with(setns, Decision::Always(Verdict::Allow)));
     for number in (0..1024).filter(|number| *number != setns) {
         assert_eq!(usual.decide(number), other.decide(number));
     }
@@ -223,29 +257,10 @@ fn a_policy_can_differ_in_one_call_and_nothing_else() {
 }
 
 #[test]
-fn the_table_names_each_call_once_and_says_why() {
-    let mut seen = BTreeSet::new();
-    for entry in entries() {
-        assert!(seen.insert(entry.number), "{} is there twice", entry.name);
-        assert!(!entry.why.is_empty());
-        assert!(entry.number <= arch::HIGHEST);
-        if let Decision::Arguments(rules) = entry.decision {
-            assert!(rules.last().unwrap().when.is_empty(), "{} may fall through", entry.name);
-        }
-    }
-}
-
-#[test]
-fn the_program_is_far_below_the_kernels_limit() {
-    let length = program(&Policy::complete()).instructions().len();
-    assert!(length < 600, "{length} instructions");
-}
-
-#[test]
 fn the_kernel_takes_the_program_quickly_and_does_as_it_says() {
     let filter = program(&Policy::complete());
-    // A filter belongs to the thread that loads it, and this one ends with the test.
-    let loaded = std::thread::spawn(move || {
+    // A filter belongs to the thread that loads it, and each of these ends at once.
+    let load = || {
         nix::sys::prctl::set_no_new_privs().unwrap();
         let started = std::time::Instant::now();
         crate::sys::privilege::load_filter(filter.instructions()).unwrap();
@@ -253,9 +268,11 @@ fn the_kernel_takes_the_program_quickly_and_does_as_it_says() {
         let refused = nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS);
         assert_eq!(refused, Err(nix::errno::Errno::EPERM));
         took
-    });
-    let took = loaded.join().unwrap();
-    println!("loaded in {took:?}");
+    };
+    let mut took: Vec<_> =
+        (0..50).map(|_| std::thread::scope(|scope| scope.spawn(load).join().unwrap())).collect();
+    took.sort_unstable();
+    println!("loaded in {:?} to {:?}, half of them in {:?}", took[0], took[49], took[25]);
     // About 30 µs as a tree, 300 as a chain; the bound is for a busy machine.
-    assert!(took < std::time::Duration::from_millis(30), "{took:?}");
+    assert!(took[25] < std::time::Duration::from_millis(30), "{took:?}");
 }

@@ -242,13 +242,14 @@ fn the_listener_is_reached_from_inside_and_from_nowhere_else() {
 
 #[test]
 fn calls_are_refused_as_the_table_says() {
-    use sandbox::seccomp::{Decision, Policy};
+    use sandbox::seccomp::{Decision, Policy, Verdict};
     let (_world, _spawner, cell) = cell();
     let policy = Policy::complete();
     // Two trampolines of the kernel itself, which it lets through every filter and answers with
     // SIGILL anywhere but in their place.
     let trampolines = [335, 336];
-    let refused = |number: &u32| matches!(policy.decide(*number), Decision::Refuse(_));
+    let refused =
+        |number: &u32| matches!(policy.decide(*number), Decision::Always(Verdict::Refuse(_)));
     let numbers: Vec<u32> =
         (0..600).filter(|number| !trampolines.contains(number)).filter(refused).collect();
     assert!(numbers.len() > 200);
@@ -262,7 +263,9 @@ fn calls_are_refused_as_the_table_says() {
     );
     let seen = cell.python(&source);
     for (line, number) in seen.lines().zip(&numbers) {
-        let Decision::Refuse(errno) = policy.decide(*number) else { unreachable!() };
+        let Decision::Always(Verdict::Refuse(errno)) = policy.decide(*number) else {
+            unreachable!()
+        };
         let wanted = match errno {
             // Success, although the kernel was not asked.
             0 => format!("{number} 0 "),
