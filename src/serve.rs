@@ -31,6 +31,8 @@ use base64::engine::general_purpose::STANDARD;
 use httpd::Server;
 use pool::{Pool, PoolConfig};
 use runtime_api::RuntimeApi;
+use sandbox::capability;
+use sandbox::seccomp::Policy;
 use serde::{Deserialize, Serialize};
 use store::{AccessKey, Store};
 use telemetry::LogStore;
@@ -84,6 +86,8 @@ pub fn run(mut config: Config) -> Result<Exit> {
             None => return Ok(Exit::SpawnerLost),
         },
     };
+    // No thread exists yet, so every thread will have the filter.
+    capability::seal(&Policy::control_plane()).context("what is left cannot be sealed")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

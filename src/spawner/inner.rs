@@ -1,7 +1,7 @@
 //! The spawner proper, from the first moment to its event loop.
 //!
 //! ```text
-//!   death signal ─► own root ─► plan ─► maker ─► capabilities ─► Hello ─► loop
+//!   death signal ─► own root ─► plan ─► maker ─► capabilities ─► filter ─► Hello ─► loop
 //! ```
 //!
 //! It is PID 1 of a pid namespace, so its end, however it comes, ends everything beneath it.
@@ -20,6 +20,7 @@ use sandbox::capability::{self, ConfineError};
 use sandbox::cgroup::{Controller, Instance};
 use sandbox::landlock::Abi;
 use sandbox::perform::{Sources, StepError, explain, start};
+use sandbox::seccomp::Policy;
 use sandbox::sys::process::SingleThreaded;
 use sandbox::{Plan, Spec};
 
@@ -114,9 +115,9 @@ fn serve(
     // Only the maker executes it.
     drop(runner);
     capability::confine(&capability::SPAWNER)?;
-    // Whoever has our uid, and there should be nobody, cannot trace us.
-    prctl::set_dumpable(false).map_err(at("set undumpable"))?;
     die_with_outer(&life)?;
+    // From here on it makes no process and executes nothing. Before it has read anything.
+    capability::seal(&Policy::spawner())?;
     let service =
         Service::new(stage, plan, maker, control, charge.first_id, capacity, &charge.signals)?;
     Ok(service.run())

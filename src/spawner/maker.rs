@@ -25,7 +25,7 @@ use sandbox::Plan;
 use sandbox::capability;
 use sandbox::perform::{Birth, bear, explain};
 use sandbox::plan::{EnterStep, IDS_PER_SLOT, OWNER_ID};
-use sandbox::seccomp::{Program, program};
+use sandbox::seccomp::{Policy, Program, program};
 use sandbox::sys::privilege::keep_capabilities_across_setuid;
 use sandbox::sys::process::{self, Child, SingleThreaded, clone_process};
 use sandbox::sys::socket::{self, ReceiveError};
@@ -200,6 +200,8 @@ fn settle(
     // to the host's root, and cannot be written from here.
     prctl::set_dumpable(true).map_err(at("set dumpable"))?;
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(at("set the death signal"))?;
+    // Cells inherit it: it refuses what neither a function may do nor making a cell takes.
+    Policy::maker().load().map_err(at("load its filter"))?;
     Ok((socket, process::leak(runner)))
 }
 

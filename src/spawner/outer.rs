@@ -20,6 +20,7 @@ use sandbox::capability;
 use sandbox::cgroup::{Claim, Controller, Instance, InstanceError, Layout};
 use sandbox::checks::{self, Need};
 use sandbox::perform::explain;
+use sandbox::seccomp::Policy;
 use sandbox::sys::process::{self, Child, Ending, Reaped, SingleThreaded, clone_process};
 
 use crate::arguments::{Arguments, ArgumentsError};
@@ -261,6 +262,7 @@ fn allocate(arguments: &Arguments, enforced: &[Controller]) -> Result<Share, Out
 fn attend(child: &Child, signals: &SigSet, claim: Claim) -> Result<u8, OuterError> {
     let at = |step| move |source| OuterError::Call { step, source };
     capability::confine(&capability::OUTER)?;
+    capability::seal(&Policy::outer())?;
     let ending = loop {
         match signals.wait().map_err(at("wait for signals"))? {
             Signal::SIGCHLD => {
@@ -284,7 +286,14 @@ fn attend(child: &Child, signals: &SigSet, claim: Claim) -> Result<u8, OuterErro
     Ok(match ending {
         Ending::Exited(status) => u8::try_from(status).unwrap_or(Exit::Internal.into()),
         Ending::Killed(signal) => {
-            log::line(&format!("the spawner was killed by signal {signal}"));
+            let filtered = match signal == Signal::SIGSYS as i32 {
+                // The kernel says which one, as `type=1326 … syscall=<number>`.
+                true => {
+                    ", for a system call that is not on its list; the kernel's log has its number"
+                }
+                false => "",
+            };
+            log::line(&format!("the spawner was killed by signal {signal}{filtered}"));
             u8::try_from(128 + signal).unwrap_or(Exit::Internal.into())
         }
     })

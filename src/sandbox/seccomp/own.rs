@@ -106,9 +106,6 @@ static SPAWNER: &[Entry] = &[
 static OUTER: &[Entry] = &[
     allow("rt_sigtimedwait", libc::SYS_rt_sigtimedwait, "SIGTERM and SIGCHLD"),
     allow("flock", libc::SYS_flock, "giving up what was locked"),
-    is("socket", libc::SYS_socket, rules::LOCAL_SOCKET, "telling a service manager"),
-    allow("sendto", libc::SYS_sendto, "telling a service manager"),
-    allow("sendmsg", libc::SYS_sendmsg, "telling a service manager"),
 ];
 
 /// The maker, and a cell's first process until it has loaded its own filter.

@@ -184,6 +184,14 @@ fn the_control_plane_runs_without_root_and_without_capabilities() {
         assert_eq!(field(set), "0000000000000000", "{set}");
     }
     assert_eq!(field("NoNewPrivs:"), "1");
+    // Every thread has the filter: it was loaded before the first was made.
+    let threads = std::fs::read_dir(format!("/proc/{}/task", daemon.pid)).expect("it runs");
+    for thread in threads {
+        let path = thread.expect("it runs").path().join("status");
+        // One that has ended meanwhile has none.
+        let status = std::fs::read_to_string(path).unwrap_or_else(|_| "Seccomp:\t2\n".to_owned());
+        assert!(status.contains("Seccomp:\t2\n"), "{status}");
+    }
 }
 
 #[test]

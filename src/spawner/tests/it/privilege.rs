@@ -1,8 +1,10 @@
 //! What the three processes of the spawner keep, as the kernel sees it.
 
+use std::process::{Command, Stdio};
+
 use sandbox::capability::{MAKER, OUTER, SPAWNER};
 
-use crate::harness::{Spawner, World, children_of};
+use crate::harness::{Spawner, World, children_of, eventually};
 
 /// A field of `/proc/<pid>/status`.
 fn status(pid: u32, field: &str) -> String {
@@ -34,6 +36,9 @@ fn spawner() -> Spawner {
     // Hello is said when everything is set up; the maker is when it has borne something.
     let cell = spawner.make();
     spawner.end(&cell);
+    // The outer process has only to wait, and may come to that after all of this.
+    let outer = spawner.pid();
+    eventually("the outer process waits", || status(outer, "Seccomp") == "2");
     spawner
 }
 
@@ -49,6 +54,56 @@ fn each_process_keeps_the_capabilities_it_names_and_no_other() {
     let base = spawner.uid_base;
     assert_eq!(status(maker, "Uid"), format!("{base} {} {base} {}", base + 1, base + 1));
     assert_eq!(status(maker, "Groups"), "");
+}
+
+#[test]
+fn each_process_has_loaded_its_own_filter_and_a_function_the_maker_s_and_its_own() {
+    let mut spawner = spawner();
+    let inner = spawner.inner_pid();
+    let maker = children_of(inner)[0];
+    for pid in [spawner.pid(), inner, maker] {
+        assert_eq!((status(pid, "Seccomp"), status(pid, "Seccomp_filters")), two("2", "1"));
+    }
+    let cell = spawner.ready();
+    let seen = cell.python("print(open('/proc/self/status').read())");
+    assert!(seen.contains("Seccomp:\t2\nSeccomp_filters:\t2\n"), "{seen}");
+    // The control: a process of the host's has none.
+    let own = std::process::id();
+    assert_eq!((status(own, "Seccomp"), status(own, "Seccomp_filters")), two("0", "0"));
+}
+
+fn two(one: &str, other: &str) -> (String, String) {
+    (one.to_owned(), other.to_owned())
+}
+
+#[test]
+fn a_crash_of_our_own_processes_leaves_no_core_and_nobody_reads_their_memory() {
+    // Somebody with the same id, and without the capability that passes by all of this.
+    let somebody = |program: &str| {
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace", "sh", "-c", program]);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().unwrap()
+    };
+    let memory = |pid: u32| somebody(&format!(": < /proc/{pid}/mem")).wait().unwrap().success();
+    let spawner = spawner();
+    let inner = spawner.inner_pid();
+    let maker = children_of(inner)[0];
+    for pid in [spawner.pid(), inner, maker] {
+        let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size"));
+        let core: Vec<&str> = core.unwrap().split_whitespace().collect();
+        // A hard limit of 0 that is inherited cannot be raised to 1.
+        assert!(core[..2] == ["1", "1"] || core[..2] == ["0", "0"], "{core:?}");
+    }
+    // Ends by itself with the test, whatever becomes of that.
+    let mut ordinary = somebody("exec cat");
+    eventually("it has executed", || status(ordinary.id(), "Name") == "cat");
+    assert!(memory(ordinary.id()), "the reader cannot read anything");
+    // Not the maker: whoever made its user namespace, and that is root, may do anything in it.
+    assert!(!memory(spawner.pid()) && !memory(inner));
+    drop(ordinary.stdin.take());
+    ordinary.wait().unwrap();
 }
 
 fn bit(capability: &sandbox::capability::Capability) -> u64 {
