@@ -6,7 +6,7 @@
 //!     runtime images ─ copied, owned by root
 //!     listeners      ─ bound, or taken from a service manager
 //!     spawner        ─ started from a sealed memory file, socket as descriptor 3
-//!     … then: no groups, no root, no capability, a filter without execve, no way back
+//!     … then: no groups, no root, no capability, no way back
 //! ```
 //!
 //! No thread exists yet and nothing from a stranger has been read. What is kept is descriptors and
