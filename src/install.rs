@@ -54,8 +54,10 @@ enum Step {
     NoUser,
     /// Run a program.
     Run(Vec<&'static str>),
-    /// The same; that it fails is no reason to stop.
-    TryRun(Vec<&'static str>),
+    /// Stop those of these units that are there.
+    Stop(Vec<&'static str>),
+    /// Start a service anew.
+    Restart(&'static str),
     /// Delete a file.
     Remove(String),
     /// Delete a file, if nobody has changed it.
@@ -154,7 +156,7 @@ fn install(live: bool) -> Vec<Step> {
         let sockets = ALL.iter().map(|unit| unit.name).filter(|name| name.ends_with(".socket"));
         steps.push(Step::Run(["systemctl", "start"].into_iter().chain(sockets).collect()));
         // One that runs already goes on with the new program; clients wait in the sockets.
-        steps.push(Step::Run(vec!["systemctl", "restart", "hearth.service"]));
+        steps.push(Step::Restart("hearth.service"));
     }
     steps
 }
@@ -163,9 +165,8 @@ fn install(live: bool) -> Vec<Step> {
 fn uninstall(live: bool, purge: bool, data: bool) -> Vec<Step> {
     let mut steps = Vec::new();
     if live {
-        // Services after sockets, or a connection would start them again.
-        let names = ALL.iter().map(|unit| unit.name);
-        steps.push(Step::TryRun(["systemctl", "stop"].into_iter().chain(names).collect()));
+        // Services with their sockets, or a connection would start them again.
+        steps.push(Step::Stop(ALL.iter().map(|unit| unit.name).collect()));
     }
     for unit in &ALL {
         if let Some(target) = unit.wanted_by {
@@ -236,12 +237,15 @@ impl Step {
                 None => Ok(()),
             },
             Self::Run(words) => execute(words),
-            Self::TryRun(words) => {
-                if let Err(err) = execute(words) {
-                    output::say(&format!("{err:#}"));
-                }
-                Ok(())
+            Self::Stop(units) => {
+                let there = units.iter().copied().filter(|name| at(&unit_path(name)).exists());
+                let words: Vec<&str> = ["systemctl", "stop"].into_iter().chain(there).collect();
+                if words.len() > 2 { execute(&words) } else { Ok(()) }
             }
+            Self::Restart(unit) => execute(&["systemctl", "restart", unit]).context(
+                "`journalctl -u hearth -u hearth-spawner` says why, `hearth doctor` what to do; it is \
+                 tried again and again until it starts",
+            ),
             Self::Remove(path) => unless_gone(fs::remove_file(at(path))),
             Self::RemoveUnchanged { path, text } => match fs::read_to_string(at(path)) {
                 Ok(there) if there == *text => Ok(fs::remove_file(at(path))?),
@@ -270,7 +274,9 @@ impl std::fmt::Display for Step {
             Self::Sysctl { name, value } => write!(f, "set {name} = {value}"),
             Self::User => write!(f, "make the system user {USER}, unless it is there"),
             Self::NoUser => write!(f, "delete the user {USER}"),
-            Self::Run(words) | Self::TryRun(words) => write!(f, "run {}", words.join(" ")),
+            Self::Run(words) => write!(f, "run {}", words.join(" ")),
+            Self::Stop(units) => write!(f, "stop {}", units.join(" ")),
+            Self::Restart(unit) => write!(f, "start {unit} anew"),
             Self::Remove(path) => write!(f, "delete {path}"),
             Self::RemoveUnchanged { path, .. } => write!(f, "delete {path}, unless it was edited"),
             Self::RemoveEmpty(path) => write!(f, "delete {path}, if it is empty"),
