@@ -137,7 +137,7 @@ impl Stock {
         let mut shelves = self.shelves();
         shelves.drop_absent();
         METRICS.cells_ready.set(shelves.ready.values().map(Vec::len).sum::<usize>() as u64);
-        let full = shelves.living >= self.capacity;
+        let full = shelves.living + self.spawner.strays() >= self.capacity;
         if let Some(image) = shelves.uncovered() {
             let making: u32 = shelves.making.values().sum();
             if making >= AT_ONCE {
@@ -224,6 +224,7 @@ async fn keep(stock: Arc<Stock>) {
         };
         tokio::select! {
             () = stock.wanted.notified() => {}
+            () = stock.spawner.room() => {}
             () = sleep_until(until) => {}
             () = stock.spawner.closed() => break,
         }

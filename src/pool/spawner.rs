@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{oneshot, watch};
+use telemetry::METRICS;
+use tokio::sync::{Notify, oneshot, watch};
 use wire::spawner::{CellId, Digest, Limits, MAX_MESSAGE, Reply, Request, Subject};
 
 use crate::socket::{Datagram, Datagrams};
@@ -29,6 +30,8 @@ pub(crate) struct Spawner {
     closed: watch::Sender<bool>,
     /// Whether the end was ours.
     hung_up: AtomicBool,
+    /// Wakes whoever makes cells: one that was quarantined is gone.
+    room: Notify,
 }
 
 /// A cell that was made: a sandbox in which nothing has run yet.
@@ -105,6 +108,8 @@ struct Waiting {
     ending: HashMap<CellId, oneshot::Sender<Ended>>,
     /// Since when the spawner owes an answer and has said nothing at all.
     silent_since: Option<Instant>,
+    /// Cells that do not end, and whether they are nobody's: from the spawner's word until `Ended`.
+    quarantined: HashMap<CellId, bool>,
     closed: bool,
 }
 
@@ -136,6 +141,7 @@ impl Spawner {
             waiting: Mutex::new(Waiting::default()),
             closed: watch::Sender::new(false),
             hung_up: AtomicBool::new(false),
+            room: Notify::new(),
         });
         tokio::spawn(read(Arc::clone(&spawner)));
         Ok((spawner, capacity))
@@ -200,6 +206,16 @@ impl Spawner {
     /// Asks for a cell's end; [`Cell::ended`] tells when it has come.
     pub(crate) async fn end(&self, cell: CellId) -> Result<(), SpawnerError> {
         self.send(&Request::End { cell }).await
+    }
+
+    /// Quarantined cells that nobody here counts: what they take is missing from the capacity.
+    pub(crate) fn strays(&self) -> u32 {
+        self.waiting().quarantined.values().filter(|stray| **stray).count() as u32
+    }
+
+    /// Completes when there may be fewer of them.
+    pub(crate) async fn room(&self) {
+        self.room.notified().await;
     }
 
     /// Ends the conversation: the spawner sees it, ends every sandbox, and itself.
@@ -274,9 +290,23 @@ impl Spawner {
                 let mut waiting = self.waiting();
                 // Whoever was assigning it learns that it is gone.
                 waiting.assigning.remove(&cell);
+                if waiting.quarantined.remove(&cell).is_some() {
+                    self.room.notify_one();
+                    METRICS.cells_quarantined.set(waiting.quarantined.len() as u64);
+                    tracing::info!(cell = cell.0, "a quarantined sandbox has ended after all");
+                }
                 if let Some(asked) = waiting.ending.remove(&cell) {
                     let _gone = asked.send(Ended { memory_kills, peak_bytes });
                 }
+                Ok(())
+            }
+            Reply::Quarantined { cell, uid, detail } => {
+                tracing::error!(cell = cell.0, uid, %detail, "a sandbox does not end: quarantined");
+                let mut waiting = self.waiting();
+                // One that is nobody's, because it could not even be made, takes room all the same.
+                let stray = !waiting.ending.contains_key(&cell);
+                waiting.quarantined.insert(cell, stray);
+                METRICS.cells_quarantined.set(waiting.quarantined.len() as u64);
                 Ok(())
             }
         }
@@ -290,6 +320,7 @@ impl Spawner {
             waiting.assigning.clear();
             waiting.ending.clear();
             waiting.silent_since = None;
+            waiting.quarantined.clear();
         }
         self.closed.send_replace(true);
     }

@@ -7,6 +7,7 @@ pub mod budget;
 pub mod capability;
 pub mod cgroup;
 pub mod checks;
+pub mod failpoint;
 pub mod landlock;
 pub mod perform;
 pub mod plan;

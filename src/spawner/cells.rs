@@ -1,20 +1,42 @@
 //! What is known about each cell, and what may happen to it next.
 //!
 //! ```text
-//!                Make
-//!                 ▼
-//!   queued ─► Making ────────► Empty ───────► Assigned
-//!                │   runner     │    Assign      │
-//!                │   runs       │                │
-//!     a step     │              │  End asked for, or PID 1 died
-//!     failed, or ▼              ▼                ▼
-//!     too slow  Ending: kill ─► reap ─► read usage ─► remove leaves ─► gone: Ended
-//!                 │                                        ▲
-//!                 └── not after 2 s: quarantined ──────────┘ tried again every second
+//!                     Make: asked for, within capacity
+//!                       ▼
+//!                    RESERVED    a number and an id of its own                Cells::reserve
+//!                       │ prepare: leaves with limits, trees, sockets
+//!                    PREPARED    nothing of it runs                           sandbox::perform::Draft
+//!                       │ the maker is sent the order
+//!       ┌──────────  ORDERED     whether there is a process is not known      Phase::Ordered
+//!       │               │ the maker says Born, with a pidfd
+//!       ├──────────   BORN       its first process builds the walls           Phase::Born
+//!       │               │ it says `ready` and becomes the runner
+//!       ├──────────  WALLED      the runner runs; listener and statistics     Service::finish
+//!   a step failed,      │ Made
+//!   it died, or    ┌─ READY      nothing has run in it                        Phase::Ready
+//!   10 s are over  │    │ Assign: limits, code; Assigned
+//!       │          ├─ ASSIGNED   what runs in it is the control plane's       Phase::Assigned
+//!       │          │    │        business
+//!       │   End asked for, or its first process ended
+//!       ▼          ▼    ▼
+//!     KILLED ◄──────────┘        everything in it was told to die; while the  Phase::Killed
+//!       │ │                      maker's word is missing it stays here
+//!       │ └─ not gone in 2 s ──► QUARANTINED   told once; tried again, at     Ending::is_quarantined
+//!       │ reap, read usage           │         longest every second
+//!     REAPED ◄───────────────────────┘         its leaves are removed
+//!       │ Ended
+//!      FREED                     its id is free: it rests before it is used again
 //! ```
 //!
-//! An id belongs to a cell until everything of it is gone: a quarantined cell keeps its own for as
-//! long as it takes. Cell numbers are never used twice.
+//! RESERVED and PREPARED fail into FREED at once: nothing of them ever ran. Whoever of the spawner's
+//! family dies in whatever state, the kernel ends every process, and the outer process or the next
+//! start removes the control groups: see `outer` and `docs/architecture.md`.
+//!
+//! An id and a leaf belong to a cell until everything of it is gone: a quarantined cell keeps its own
+//! for as long as it takes, and counts against the capacity. Cell numbers are never used twice.
+//!
+//! A process is signalled and waited for by its pidfd, never by its number, which may be somebody
+//! else's a moment after it was read.
 
 mod ending;
 mod ids;
@@ -31,16 +53,14 @@ use wire::spawner::CellId;
 pub(crate) use ending::{Ending, Progress};
 use ids::Ids;
 
-/// One cell.
+/// One cell, from ORDERED on.
 #[derive(Debug)]
 pub(crate) struct Cell {
     /// Its id in the nursery, ours until it is gone.
     pub(crate) id: u32,
     /// Its control groups.
     pub(crate) leaf: Leaf,
-    /// Whether the maker has yet to say if there is a process.
-    pub(crate) ordered: bool,
-    /// Its first process: from its birth until it is reaped.
+    /// Its first process: from BORN until it is reaped.
     pub(crate) process: Option<Child>,
     /// Where it is in the diagram.
     pub(crate) phase: Phase,
@@ -49,14 +69,16 @@ pub(crate) struct Cell {
 /// Where a cell is in the diagram.
 #[derive(Debug)]
 pub(crate) enum Phase {
-    /// Between an order to the maker and a running runner.
-    Making(Making),
+    /// The maker has yet to say if there is a process.
+    Ordered(Making),
+    /// There is one, on its way to the runner.
+    Born(Making),
     /// Nothing has run in it.
-    Empty,
+    Ready,
     /// It has code and limits; whatever runs in it is the control plane's business.
     Assigned,
     /// It is being taken down.
-    Ending(Ending),
+    Killed(Ending),
 }
 
 /// What is kept while a cell is made.
@@ -127,27 +149,34 @@ impl Cells {
     }
 
     /// Its first process exists.
-    pub(crate) fn born(&mut self, number: CellId, process: Child) {
-        if let Some(cell) = self.cells.get_mut(&number) {
-            self.by_pid.insert(process.pid, number);
-            cell.ordered = false;
-            cell.process = Some(process);
-        }
+    pub(crate) fn born(&mut self, number: CellId, process: Child) -> Option<&mut Cell> {
+        let cell = self.cells.get_mut(&number)?;
+        self.by_pid.insert(process.pid, number);
+        cell.process = Some(process);
+        // The phase in between is never seen.
+        cell.phase = match std::mem::replace(&mut cell.phase, Phase::Ready) {
+            Phase::Ordered(making) => Phase::Born(making),
+            Phase::Killed(mut ending) => {
+                ending.awaits_birth = false;
+                Phase::Killed(ending)
+            }
+            other => other,
+        };
+        Some(cell)
     }
 
-    /// There will be no process.
-    pub(crate) fn answered(&mut self, number: CellId) {
-        if let Some(cell) = self.cells.get_mut(&number) {
-            cell.ordered = false;
+    /// There will be no process of a cell that was given up.
+    pub(crate) fn stillborn(&mut self, number: CellId) {
+        if let Some(Phase::Killed(ending)) = self.cells.get_mut(&number).map(|cell| &mut cell.phase)
+        {
+            ending.awaits_birth = false;
         }
     }
 
     /// A process with this number was reaped: whose first process it was, if any's.
     pub(crate) fn reaped(&mut self, pid: i32) -> Option<CellId> {
         let number = self.by_pid.remove(&pid)?;
-        if let Some(cell) = self.cells.get_mut(&number) {
-            cell.process = None;
-        }
+        self.cells.get_mut(&number)?.process = None;
         Some(number)
     }
 
@@ -166,7 +195,19 @@ impl Cells {
 
     /// How many there are that nobody has asked to end.
     pub(crate) fn living(&self) -> usize {
-        self.cells.values().filter(|cell| !matches!(cell.phase, Phase::Ending(_))).count()
+        self.cells.values().filter(|cell| !matches!(cell.phase, Phase::Killed(_))).count()
+    }
+}
+
+// === impl Phase ===
+
+impl Phase {
+    /// What is kept of a cell that is being made.
+    pub(crate) fn making(&mut self) -> Option<&mut Making> {
+        match self {
+            Self::Ordered(making) | Self::Born(making) => Some(making),
+            Self::Ready | Self::Assigned | Self::Killed(_) => None,
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use nix::unistd::setgroups;
 use sandbox::budget::{Budget, HostLimits};
 use sandbox::capability::{self, ConfineError};
 use sandbox::cgroup::{Controller, Instance};
+use sandbox::failpoint::{Point, reach};
 use sandbox::landlock::Abi;
 use sandbox::perform::{Sources, StepError, explain, start};
 use sandbox::seccomp::Policy;
@@ -97,6 +98,7 @@ fn serve(
 ) -> Result<Exit, InnerError> {
     let at = |step| move |source| InnerError::Call { step, source };
     die_with_outer(&life)?;
+    reach(Point::InnerBorn);
     setgroups(&[]).map_err(at("setgroups"))?;
     // Of the host, before its /proc is out of sight (the limits themselves stay the host's).
     let host = HostLimits::read();
@@ -111,13 +113,16 @@ fn serve(
         mount_point: charge.arguments.state.clone(),
     };
     let stage = start(&plan.start, &sources)?;
+    reach(Point::RootMade);
     let maker = Maker::start(proof, &plan, runner.as_fd(), charge.first_id)?;
+    reach(Point::MakerStarted);
     // Only the maker executes it.
     drop(runner);
     capability::confine(&capability::SPAWNER)?;
     die_with_outer(&life)?;
     // From here on it makes no process and executes nothing. Before it has read anything.
     capability::seal(&Policy::spawner())?;
+    reach(Point::Settled);
     let service =
         Service::new(stage, plan, maker, control, charge.first_id, capacity, &charge.signals)?;
     Ok(service.run())

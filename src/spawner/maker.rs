@@ -23,6 +23,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use sandbox::Plan;
 use sandbox::capability;
+use sandbox::failpoint::{Point, reach};
 use sandbox::perform::{Birth, bear, explain};
 use sandbox::plan::{EnterStep, IDS_PER_SLOT, OWNER_ID};
 use sandbox::seccomp::{Policy, Program, program};
@@ -236,6 +237,7 @@ fn work(
         let doors = descriptors.collect();
         let birth = Birth { id: order.id, image, devices, runner_end, report, doors };
         let cell = order.cell;
+        reach(Point::OrderTaken);
         let hand_back = |child: &Child| {
             let answer = Answer::Born { cell, pid: child.pid };
             socket::send(socket, &answer.encode(), &[child.pidfd.as_fd()], true)

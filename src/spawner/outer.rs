@@ -19,6 +19,7 @@ use nix::sys::signal::{SigSet, Signal};
 use sandbox::capability;
 use sandbox::cgroup::{Claim, Controller, Instance, InstanceError, Layout};
 use sandbox::checks::{self, Need};
+use sandbox::failpoint::{Point, reach};
 use sandbox::perform::explain;
 use sandbox::seccomp::Policy;
 use sandbox::sys::process::{self, Child, Ending, Reaped, SingleThreaded, clone_process};
@@ -136,6 +137,7 @@ fn start(arguments: &[OsString]) -> Result<u8, OuterError> {
             log::line(&format!("the service manager cannot be told: {err}"));
         }
     }
+    reach(Point::Cloned);
     // The control plane must see its socket close when the spawner proper ends, not later.
     let life = handed_over.map(|(_, _, _, ours)| ours);
     let status = attend(&child, &signals, claim);
@@ -223,14 +225,17 @@ fn allocate(arguments: &Arguments, enforced: &[Controller]) -> Result<Share, Out
     let mut occupied = Vec::new();
     loop {
         let mut slot = Slot::take(&arguments.state, &arguments.instance, &occupied)?;
+        reach(Point::SlotTaken);
         let groups = Instance::plan(&layout, slot.number, enforced).map_err(OuterError::Groups)?;
         match Claim::new(&groups, &slot.left_behind) {
             Ok(claim) => {
+                reach(Point::GroupsMade);
                 if claim.swept > 0 {
                     let count = claim.swept;
                     log::line(&format!("swept {count} control groups of an earlier run"));
                 }
                 slot.record(&arguments.instance, &groups.paths()).map_err(OuterError::Record)?;
+                reach(Point::SlotRecorded);
                 // Whatever was to be swept is gone. Who runs with these ids now has them from a
                 // spawner that keeps its slots elsewhere, or cannot die.
                 match slot.stranger() {
@@ -279,10 +284,12 @@ fn attend(child: &Child, signals: &SigSet, claim: Claim) -> Result<u8, OuterErro
             },
         }
     };
+    reach(Point::InnerEnded);
     // The kernel has ended everything beneath it before it could be reaped.
     if let Err(err) = claim.release() {
         log::line(&explain(&err));
     }
+    reach(Point::GroupsRemoved);
     Ok(match ending {
         Ending::Exited(status) => u8::try_from(status).unwrap_or(Exit::Internal.into()),
         Ending::Killed(signal) => {

@@ -17,6 +17,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use sandbox::failpoint::{Point, reach};
 use sandbox::perform::{assign, explain};
 use sandbox::{Plan, Spec, Stage};
 use wire::spawner::{CellId, Digest, Limits, Reply, Request, Subject};
@@ -252,7 +253,7 @@ impl Service {
         let Some(cell) = self.cells.get_mut(number) else {
             return self.refuse(subject, "no such cell");
         };
-        let (Phase::Empty, Some(process)) = (&cell.phase, &cell.process) else {
+        let (Phase::Ready, Some(process)) = (&cell.phase, &cell.process) else {
             return self.refuse(subject, "the cell is not empty");
         };
         // Decoded within range already; once more where it is used.
@@ -270,7 +271,9 @@ impl Service {
         match assign(steps, stage, pidfd, &cell.leaf, tree.as_fd(), tmp_mib, &leaf_limits) {
             Ok(()) => {
                 cell.phase = Phase::Assigned;
-                self.say(&Reply::Assigned { cell: number }, Vec::new())
+                self.say(&Reply::Assigned { cell: number }, Vec::new())?;
+                reach(Point::Assigned);
+                Ok(())
             }
             Err(err) => self.refuse(subject, &explain(&err)),
         }
@@ -280,10 +283,12 @@ impl Service {
     fn end(&mut self, number: CellId) -> Result<(), ServiceError> {
         match self.cells.get_mut(number).map(|cell| &cell.phase) {
             // One that is being made is known by its ticket only.
-            None | Some(Phase::Making(_)) => self.refuse(Subject::Cell(number), "no such cell"),
+            None | Some(Phase::Ordered(_) | Phase::Born(_)) => {
+                self.refuse(Subject::Cell(number), "no such cell")
+            }
             // It died by itself, or was asked to before: Ended is on its way.
-            Some(Phase::Ending(_)) => Ok(()),
-            Some(Phase::Empty | Phase::Assigned) => {
+            Some(Phase::Killed(_)) => Ok(()),
+            Some(Phase::Ready | Phase::Assigned) => {
                 self.begin_end(number, true);
                 Ok(())
             }
@@ -297,10 +302,10 @@ impl Service {
         {
             self.timers.remove(&(when, number));
             match self.cells.get_mut(number).map(|cell| &cell.phase) {
-                Some(Phase::Making(making)) if making.deadline <= now => {
+                Some(Phase::Ordered(making) | Phase::Born(making)) if making.deadline <= now => {
                     self.fail_making(number, "it took too long")?;
                 }
-                Some(Phase::Ending(_)) => self.ending.push_back(number),
+                Some(Phase::Killed(_)) => self.ending.push_back(number),
                 _ => {}
             }
         }

@@ -70,6 +70,8 @@ metrics! {
         "Instances there are, by state.";
     cells_ready: Gauge, "hearth_cells_ready",
         "Empty sandboxes made ahead of time.";
+    cells_quarantined: Gauge, "hearth_cells_quarantined",
+        "Sandboxes that were killed and do not end; their uids and control groups are kept from reuse.";
     log_lines: Counter, "hearth_log_lines_total",
         "Log lines that were written.";
     log_lines_dropped: Counter, "hearth_log_lines_dropped_total",

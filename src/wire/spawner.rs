@@ -13,6 +13,7 @@
 //!        │── Assign{cell,code,limits} ─► │
 //!        │ ◄──────── Assigned{cell} ─────│   or Failed{cell}; the cell is then as it was
 //!        │── End{cell} ────────────────► │
+//!        │ ◄──── Quarantined{cell,uid} ──│   at most once: it does not die; Ended follows when it has
 //!        │ ◄──────────── Ended{cell} ────│   always the last word about a cell, asked for or not
 //! ```
 
@@ -123,6 +124,16 @@ pub enum Reply {
         /// Most memory it ever had charged, bytes; 0 where the kernel does not say.
         peak_bytes: u64,
     },
+    /// A cell does not end: its uid and its control groups are nobody else's until it has. May be
+    /// about a cell that was never made.
+    Quarantined {
+        /// Which cell.
+        cell: CellId,
+        /// Its host uid.
+        uid: u32,
+        /// What stands in the way, for the operator's log.
+        detail: String,
+    },
 }
 
 // === impl Limits ===
@@ -215,6 +226,11 @@ impl Reply {
             Self::Ended { cell, memory_kills, peak_bytes } => {
                 Writer::tagged(5).u32(cell.0).u32(*memory_kills).u64(*peak_bytes).done()
             }
+            Self::Quarantined { cell, uid, detail } => {
+                let cut = detail.floor_char_boundary(MAX_DETAIL);
+                let mut out = Writer::tagged(6);
+                out.u32(cell.0).u32(*uid).bytes(&detail.as_bytes()[..cut]).done()
+            }
         }
     }
 
@@ -248,6 +264,11 @@ impl Reply {
                 cell: CellId(from.u32("cell")?),
                 memory_kills: from.u32("memory_kills")?,
                 peak_bytes: from.u64("peak_bytes")?,
+            },
+            6 => Self::Quarantined {
+                cell: CellId(from.u32("cell")?),
+                uid: from.u32("uid")?,
+                detail: from.text("detail", MAX_DETAIL)?.to_owned(),
             },
             tag => return Err(DecodeError::UnknownTag { what: "reply", tag }),
         };

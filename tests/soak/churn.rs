@@ -5,7 +5,7 @@
 //! sandbox and must find it: a soak that cannot see a leak shows nothing.
 
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -13,14 +13,15 @@ use crate::counters::{Watched, sample};
 use crate::harness::{Daemon, Function, Home, Options as Start, eventually};
 use crate::options::Options;
 use crate::series::Series;
+use crate::settle::settle;
 use crate::spawner::harness::{LIMITS, Spawner, World, children_of};
 
 /// Samples over a run.
 const SAMPLES: u32 = 10;
 /// Cells that stand at any time, as a daemon's pool does.
 const STANDING: usize = 4;
-/// The kernel has let go of what it lets go of late, or it never does.
-const SETTLED: Duration = Duration::from_secs(10);
+/// Longest time for a daemon to be at rest after a call.
+const AT_REST: Duration = Duration::from_secs(10);
 
 /// Soak `churn`.
 pub fn cells_leave_nothing(options: &Options) {
@@ -77,29 +78,6 @@ fn watched(spawner: &Spawner) -> Vec<Watched> {
     ]
 }
 
-/// Waits until the kernel has let go of what it lets go of late: until its count of groups has not
-/// fallen for a while.
-fn settle() {
-    const STILL: Duration = Duration::from_millis(200);
-    let begin = Instant::now();
-    let (mut least, mut since) = (groups(), Instant::now());
-    while since.elapsed() < STILL && begin.elapsed() < SETTLED {
-        std::thread::sleep(Duration::from_millis(20));
-        let now = groups();
-        if now < least {
-            (least, since) = (now, Instant::now());
-        }
-    }
-}
-
-fn groups() -> f64 {
-    sample(&[])
-        .iter()
-        .filter(|count| count.name.starts_with("groups"))
-        .map(|count| count.value)
-        .sum()
-}
-
 /// Soak `functions`: every sandbox answers once, rightly, and is then made to end by its function.
 pub fn functions_leave_nothing(options: &Options) {
     const SOURCE: &str = "
@@ -123,7 +101,7 @@ pub fn functions_leave_nothing(options: &Options) {
         assert_eq!(function.answer(&json!(number)), json!(number));
         assert!(function.invoke(&json!("end")).error.is_some(), "it ended itself");
         if number % every == 0 {
-            eventually("the shelf is full again", SETTLED, || {
+            eventually("the shelf is full again", AT_REST, || {
                 let metrics = daemon.api("GET", "/metrics", &Value::Null);
                 let text = String::from_utf8_lossy(&metrics.body).into_owned();
                 let (ready, ended) = ("hearth_cells_ready 0\n", "state=\"ending\"} 0\n");

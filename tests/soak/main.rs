@@ -39,16 +39,22 @@ mod harness {
 mod spawner {
     #[allow(dead_code, unused_imports, reason = "the soaks need a part of it")]
     pub mod harness;
+    #[allow(dead_code, unused_imports, reason = "the soaks need a part of it")]
+    pub mod kills;
 }
 
 // Thousands of sandboxes made and ended: nothing grows.
 mod churn;
 // What the kernel counts: one sample of the whole machine and of our own processes.
 mod counters;
+// Every victim at every arrow of a sandbox's life.
+mod kills;
 // What was asked for on the command line.
 mod options;
 // Samples in a row, the line through them, and whether it rises.
 mod series;
+// Waiting for the kernel.
+mod settle;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -78,6 +84,11 @@ const SOAKS: &[Soak] = &[
         name: "functions",
         promise: "nothing grows with the number of functions' sandboxes",
         run: churn::functions_leave_nothing,
+    },
+    Soak {
+        name: "kills",
+        promise: "whoever is killed, at whatever arrow, nothing is left",
+        run: kills::nothing_is_left_at_any_arrow,
     },
 ];
 

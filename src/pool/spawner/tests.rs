@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use telemetry::METRICS;
 use wire::spawner::{CellId, Limits, MAX_MESSAGE, Reply, Request, Subject};
 
 use super::{ConnectError, Ended, Spawner, SpawnerError};
@@ -165,4 +166,41 @@ async fn a_spawner_of_another_build_is_refused() {
     theirs.send(&hello.encode(), &[]).await.expect("sent");
     let refused = Spawner::connect(ours).await.expect_err("another build");
     assert!(matches!(refused, ConnectError::Version { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_cell_that_does_not_end_is_counted_until_it_has() {
+    let (spawner, socket) = connected().await;
+    let quarantined = Reply::Quarantined { cell: CellId(9), uid: 1, detail: "busy".to_owned() };
+    socket.send(&quarantined.encode(), &[]).await.expect("sent");
+    let counts = |count: u64| METRICS.cells_quarantined.get() == count;
+    until(|| counts(1) && spawner.strays() == 1).await;
+    // One that somebody here has is counted by whom it belongs to.
+    let play = async {
+        let Request::Make { ticket, .. } = request(&socket).await else { panic!("no make") };
+        made(&socket, ticket, CellId(10), 4).await;
+    };
+    let (cell, ()) = tokio::join!(spawner.make([3; 32]), play);
+    let cell = cell.expect("made");
+    let quarantined = Reply::Quarantined { cell: cell.id, uid: 2, detail: "busy".to_owned() };
+    socket.send(&quarantined.encode(), &[]).await.expect("sent");
+    until(|| counts(2)).await;
+    assert_eq!(spawner.strays(), 1);
+    for cell in [CellId(9), cell.id] {
+        let ended = Reply::Ended { cell, memory_kills: 0, peak_bytes: 0 };
+        socket.send(&ended.encode(), &[]).await.expect("sent");
+    }
+    assert_eq!(cell.ended.await, Ok(Ended::default()), "its last word comes all the same");
+    until(|| counts(0) && spawner.strays() == 0).await;
+    spawner.room().await;
+}
+
+/// Waits until something is so.
+async fn until(is_so: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("it never is so");
 }

@@ -13,6 +13,7 @@ use nix::sched::CloneFlags;
 
 use super::StepError;
 use super::enter::{self, Inheritance};
+use crate::failpoint;
 use crate::plan::{BearStep, EnterStep};
 use crate::seccomp::Program;
 use crate::sys::process::{Child, SingleThreaded, clone_process};
@@ -87,6 +88,7 @@ pub fn bear(
         };
         // Whatever fails, `starter` is dropped unwritten with it: the child reads the end, and ends.
         performed.map_err(|errno| StepError::at(step, errno))?;
+        failpoint::after(step);
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use nix::sys::stat::Mode;
 use super::start::{Stage, device_attributes, tree_attributes};
 use super::{Cause, StepError};
 use crate::cgroup::{Leaf, LeafLimits};
+use crate::failpoint;
 use crate::plan::{AssignStep, FinishStep, PrepareStep, Spec, tmp_options};
 use crate::sys::{mount, socket};
 
@@ -198,6 +199,7 @@ pub fn assign(
             },
         };
         performed.map_err(|cause| StepError::at(step, cause))?;
+        failpoint::after(step);
     }
     Ok(())
 }

@@ -22,6 +22,7 @@ use nix::unistd::{Gid, Uid, getcwd, setgroups, sethostname, setresgid, setresuid
 use super::StepError;
 use super::cell::c_string;
 use super::start::{CELL_ROOT, is_null_device};
+use crate::failpoint;
 use crate::landlock;
 use crate::plan::{EnterStep, tmp_options};
 use crate::seccomp::Program;
@@ -100,6 +101,7 @@ pub(super) fn enter(steps: &[EnterStep], filter: &Program, inheritance: Inherita
             cell.report(u16::try_from(index).unwrap_or(READY), errno as i32);
             return FAILED;
         }
+        failpoint::after(step);
     }
     FAILED
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use sandbox::cgroup::{Leaf, LeafError, Usage};
+use sandbox::failpoint;
 use sandbox::plan::EndStep;
 use sandbox::sys::process::{self, Child, Reaped};
 
@@ -26,6 +27,8 @@ pub(crate) struct Ending {
     since: Instant,
     retry: Duration,
     quarantined: bool,
+    /// Whether the maker may still say that there is a process.
+    pub(crate) awaits_birth: bool,
     /// Whether the control plane knows of the cell, and so wants to hear that it is gone.
     pub(crate) known: bool,
     usage: Usage,
@@ -45,12 +48,13 @@ pub(crate) enum Progress {
 // === impl Ending ===
 
 impl Ending {
-    pub(crate) fn new(known: bool, now: Instant) -> Self {
+    pub(crate) fn new(known: bool, awaits_birth: bool, now: Instant) -> Self {
         Self {
             done: 0,
             since: now,
             retry: FIRST_RETRY,
             quarantined: false,
+            awaits_birth,
             known,
             usage: Usage::default(),
         }
@@ -95,7 +99,30 @@ impl Ending {
         Progress::Gone(self.usage)
     }
 
+    /// The maker's word is missing: nothing can be done until it comes, or the cell is quarantined.
+    pub(crate) fn wait_for_birth(&mut self, now: Instant) -> Progress {
+        self.wait(now, "the maker does not say whether it has a process".to_owned())
+    }
+
+    /// Whether it took too long: see the diagram in `cells`.
+    pub(crate) fn is_quarantined(&self) -> bool {
+        self.quarantined
+    }
+
     fn perform(
+        &mut self,
+        step: EndStep,
+        leaf: &mut Leaf,
+        process: &mut Option<Child>,
+    ) -> Result<(), String> {
+        let performed = self.try_perform(step, leaf, process);
+        if performed.is_ok() {
+            failpoint::after(&step);
+        }
+        performed
+    }
+
+    fn try_perform(
         &mut self,
         step: EndStep,
         leaf: &mut Leaf,

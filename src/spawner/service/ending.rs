@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
+use sandbox::failpoint::{Point, reach};
 use sandbox::sys::process;
-use wire::spawner::{CellId, Reply, Subject};
+use wire::spawner::{CellId, Reply};
 
 use super::{LOOK_AGAIN, Service, ServiceError};
 use crate::cells::{Ending, Phase, Progress};
@@ -16,9 +17,10 @@ impl Service {
     pub(super) fn begin_end(&mut self, number: CellId, known: bool) {
         let Some(cell) = self.cells.get_mut(number) else { return };
         let now = Instant::now();
-        let mut ending = Ending::new(known, now);
+        let mut ending = Ending::new(known, matches!(cell.phase, Phase::Ordered(_)), now);
         ending.kill(&self.plan.end, &mut cell.leaf, &mut cell.process);
-        if let Phase::Making(making) = std::mem::replace(&mut cell.phase, Phase::Ending(ending)) {
+        let before = std::mem::replace(&mut cell.phase, Phase::Killed(ending));
+        if let Phase::Ordered(making) | Phase::Born(making) = before {
             self.in_flight -= 1;
             self.timers.remove(&(making.deadline, number));
         }
@@ -34,18 +36,22 @@ impl Service {
 
     pub(super) fn advance_end(&mut self, number: CellId) -> Result<(), ServiceError> {
         let Some(cell) = self.cells.get_mut(number) else { return Ok(()) };
-        let Phase::Ending(ending) = &mut cell.phase else { return Ok(()) };
+        let id = cell.id;
+        let Phase::Killed(ending) = &mut cell.phase else { return Ok(()) };
         let now = Instant::now();
-        if cell.ordered {
-            // The maker has not said yet whether there will be a process.
-            self.timers.insert((now + LOOK_AGAIN, number));
-            return Ok(());
-        }
-        let progress = ending.advance(&self.plan.end, &mut cell.leaf, &mut cell.process, now);
-        let known = ending.known;
+        let progress = match ending.awaits_birth {
+            true => ending.wait_for_birth(now),
+            false => ending.advance(&self.plan.end, &mut cell.leaf, &mut cell.process, now),
+        };
+        // Once it is quarantined the control plane knows of it, whatever it knew before.
+        let known = ending.known || ending.is_quarantined();
         match progress {
             Progress::Gone(usage) => {
+                if ending.is_quarantined() {
+                    log::line(&format!("cell {} has ended after all", number.0));
+                }
                 self.cells.remove(number);
+                reach(Point::Freed);
                 if !known {
                     return Ok(());
                 }
@@ -58,9 +64,9 @@ impl Service {
             }
             Progress::Quarantined(when, obstacle) => {
                 self.timers.insert((when, number));
-                let detail = format!("the cell does not end: {obstacle}");
                 log::line(&format!("cell {} is quarantined: {obstacle}", number.0));
-                if known { self.refuse(Subject::Cell(number), &detail) } else { Ok(()) }
+                let uid = self.cells.host_id(id);
+                self.say(&Reply::Quarantined { cell: number, uid, detail: obstacle }, Vec::new())
             }
         }
     }
@@ -90,15 +96,15 @@ impl Service {
     pub(super) fn first_process_ended(&mut self, number: CellId) -> Result<(), ServiceError> {
         match self.cells.get_mut(number).map(|cell| &cell.phase) {
             // Its last words are in the pipe, which has ended with it.
-            Some(Phase::Making(_)) => {
+            Some(Phase::Ordered(_) | Phase::Born(_)) => {
                 self.hear_report(number)?;
                 self.fail_making(number, "its first process ended")
             }
-            Some(Phase::Empty | Phase::Assigned) => {
+            Some(Phase::Ready | Phase::Assigned) => {
                 self.begin_end(number, true);
                 Ok(())
             }
-            Some(Phase::Ending(_)) => {
+            Some(Phase::Killed(_)) => {
                 self.ending.push_back(number);
                 Ok(())
             }

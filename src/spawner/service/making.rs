@@ -11,6 +11,7 @@ use std::time::Instant;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::epoll::{EpollEvent, EpollFlags};
+use sandbox::failpoint::{Point, reach};
 use sandbox::perform::{Outcome, explain, finish, prepare, read_outcome};
 use sandbox::sys::process::Child;
 use wire::spawner::{CellId, Reply, Subject};
@@ -45,6 +46,7 @@ impl Service {
         let image = library::tree("image", self.stage.images.as_fd(), &wanted.image)
             .map_err(|err| explain(&err))?;
         let (number, id) = self.cells.reserve().ok_or("no id is free")?;
+        reach(Point::Reserved);
         let ordered = self.order_as(number, id, wanted.ticket, image);
         ordered.inspect_err(|_| self.cells.give_back(id))
     }
@@ -59,6 +61,7 @@ impl Service {
         let name = format!("c{}", number.0);
         let mut draft = prepare(&self.plan.prepare, &self.stage, &name, image.as_fd())
             .map_err(|err| explain(&err))?;
+        reach(Point::Prepared);
         let handed = self.hand_over(
             number,
             id,
@@ -77,9 +80,9 @@ impl Service {
         self.timers.insert((deadline, number));
         let control_end = draft.control_end;
         let said = Vec::new();
-        let phase = Phase::Making(Making { ticket, control_end, report, said, deadline });
-        let cell = Cell { id, leaf: draft.leaf, ordered: true, process: None, phase };
-        self.cells.insert(number, cell);
+        let phase = Phase::Ordered(Making { ticket, control_end, report, said, deadline });
+        self.cells.insert(number, Cell { id, leaf: draft.leaf, process: None, phase });
+        reach(Point::Ordered);
         Ok(())
     }
 
@@ -115,8 +118,8 @@ impl Service {
                 (Answer::Born { .. }, None) => return Err(MakerError::NoPidfd.into()),
                 (Answer::Failed { cell, detail }, _) => {
                     let number = CellId(cell);
-                    self.cells.answered(number);
                     self.fail_making(number, &detail)?;
+                    self.cells.stillborn(number);
                     self.ending.push_back(number);
                 }
             }
@@ -125,9 +128,9 @@ impl Service {
     }
 
     pub(super) fn born(&mut self, number: CellId, process: Child) -> Result<(), ServiceError> {
-        self.cells.born(number, process);
-        let Some(cell) = self.cells.get_mut(number) else { return Ok(()) };
-        if let Phase::Ending(ending) = &mut cell.phase {
+        let Some(cell) = self.cells.born(number, process) else { return Ok(()) };
+        reach(Point::Born);
+        if let Phase::Killed(ending) = &mut cell.phase {
             // It was given up meanwhile.
             ending.kill_again(&self.plan.end, &mut cell.leaf, &mut cell.process);
             return Ok(());
@@ -138,10 +141,8 @@ impl Service {
 
     /// Reads how far a cell's process got; at the end of the pipe the cell is made, or is not.
     pub(super) fn hear_report(&mut self, number: CellId) -> Result<(), ServiceError> {
-        let Some(Cell { phase: Phase::Making(making), process, .. }) = self.cells.get_mut(number)
-        else {
-            return Ok(());
-        };
+        let Some(Cell { phase, process, .. }) = self.cells.get_mut(number) else { return Ok(()) };
+        let Some(making) = phase.making() else { return Ok(()) };
         let mut buffer = [0; 64];
         loop {
             match making.report.read(&mut buffer) {
@@ -172,6 +173,7 @@ impl Service {
     pub(super) fn finish(&mut self, number: CellId) -> Result<(), ServiceError> {
         let Some(cell) = self.cells.get_mut(number) else { return Ok(()) };
         let Some(process) = &cell.process else { return Ok(()) };
+        reach(Point::Walled);
         let finished = finish(&self.plan.finish, &self.stage, process.pidfd.as_fd(), &cell.leaf);
         let pidfd = process.pidfd.try_clone();
         let (finished, pidfd) = match (finished, pidfd) {
@@ -180,20 +182,22 @@ impl Service {
             (_, Err(err)) => return self.fail_making(number, &format!("copy its pidfd: {err}")),
         };
         let id = cell.id;
-        let Phase::Making(making) = std::mem::replace(&mut cell.phase, Phase::Empty) else {
+        let Phase::Born(making) = std::mem::replace(&mut cell.phase, Phase::Ready) else {
             return Ok(());
         };
+        reach(Point::Ready);
         self.in_flight -= 1;
         self.timers.remove(&(making.deadline, number));
         let uid = self.cells.host_id(id);
         let beside = vec![making.control_end, finished.listener, pidfd, finished.statistics];
-        self.say(&Reply::Made { ticket: making.ticket, cell: number, uid }, beside)
+        self.say(&Reply::Made { ticket: making.ticket, cell: number, uid }, beside)?;
+        reach(Point::Made);
+        Ok(())
     }
 
     pub(super) fn fail_making(&mut self, number: CellId, detail: &str) -> Result<(), ServiceError> {
-        let Some(Cell { phase: Phase::Making(making), .. }) = self.cells.get_mut(number) else {
-            return Ok(());
-        };
+        let cell = self.cells.get_mut(number);
+        let Some(making) = cell.and_then(|cell| cell.phase.making()) else { return Ok(()) };
         let ticket = making.ticket;
         self.begin_end(number, false);
         self.refuse(Subject::Ticket(ticket), detail)

@@ -72,6 +72,11 @@ fn reply() -> impl Strategy<Value = Reply> {
         (cell(), any::<u32>(), any::<u64>()).prop_map(|(cell, memory_kills, peak_bytes)| {
             Reply::Ended { cell, memory_kills, peak_bytes }
         }),
+        (cell(), any::<u32>(), detail()).prop_map(|(cell, uid, detail)| Reply::Quarantined {
+            cell,
+            uid,
+            detail
+        }),
     ]
 }
 
@@ -144,7 +149,7 @@ fn tags_outside_the_closed_set_are_refused() {
         bytes[0] = tag;
         assert_eq!(Request::decode(&bytes), Err(DecodeError::UnknownTag { what: "request", tag }));
     }
-    for tag in (0..=u8::MAX).filter(|tag| !(1..=5).contains(tag)) {
+    for tag in (0..=u8::MAX).filter(|tag| !(1..=6).contains(tag)) {
         let bytes = [tag; 64];
         assert_eq!(Reply::decode(&bytes), Err(DecodeError::UnknownTag { what: "reply", tag }));
     }

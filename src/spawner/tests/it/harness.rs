@@ -1,5 +1,6 @@
 //! A control plane in miniature: starts the program, speaks its protocol, runs things in cells.
 
+pub(crate) mod door;
 pub(crate) mod image;
 pub(crate) mod programs;
 
@@ -12,15 +13,17 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use sandbox::failpoint::Point;
 use sandbox::sys::socket;
 use tempfile::TempDir;
 use wire::spawner::{CellId, Limits, MADE_DESCRIPTORS, Reply, Request, Subject};
 use wire::{runner, spawner};
 
+pub(crate) use door::Door;
 pub(crate) use image::{BROKEN_IMAGE, CODE, IMAGE};
 
 /// Nothing here takes a tenth of it; a test that waits longer is stuck.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Limits of an ordinary function.
 pub(crate) const LIMITS: Limits =
@@ -87,13 +90,22 @@ impl World {
         self.state.path()
     }
 
+    /// What says which slot is whose.
+    pub(crate) fn state(&self) -> &Path {
+        self.state.path()
+    }
+
     pub(crate) fn command(&self, capacity: u32) -> Command {
+        self.command_of(&programs::get().spawner, capacity)
+    }
+
+    fn command_of(&self, program: &Path, capacity: u32) -> Command {
         let shared = image::shared();
         // The two descriptors travel as standard streams and are put where they belong by the shell:
         // nothing else is inherited, however many tests start programs at once.
         let mut command = Command::new("/bin/sh");
         command.args(["-c", "exec \"$@\" 3<&0 4<&1 0</dev/null 1>/dev/null", "sh"]);
-        command.arg(&programs::get().spawner);
+        command.arg(program);
         command.arg("--images").arg(&shared.images);
         command.arg("--code").arg(self.code.as_ref().unwrap_or(&shared.code));
         command.arg("--state").arg(self.state.path());
@@ -103,26 +115,49 @@ impl World {
     }
 
     pub(crate) fn start(&self, capacity: u32) -> Spawner {
-        let (ours, theirs) = socket::pair().unwrap();
-        let mut command = self.command(capacity);
-        command.stdin(theirs).stdout(programs::sealed_runner()).stderr(Stdio::inherit());
-        let process = command.spawn().unwrap();
-        drop(command);
-        let mut spawner = Spawner { process, socket: Some(ours), uid_base: 0, capacity: 0 };
-        match spawner.receive().0 {
-            Reply::Hello { version, uid_base, capacity } => {
-                assert_eq!(version, wire::VERSION);
-                (spawner.uid_base, spawner.capacity) = (uid_base, capacity);
-            }
-            other => panic!("{other:?} instead of Hello"),
-        }
+        let mut spawner = Spawner::spawn(self.command(capacity), Stdio::inherit());
+        spawner.hello();
         spawner
+    }
+
+    /// The same; what it says, of what it swept for instance, is not for people.
+    pub(crate) fn start_quietly(&self, capacity: u32) -> Spawner {
+        let mut spawner = Spawner::spawn(self.command(capacity), Stdio::null());
+        spawner.hello();
+        spawner
+    }
+
+    /// Starts the program that stops at a point, perhaps before it says hello. What it says about
+    /// being killed is not for people.
+    pub(crate) fn start_at(&self, point: Point, capacity: u32) -> (Spawner, Door) {
+        let door = Door::new(point);
+        let mut command = self.command_of(&programs::get().failpoints, capacity);
+        door.arm(&mut command);
+        (Spawner::spawn(command, Stdio::null()), door)
     }
 }
 
 // === impl Spawner ===
 
 impl Spawner {
+    fn spawn(mut command: Command, stderr: Stdio) -> Self {
+        let (ours, theirs) = socket::pair().unwrap();
+        command.stdin(theirs).stdout(programs::sealed_runner()).stderr(stderr);
+        // With the command its copies of the descriptors go.
+        Self { process: command.spawn().unwrap(), socket: Some(ours), uid_base: 0, capacity: 0 }
+    }
+
+    /// Hears the first word.
+    pub(crate) fn hello(&mut self) {
+        match self.receive().0 {
+            Reply::Hello { version, uid_base, capacity } => {
+                assert_eq!(version, wire::VERSION);
+                (self.uid_base, self.capacity) = (uid_base, capacity);
+            }
+            other => panic!("{other:?} instead of Hello"),
+        }
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()
     }

@@ -5,6 +5,7 @@
 //! * [`walls`]: what only shows from outside, or with one wall taken away.
 //! * [`lifecycle`]: cells are made, assigned, ended; nothing is left; how long it takes.
 //! * [`crashes`]: whoever is killed, everything beneath it goes.
+//! * [`kills`]: the same at every arrow of a sandbox's life.
 //! * [`privilege`]: what the spawner's own processes keep.
 //! * [`protocol`]: what the spawner refuses, and how it ends.
 //! * [`runtimes`]: CPython and Node work under the filter.
@@ -15,6 +16,7 @@
 mod crashes;
 mod harness;
 mod isolation;
+mod kills;
 mod landlock;
 mod lifecycle;
 mod privilege;

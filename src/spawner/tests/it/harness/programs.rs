@@ -1,4 +1,5 @@
-//! The two programs, built once per test run the way the product builds them.
+//! The programs, built once per test run the way the product builds them; one of them with points to
+//! stop at.
 
 use std::env;
 use std::io::Write;
@@ -16,10 +17,20 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 pub(crate) struct Programs {
     pub(crate) spawner: PathBuf,
     pub(crate) runner: PathBuf,
+    /// The spawner with points to stop at.
+    pub(crate) failpoints: PathBuf,
 }
 
 /// How the product builds them.
 const PROFILE: &str = "privileged";
+
+/// What is built, in the order of [`Programs`]: package, program, feature. One after the other,
+/// because the last is another build of the same libraries.
+const BUILDS: [(&str, &str, &str); 3] = [
+    ("spawner", "hearth-spawner", "program"),
+    ("runner", "hearth-runner", "program"),
+    ("spawner", "hearth-spawner-failpoints", "failpoints"),
+];
 
 /// Builds them at the first call.
 pub(crate) fn get() -> &'static Programs {
@@ -31,25 +42,27 @@ pub(crate) fn get() -> &'static Programs {
         );
         // <target>/tmp is what Cargo tells integration tests.
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("privileged");
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--profile", PROFILE, "--locked"]);
-        cargo.args(["--target", TARGET]);
-        cargo.arg("--target-dir").arg(&target);
-        for (package, program) in [("spawner", "hearth-spawner"), ("runner", "hearth-runner")] {
+        for (package, program, feature) in BUILDS {
+            let mut cargo = Command::new(env!("CARGO"));
+            cargo.args(["build", "--quiet", "--profile", PROFILE, "--locked"]);
+            cargo.args(["--target", TARGET]);
+            cargo.arg("--target-dir").arg(&target);
             cargo.args(["--package", package, "--bin", program]);
-            cargo.args(["--features", &format!("{package}/program")]);
-        }
-        // What the outer Cargo set for this test is not meant for the inner one.
-        for (name, _) in env::vars_os() {
-            let name = name.to_string_lossy().into_owned();
-            if (name.starts_with("CARGO_") && name != "CARGO_HOME") || name.starts_with("RUSTC") {
-                cargo.env_remove(name);
+            cargo.args(["--features", &format!("{package}/{feature}")]);
+            // What the outer Cargo set for this test is not meant for the inner one.
+            for (name, _) in env::vars_os() {
+                let name = name.to_string_lossy().into_owned();
+                if (name.starts_with("CARGO_") && name != "CARGO_HOME") || name.starts_with("RUSTC")
+                {
+                    cargo.env_remove(name);
+                }
             }
+            cargo.env("RUSTFLAGS", "-C target-feature=+crt-static");
+            assert!(cargo.status().unwrap().success(), "{program} could not be built");
         }
-        cargo.env("RUSTFLAGS", "-C target-feature=+crt-static");
-        assert!(cargo.status().unwrap().success(), "the programs could not be built");
         let built = target.join(TARGET).join(PROFILE);
-        Programs { spawner: built.join("hearth-spawner"), runner: built.join("hearth-runner") }
+        let [spawner, runner, failpoints] = BUILDS.map(|(_, program, _)| built.join(program));
+        Programs { spawner, runner, failpoints }
     })
 }
 

@@ -1,0 +1,318 @@
+//! Whoever is killed, at whatever arrow of a sandbox's life: after the next start nothing is left.
+//!
+//! ```text
+//!   a spawner that stops at the point ─► drive it there ─► kill ─► its family is gone
+//!      ─► start again ─► a cell comes and goes ─► stop ─► exactly nothing is left
+//! ```
+//!
+//! Here each pair of point and victim is tried once; `tests/soak` tries each twenty times, and compares
+//! what the whole kernel counts as well. What belongs to this spawner alone (its ids, its slot's
+//! groups, its namespaces, its files) can be compared while other tests run.
+
+mod remains;
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use sandbox::failpoint::Point;
+use wire::spawner::{Reply, Request, Subject};
+
+use self::remains::{Remains, descriptors, family};
+use super::harness::{
+    CODE, Cell, IMAGE, LIMITS, PATIENCE, Spawner, World, children_of, eventually, programs, slot_of,
+};
+
+/// Who is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Victim {
+    /// The spawner's outer process.
+    Outer,
+    /// The spawner proper.
+    Inner,
+    /// The control plane: its socket closes.
+    Control,
+    /// The spawner, both processes of it, and the control plane.
+    Both,
+    /// The first process of the cell.
+    Sandbox,
+}
+
+/// What brings a spawner to a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Start,
+    Make,
+    Assign,
+    End,
+    Stop,
+}
+
+// === impl Victim ===
+
+impl Victim {
+    const ALL: [Self; 5] = [Self::Outer, Self::Inner, Self::Control, Self::Both, Self::Sandbox];
+
+    /// Whether there is one when somebody stands at a point.
+    fn is_there(self, point: Point) -> bool {
+        match self {
+            Self::Outer | Self::Both => true,
+            Self::Inner => {
+                let before = [Point::SlotTaken, Point::GroupsMade, Point::SlotRecorded];
+                !before.contains(&point) && Way::to(point) != Way::Stop
+            }
+            // It is what ends the spawner on the way there.
+            Self::Control => Way::to(point) != Way::Stop,
+            Self::Sandbox => {
+                let unborn = [Point::Reserved, Point::Prepared, Point::Ordered, Point::OrderTaken];
+                match Way::to(point) {
+                    Way::Make => !unborn.contains(&point),
+                    Way::Assign => true,
+                    // It is killed there anyway.
+                    Way::Start | Way::End | Way::Stop => false,
+                }
+            }
+        }
+    }
+}
+
+// === impl Way ===
+
+impl Way {
+    fn to(point: Point) -> Self {
+        match point {
+            Point::SlotTaken
+            | Point::GroupsMade
+            | Point::SlotRecorded
+            | Point::Cloned
+            | Point::InnerBorn
+            | Point::RootMade
+            | Point::MakerStarted
+            | Point::Settled => Self::Start,
+            Point::Reserved
+            | Point::Prepared
+            | Point::Ordered
+            | Point::OrderTaken
+            | Point::ProcessCloned
+            | Point::ProcessMapped
+            | Point::HandedBack
+            | Point::Born
+            | Point::GroupsJoined
+            | Point::ImageMounted
+            | Point::Pivoted
+            | Point::FilterLoaded
+            | Point::Walled
+            | Point::Ready
+            | Point::Made => Self::Make,
+            Point::LimitsSet | Point::CodeMounted | Point::Assigned => Self::Assign,
+            Point::Killed | Point::Reaped | Point::LeavesRemoved | Point::Freed => Self::End,
+            Point::InnerEnded | Point::GroupsRemoved => Self::Stop,
+        }
+    }
+
+    /// Asks for what leads there; returns the cell that exists by then, if there is one.
+    fn go(self, spawner: &mut Spawner) -> Option<Cell> {
+        if self == Self::Start {
+            return None;
+        }
+        spawner.hello();
+        match self {
+            Self::Start => None,
+            Self::Make => {
+                spawner.send(&Request::Make { ticket: 7, image: IMAGE });
+                None
+            }
+            Self::Assign => {
+                let cell = spawner.make();
+                let request = Request::Assign { cell: cell.number, code: CODE, limits: LIMITS };
+                spawner.send(&request);
+                Some(cell)
+            }
+            Self::End => {
+                let cell = spawner.ready();
+                spawner.send(&Request::End { cell: cell.number });
+                Some(cell)
+            }
+            Self::Stop => {
+                let cell = spawner.ready();
+                spawner.close_socket();
+                Some(cell)
+            }
+        }
+    }
+}
+
+fn slay(pid: u32) {
+    kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).unwrap();
+}
+
+/// A part of the machine in which one spawner after the other is killed.
+pub(crate) struct Place {
+    world: World,
+    slot: u32,
+    /// Descriptors of an undisturbed spawner after one cell.
+    usual: [usize; 3],
+}
+
+// === impl Place ===
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let world = World::new();
+        let mut spawner = world.start_quietly(4);
+        cycle(&mut spawner);
+        let usual = descriptors(&spawner);
+        let slot = slot_of(spawner.uid_base);
+        spawner.close_socket();
+        assert!(spawner.wait().success());
+        Self { world, slot, usual }
+    }
+
+    /// Kills `victim` at `point` and looks for what is left after the next start.
+    pub(crate) fn kill_at(&self, point: Point, victim: Victim) {
+        let Self { world, slot, usual } = self;
+        let (mut spawner, mut door) = world.start_at(point, 4);
+        let cell = Way::to(point).go(&mut spawner);
+        door.wait();
+        let remains = Remains::of(*slot, world.state(), &family(spawner.pid()));
+        strike(&mut spawner, victim);
+        door.open();
+        if victim == Victim::Sandbox {
+            last_word(&mut spawner, cell.as_ref());
+            cycle(&mut spawner);
+            assert_eq!(descriptors(&spawner), *usual, "{victim:?} at {point:?}: descriptors");
+            spawner.close_socket();
+        }
+        drop(cell);
+        spawner.wait();
+        eventually("the family is gone", || remains.processes().is_empty());
+
+        let mut next = world.start_quietly(4);
+        assert_eq!(slot_of(next.uid_base), *slot, "{victim:?} at {point:?}: the slot is not free");
+        let unswept = remains.groups_beneath();
+        assert!(unswept.is_empty(), "{victim:?} at {point:?}: not swept {unswept:?}");
+        cycle(&mut next);
+        next.close_socket();
+        assert!(next.wait().success());
+        let begin = Instant::now();
+        while let left = remains.all()
+            && !left.is_empty()
+        {
+            let left = left.join("\n");
+            assert!(begin.elapsed() < PATIENCE, "{victim:?} at {point:?} left\n{left}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+fn cycle(spawner: &mut Spawner) {
+    let cell = spawner.ready();
+    spawner.end(&cell);
+}
+
+fn strike(spawner: &mut Spawner, victim: Victim) {
+    let inner = children_of(spawner.pid()).first().copied();
+    match victim {
+        Victim::Outer => slay(spawner.pid()),
+        Victim::Inner => slay(inner.expect("the spawner proper is there")),
+        Victim::Control => spawner.close_socket(),
+        Victim::Both => {
+            // The outer one first: nobody is to clean up.
+            slay(spawner.pid());
+            inner.into_iter().for_each(slay);
+            spawner.close_socket();
+        }
+        // The first child is the maker.
+        Victim::Sandbox => slay(children_of(inner.expect("the spawner proper is there"))[1]),
+    }
+}
+
+/// Hears what becomes of a cell whose first process was killed.
+fn last_word(spawner: &mut Spawner, cell: Option<&Cell>) {
+    let mut number = cell.map(|cell| cell.number);
+    loop {
+        match spawner.receive().0 {
+            Reply::Failed { subject: Subject::Ticket(_), .. } if number.is_none() => return,
+            Reply::Made { cell, .. } if number.is_none() => number = Some(cell),
+            Reply::Ended { cell, .. } if number == Some(cell) => return,
+            Reply::Assigned { .. } | Reply::Failed { subject: Subject::Cell(_), .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Every victim at every point where there is one.
+pub(crate) fn pairs() -> Vec<(Point, Victim)> {
+    let all = Point::ALL.iter().flat_map(|point| Victim::ALL.map(|victim| (*point, victim)));
+    all.filter(|(point, victim)| victim.is_there(*point)).collect()
+}
+
+/// Every point once, for one victim.
+fn every_point(victim: Victim) {
+    let place = Place::new();
+    for (point, _) in pairs().into_iter().filter(|(_, each)| *each == victim) {
+        place.kill_at(point, victim);
+    }
+}
+
+#[test]
+fn the_outer_process_killed_at_every_arrow_leaves_nothing() {
+    every_point(Victim::Outer);
+}
+
+#[test]
+fn the_spawner_proper_killed_at_every_arrow_leaves_nothing() {
+    every_point(Victim::Inner);
+}
+
+#[test]
+fn the_control_plane_gone_at_every_arrow_leaves_nothing() {
+    every_point(Victim::Control);
+}
+
+#[test]
+fn the_spawner_and_the_control_plane_killed_at_every_arrow_leave_nothing() {
+    every_point(Victim::Both);
+}
+
+#[test]
+fn the_sandbox_killed_at_every_arrow_leaves_nothing() {
+    every_point(Victim::Sandbox);
+}
+
+/// The control of all of the above: a group, a process and a file that are left behind are seen.
+#[test]
+fn what_is_left_behind_on_purpose_is_seen() {
+    let world = World::new();
+    let mut spawner = world.start(4);
+    let cell = spawner.make();
+    let slot = slot_of(spawner.uid_base);
+    let remains = Remains::of(slot, world.state(), &family(spawner.pid()));
+    let left = remains.all().join("\n");
+    for kind in ["process ", "user ", "group ", "namespace "] {
+        assert!(left.contains(kind), "a running spawner has {kind}: {left}");
+    }
+    std::fs::write(world.state().join("stray"), "").unwrap();
+    assert!(remains.all().join("\n").contains("file "));
+    std::fs::remove_file(world.state().join("stray")).unwrap();
+    spawner.end(&cell);
+    spawner.close_socket();
+    spawner.wait();
+    eventually("nothing is left", || remains.all().is_empty());
+}
+
+#[test]
+fn the_shipped_spawner_has_no_points_to_stop_at() {
+    let programs = programs::get();
+    let has = |program: &std::path::Path, text: &str| {
+        let bytes = std::fs::read(program).unwrap();
+        bytes.windows(text.len()).any(|window| window == text.as_bytes())
+    };
+    let mut texts = vec!["HEARTH_FAILPOINT"];
+    texts.extend(Point::ALL.iter().map(|point| point.name()));
+    for text in texts {
+        assert!(!has(&programs.spawner, text), "{text} is in the shipped spawner");
+        assert!(!has(&programs.runner, text), "{text} is in the shipped runner");
+        assert!(has(&programs.failpoints, text), "{text} is not in the one for tests");
+    }
+}
