@@ -141,6 +141,22 @@ fn the_privileged_program_stays_within_its_budget_of_packages() {
     );
 }
 
+/// Points at which a test stops the privileged program (`sandbox::failpoint`) are for tests alone. That
+/// none is in the program itself, the spawner's own tests look at.
+#[test]
+fn what_is_shipped_is_built_without_points_to_stop_at() {
+    let build = fs::read_to_string(root().join("build.rs")).expect("the workspace is readable");
+    assert!(!build.contains("failpoints"), "build.rs builds what is shipped");
+    let switches_on = |package: &Value| {
+        let mut others = package["features"].as_object().into_iter().flatten();
+        others.any(|(name, more)| name != "failpoints" && more.to_string().contains("failpoints"))
+    };
+    let packages = metadata()["packages"].as_array().expect("a list of packages");
+    let strays = packages.iter().filter(|package| switches_on(package));
+    let strays: Vec<_> = strays.map(|package| &package["name"]).collect();
+    assert!(strays.is_empty(), "another feature of {strays:?} switches them on");
+}
+
 // ------------------------------------------------------------------------------- source
 
 #[test]
