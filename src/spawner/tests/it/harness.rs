@@ -90,11 +90,6 @@ impl World {
         self.state.path()
     }
 
-    /// What says which slot is whose.
-    pub(crate) fn state(&self) -> &Path {
-        self.state.path()
-    }
-
     pub(crate) fn command(&self, capacity: u32) -> Command {
         self.command_of(&programs::get().spawner, capacity)
     }

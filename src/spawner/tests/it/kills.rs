@@ -289,7 +289,7 @@ fn what_is_left_behind_on_purpose_is_seen() {
     let slot = slot_of(spawner.uid_base);
     let remains = Remains::of(slot, world.state(), &family(spawner.pid()));
     let left = remains.all().join("\n");
-    for kind in ["process ", "user ", "group ", "namespace "] {
+    for kind in ["process ", "user ", "group "] {
         assert!(left.contains(kind), "a running spawner has {kind}: {left}");
     }
     std::fs::write(world.state().join("stray"), "").unwrap();

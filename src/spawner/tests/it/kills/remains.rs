@@ -1,8 +1,10 @@
 //! What one spawner had on this machine, and what is left of it.
 //!
 //! Only what is its own beyond doubt, so that others may come and go meanwhile: processes by number
-//! and start time, ids of its slot, groups with its slot's name, namespaces its family was in, mounts
-//! with its directory in their line, files of that directory.
+//! and start time, ids of its slot, groups with its slot's name, mounts with its directory in their line,
+//! files of that directory. A namespace lives as long as a process is in it or a mount or a descriptor
+//! keeps it, and its number is soon another's: where none of those is left, it is gone. The soak counts
+//! them over the whole machine.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,6 +26,7 @@ pub(crate) struct Remains {
     slot: u32,
     state: PathBuf,
     family: Vec<Process>,
+    /// Those the family was in, by the names that mounts which keep them would have.
     namespaces: BTreeSet<PathBuf>,
 }
 
@@ -81,7 +84,6 @@ impl Remains {
         let mut left = self.processes();
         left.extend(self.users());
         left.extend(self.groups());
-        left.extend(self.namespaces());
         left.extend(self.mounts());
         left.extend(self.keys());
         left.extend(self.files());
@@ -121,15 +123,6 @@ impl Remains {
     fn groups(&self) -> Vec<String> {
         let found = control_groups_of(self.first_id());
         found.iter().map(|group| format!("group {}", group.display())).collect()
-    }
-
-    fn namespaces(&self) -> Vec<String> {
-        let all = fs::read_dir("/proc").unwrap().flatten();
-        let numbers = all.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        let processes = numbers.filter(|name| name.parse::<u32>().is_ok());
-        let there: BTreeSet<PathBuf> = processes.flat_map(|pid| namespaces(&pid)).collect();
-        let left = self.namespaces.intersection(&there);
-        left.map(|link| format!("namespace {}", link.display())).collect()
     }
 
     /// In the host's table; that of the spawner goes with its namespace.
