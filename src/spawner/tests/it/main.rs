@@ -3,6 +3,7 @@
 //! * [`isolation`]: what a function can see and do from inside a cell.
 //! * [`landlock`]: what is left when another wall has a hole.
 //! * [`walls`]: what only shows from outside, or with one wall taken away.
+//! * [`calls`]: every system call by number, against the golden list.
 //! * [`lifecycle`]: cells are made, assigned, ended; nothing is left; how long it takes.
 //! * [`crashes`]: whoever is killed, everything beneath it goes.
 //! * [`kills`]: the same at every arrow of a sandbox's life.
@@ -13,6 +14,7 @@
 //! [`harness`] builds the programs, an image and a control plane's end of the socket. Each test has a
 //! spawner of its own, in a slot of its own, so they run side by side.
 
+mod calls;
 mod crashes;
 mod harness;
 mod isolation;
