@@ -23,6 +23,7 @@ mod control;
 mod exit;
 mod inner;
 mod library;
+mod limits;
 mod log;
 mod maker;
 mod order;

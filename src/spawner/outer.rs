@@ -14,7 +14,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sched::CloneFlags;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use sandbox::capability;
 use sandbox::cgroup::{Claim, Controller, Instance, InstanceError, Layout};
@@ -27,6 +26,7 @@ use sandbox::sys::process::{self, Child, Ending, Reaped, SingleThreaded, clone_p
 use crate::arguments::{Arguments, ArgumentsError};
 use crate::exit::Exit;
 use crate::inner::{self, Charge};
+use crate::limits::{self, LimitError};
 use crate::log;
 use crate::readiness;
 use crate::slot::{Slot, SlotError};
@@ -40,14 +40,6 @@ const SEALS: SealFlag = SealFlag::F_SEAL_SEAL
     .union(SealFlag::F_SEAL_SHRINK)
     .union(SealFlag::F_SEAL_GROW)
     .union(SealFlag::F_SEAL_WRITE);
-/// Limits that are raised as far as may be: every cell's share is taken from ours.
-const RAISED: [Resource; 4] = [
-    Resource::RLIMIT_NOFILE,
-    Resource::RLIMIT_NPROC,
-    Resource::RLIMIT_SIGPENDING,
-    Resource::RLIMIT_MEMLOCK,
-];
-
 /// Why the spawner did not start.
 #[derive(Debug, thiserror::Error)]
 enum OuterError {
@@ -67,6 +59,8 @@ enum OuterError {
     Groups(#[source] InstanceError),
     #[error("read the control groups of this process")]
     Layout(#[source] std::io::Error),
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     #[error("{step}")]
     Call {
         step: &'static str,
@@ -103,11 +97,7 @@ fn start(arguments: &[OsString]) -> Result<u8, OuterError> {
     }
     let enforced = enforceable(&arguments.unenforced)?;
     let Share { slot, groups, claim } = allocate(&arguments, &enforced)?;
-    for resource in RAISED {
-        let raise = getrlimit(resource).and_then(|(_, hard)| setrlimit(resource, hard, hard));
-        raise.map_err(at("raise a limit"))?;
-    }
-    limit_cores().map_err(at("limit core files"))?;
+    limits::take()?;
     // Before there is a child, so that its end cannot be missed. The child inherits the mask: it
     // reads the same signals through a descriptor.
     let signals = signals();
@@ -144,21 +134,6 @@ fn start(arguments: &[OsString]) -> Result<u8, OuterError> {
     drop(life);
     drop(slot);
     status
-}
-
-/// Nothing of ours dumps core, and no cell can: 1, not 0, because the kernel starts a handler that
-/// cores are piped into, as root on the host, for any other limit.
-fn limit_cores() -> nix::Result<()> {
-    match setrlimit(Resource::RLIMIT_CORE, 1, 1) {
-        // The host's own limit is 0 and may not be raised: as good where no handler is started.
-        Err(Errno::EPERM) if !cores_are_piped() => Ok(()),
-        other => other,
-    }
-}
-
-fn cores_are_piped() -> bool {
-    // Whatever cannot be read is taken for the worse.
-    std::fs::read_to_string("/proc/sys/kernel/core_pattern").map_or(true, |it| it.starts_with('|'))
 }
 
 /// What of the host's the spawner proper is cloned away from.
@@ -317,7 +292,7 @@ impl OuterError {
                 Exit::Unavailable
             }
             Self::Slot(_) | Self::Record(_) | Self::Groups(_) => Exit::NoSlot,
-            Self::Layout(_) | Self::Call { .. } | Self::Confine(_) => Exit::System,
+            Self::Layout(_) | Self::Limit(_) | Self::Call { .. } | Self::Confine(_) => Exit::System,
         }
     }
 }

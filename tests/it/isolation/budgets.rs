@@ -18,19 +18,29 @@ fn one_function_that_uses_up_what_the_kernel_counts_by_user_leaves_the_others_th
     let probe = Probe::new(include_str!("probes/budgets.py"));
     let (greedy, modest) = (probe.function().deploy(&daemon), probe.function().deploy(&daemon));
     let wanted = 100_000;
-    let event = json!({"pipes": PIPES, "processes": 4, "watches": wanted, "keep": true});
+    let all = json!({"pipes": PIPES, "processes": 4, "watches": wanted, "timers": wanted});
+    let mut event = all.clone();
+    event["keep"] = json!(true);
     let taken: Value = greedy.answer(&event);
     // The control: for the one that used them up there are none left.
     assert!(taken["pipe"].as_u64() < Some(WHOLE), "{taken}");
-    let share = taken["watches"].as_u64().expect("a number");
-    assert!((1..wanted).contains(&share), "as many as there are for one: {taken}");
+    for kind in ["watches", "timers"] {
+        let share = taken[kind].as_u64().expect("a number");
+        assert!((1..wanted).contains(&share), "as many as there are for one: {taken}");
+    }
 
-    let event = json!({"pipes": 0, "processes": 0, "watches": share});
+    let mut event = all;
+    event["pipes"] = json!(0);
+    event["processes"] = json!(0);
     let seen = modest.answer(&event);
-    assert_eq!(seen, json!({"pipe": WHOLE, "watches": share}), "whole, and a share of its own");
+    assert_eq!(seen["pipe"], WHOLE);
+    for kind in ["watches", "timers"] {
+        assert_eq!(seen[kind], taken[kind], "a share of its own: {seen}");
+    }
     // And root, to whom all of it is charged in the end.
-    let few = json!({"pipes": 0, "processes": 0, "watches": 8});
-    assert_eq!(probe.outside(&few)["watches"], 8);
+    let few = json!({"pipes": 0, "processes": 0, "watches": 8, "timers": 8});
+    let root = probe.outside(&few);
+    assert_eq!((root["watches"].as_u64(), root["timers"].as_u64()), (Some(8), Some(8)));
 }
 
 #[test]

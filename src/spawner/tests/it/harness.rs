@@ -38,6 +38,8 @@ pub(crate) struct World {
     state: TempDir,
     /// Instead of the code that all tests share.
     code: Option<PathBuf>,
+    /// Most processes of its user that the host allows it.
+    processes: Option<u64>,
 }
 
 /// A running spawner and our end of its socket.
@@ -77,12 +79,17 @@ impl World {
     pub(crate) fn at(slot: u32) -> Self {
         let state = tempfile::Builder::new().prefix("hearth-spawner-").tempdir().unwrap();
         std::fs::write(state.path().join(format!("slot-{slot}")), "test\n").unwrap();
-        Self { state, code: None }
+        Self { state, code: None, processes: None }
     }
 
     /// One whose code is in a directory of the test's own.
     pub(crate) fn with_code(code: PathBuf) -> Self {
         Self { code: Some(code), ..Self::new() }
+    }
+
+    /// One whose host has few processes to give.
+    pub(crate) fn with_processes(most: u64) -> Self {
+        Self { processes: Some(most), ..Self::new() }
     }
 
     /// Its state directory, over which a spawner mounts its root.
@@ -98,7 +105,14 @@ impl World {
         let shared = image::shared();
         // The two descriptors travel as standard streams and are put where they belong by the shell:
         // nothing else is inherited, however many tests start programs at once.
-        let mut command = Command::new("/bin/sh");
+        let mut command = match self.processes {
+            None => Command::new("/bin/sh"),
+            Some(most) => {
+                let mut command = Command::new("/usr/bin/prlimit");
+                command.arg(format!("--nproc={most}:{most}")).arg("/bin/sh");
+                command
+            }
+        };
         command.args(["-c", "exec \"$@\" 3<&0 4<&1 0</dev/null 1>/dev/null", "sh"]);
         command.arg(program);
         command.arg("--images").arg(&shared.images);
@@ -251,6 +265,11 @@ impl Drop for Spawner {
 impl Cell {
     /// Starts a program; what it writes can be read.
     pub(crate) fn start(&self, argv: &[&str]) -> PipeReader {
+        self.try_start(argv).unwrap_or_else(|report| panic!("{report:?}"))
+    }
+
+    /// The same, where it may be refused.
+    pub(crate) fn try_start(&self, argv: &[&str]) -> Result<PipeReader, runner::Report> {
         let (output, log) = std::io::pipe().unwrap();
         let bytes = |text: &str| text.as_bytes().to_vec();
         let request = runner::Request::Execute {
@@ -260,9 +279,10 @@ impl Cell {
         };
         socket::send(self.runner.as_fd(), &request.encode(), &[log.as_fd()], true).unwrap();
         drop(log);
-        let started = self.report();
-        assert!(matches!(started, runner::Report::Executed { .. }), "{started:?}");
-        output
+        match self.report() {
+            runner::Report::Executed { .. } => Ok(output),
+            other => Err(other),
+        }
     }
 
     /// Runs a program and waits until it and everything that could write to its output is gone.

@@ -1,7 +1,7 @@
 """Budgets that the kernel keeps per user: using them up, and looking at what is left.
 
-Event: `pipes`, how many to hold; `processes`, among how many; `watches`, how many inotify instances.
-Answers with the size of a fresh pipe, and how many instances there were.
+Event: `pipes`, how many to hold; `processes`, among how many; `watches`, how many inotify instances;
+`timers`, how many. Answers with the size of a fresh pipe, and how many of the others there were.
 """
 
 import fcntl
@@ -9,6 +9,7 @@ import fcntl
 F_GETPIPE_SZ = 1032
 # As long as the instance lives.
 instances = []
+timers = []
 
 
 def hold_pipes(count):
@@ -49,8 +50,13 @@ def handler(event, context):
         if one == -1:
             break
         instances.append(one)
+    while len(timers) < event["timers"]:
+        timer = ctypes.c_void_p()
+        if libc.timer_create(1, None, ctypes.byref(timer)) == -1:
+            break
+        timers.append(timer)
     if not event.get("keep"):
         for child in children:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-    return {"pipe": size, "watches": len(instances)}
+    return {"pipe": size, "watches": len(instances), "timers": len(timers)}
