@@ -13,6 +13,7 @@ pub mod package;
 pub mod raw_zip;
 pub mod setup;
 pub mod signature;
+pub mod systemd;
 pub mod tools;
 
 pub use daemon::{Daemon, Home, Options, shared};
@@ -21,3 +22,4 @@ pub use function::{Deployed, Function};
 pub use http::{Request, Response};
 pub use manager::Manager;
 pub use package::Package;
+pub use systemd::Systemd;

@@ -1,5 +1,5 @@
 //! Hearth as two services: a control plane without privileges and a spawner behind a socket, started,
-//! watched and restarted by a service manager, whose part the tests play.
+//! watched and restarted by a service manager, whose part the tests play; and by a real one.
 
 // Ready, alive, ending: what the manager is told.
 mod told;
@@ -9,3 +9,5 @@ mod restart;
 mod spawner;
 // Units and files, as they are installed and taken away.
 mod install;
+// The units under a real systemd, where there is one to boot.
+mod systemd;
