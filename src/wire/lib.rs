@@ -13,6 +13,8 @@
 //! is what lets it be fuzzed, and what lets it stand on both sides of the privilege line.
 
 pub mod codec;
+#[cfg(test)]
+mod corpus;
 pub mod link;
 pub mod runner;
 pub mod spawner;

@@ -45,3 +45,43 @@ fn cut_and_padded_messages_are_refused() {
     let padded = [whole.as_slice(), &[0]].concat();
     assert!(Order::decode(&padded).is_err());
 }
+
+/// The frames of a list: whether each is a message, its bytes, what it is. As in `wire`'s corpus.
+fn frames(list: &str) -> Vec<(bool, Vec<u8>, &str)> {
+    let lines = list.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let (verdict, rest) = line.split_once(' ').unwrap();
+            let (hex, what) = rest.split_once(' ').unwrap();
+            let digits = hex.trim_start_matches('-').as_bytes();
+            let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+            (verdict == "ok", digits.chunks(2).map(byte).collect(), what)
+        })
+        .collect()
+}
+
+#[test]
+fn every_frame_that_is_kept_and_all_that_derive_from_it_are_understood_as_spelled_or_refused() {
+    type Format = fn(&[u8]) -> Option<Vec<u8>>;
+    let formats: [(&str, Format); 2] = [
+        (include_str!("corpus/maker_order.txt"), |bytes| {
+            Order::decode(bytes).ok().map(Order::encode)
+        }),
+        (include_str!("corpus/maker_answer.txt"), |bytes| {
+            Answer::decode(bytes).ok().map(|answer| answer.encode())
+        }),
+    ];
+    for (list, format) in formats {
+        for (is_message, bytes, what) in frames(list) {
+            assert_eq!(format(&bytes), is_message.then(|| bytes.clone()), "{what}");
+            for at in 0..bytes.len() {
+                assert!(!is_message || format(&bytes[..at]).is_none(), "{what}: cut at {at}");
+                for value in 0..=u8::MAX {
+                    let mut bytes = bytes.clone();
+                    bytes[at] = value;
+                    assert!(format(&bytes).is_none_or(|again| again == bytes), "{what}");
+                }
+            }
+        }
+    }
+}

@@ -4,6 +4,7 @@
 //! * [`landlock`]: what is left when another wall has a hole.
 //! * [`walls`]: what only shows from outside, or with one wall taken away.
 //! * [`calls`]: every system call by number, against the golden list.
+//! * [`hostile`]: a control plane that was taken over.
 //! * [`lifecycle`]: cells are made, assigned, ended; nothing is left; how long it takes.
 //! * [`crashes`]: whoever is killed, everything beneath it goes.
 //! * [`kills`]: the same at every arrow of a sandbox's life.
@@ -17,6 +18,7 @@
 mod calls;
 mod crashes;
 mod harness;
+mod hostile;
 mod isolation;
 mod kills;
 mod landlock;
