@@ -4,19 +4,18 @@
 //! A test here stands on the host's side of the glass: it looks at a cell through `/proc`, steps into
 //! one of its namespaces, or changes the directories under the spawner's hands.
 
+mod processes;
 mod set_uid;
 mod swap;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::Command;
 
 use crate::harness::programs::{sealed_runner, unsealed_runner};
-use crate::harness::{Cell, Spawner, World, children_of, processes_of, wait_for};
+use crate::harness::{Cell, Spawner, World, children_of, processes_of};
 
 /// What a program does that is only there to be looked at.
 const STAY: &str = "import time\nprint('away', flush=True)\ntime.sleep(600)\n";
@@ -248,50 +247,4 @@ fn our_own_processes_dump_no_core() {
         let core: Vec<&str> = core.split_whitespace().collect();
         assert_eq!(core, ["1", "1", "bytes"], "{pid}");
     }
-}
-
-/// As many processes as cells may have, all at once; how many there were.
-fn fork_everywhere(world: &World) -> u64 {
-    const CELLS: usize = 4;
-    let mut spawner = world.start(CELLS as u32);
-    let cells: Vec<Cell> = (0..CELLS).map(|_| spawner.ready()).collect();
-    let fork = "import os, signal\n\
-        made = 0\n\
-        try:\n\
-        \x20   while True:\n\
-        \x20       if os.fork() == 0: signal.pause()\n\
-        \x20       made += 1\n\
-        except OSError: print(made, flush=True)\n\
-        signal.pause()\n";
-    let mut total = 0;
-    for cell in &cells {
-        // Where the others have left nothing, not even this one starts.
-        let Ok(output) = cell.try_start(&["/usr/bin/python3", "-I", "-c", fork]) else { continue };
-        wait_for(output.as_fd(), "a number");
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line).unwrap();
-        total += line.trim().parse::<u64>().unwrap();
-    }
-    total
-}
-
-#[test]
-fn all_sandboxes_together_leave_the_host_processes_to_start() {
-    const ROOM: u64 = 300;
-    // How many there are on this machine now, of whatever user.
-    let load = fs::read_to_string("/proc/loadavg").unwrap();
-    let living: u64 = load.split(['/', ' ']).nth(4).unwrap().parse().unwrap();
-    let total = fork_everywhere(&World::with_processes(living + ROOM));
-    // Others come and go meanwhile, and count as well.
-    assert!((1..ROOM * 2).contains(&total), "{total} processes where {ROOM} had room");
-    // The control: with all that the host has, each cell reaches its own limit.
-    let total = fork_everywhere(&World::new());
-    assert!(total > ROOM * 3, "{total}");
-
-    let spawner = World::new().start(2);
-    let limits = fs::read_to_string(format!("/proc/{}/limits", spawner.inner_pid())).unwrap();
-    let most = limits.lines().find_map(|line| line.strip_prefix("Max processes")).unwrap();
-    let most: u64 = most.split_whitespace().next().unwrap().parse().unwrap();
-    let numbers = fs::read_to_string("/proc/sys/kernel/pid_max").unwrap();
-    assert!(most <= numbers.trim().parse::<u64>().unwrap() / 4 * 3, "{most} of {numbers}");
 }

@@ -9,8 +9,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+
 use crate::harness::image::CODE;
-use crate::harness::{LIMITS, World};
+use crate::harness::{LIMITS, Spawner, World};
 
 /// Stops the swapping, also where an assertion fails: the other thread would go on for ever.
 struct Stop<'a>(&'a AtomicBool);
@@ -21,18 +23,31 @@ impl Drop for Stop<'_> {
     }
 }
 
-/// Swaps a directory and a link to somewhere else, in one step each time, until told to stop.
-fn swap(one: &Path, other: &Path, done: &AtomicBool) {
-    use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-    while !done.load(Ordering::Relaxed) {
-        renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE).unwrap();
+/// Swaps a directory and a link to somewhere else, in one step.
+fn swap(one: &Path, other: &Path) {
+    renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE).unwrap();
+}
+
+/// What a cell with that code sees of it, or why it was given none.
+fn try_once(spawner: &mut Spawner) -> Result<String, String> {
+    let cell = spawner.make();
+    match spawner.assign(&cell, LIMITS) {
+        Ok(()) => {
+            let seen = cell.run(&["/bin/cat", "/var/task/name"]).output;
+            // A cell ends with its program.
+            spawner.ended(&cell);
+            Ok(seen)
+        }
+        Err(detail) => {
+            spawner.end(&cell);
+            Err(detail)
+        }
     }
 }
 
 #[test]
 fn a_directory_that_is_swapped_for_a_link_leads_no_mount_elsewhere() {
-    // Enough for the odds of each outcome; more only where one has not been seen yet.
-    const TRIES: std::ops::Range<usize> = 60..2_000;
+    const RACES: usize = 40;
     let folder = tempfile::tempdir().unwrap();
     let hex: String = CODE.iter().map(|byte| format!("{byte:02x}")).collect();
     // What must not be reached, and what is meant.
@@ -49,36 +64,31 @@ fn a_directory_that_is_swapped_for_a_link_leads_no_mount_elsewhere() {
 
     let world = World::with_code(code);
     let mut spawner = world.start(4);
+    let followed = || fs::read_to_string(meant.join("tree/name")).unwrap();
+    assert_eq!((try_once(&mut spawner), followed()), (Ok("meant".to_owned()), "meant".to_owned()));
+    swap(&meant, &link);
+    let refused = |detail: &str| detail.contains("ELOOP") || detail.contains("ENOTDIR");
+    let detail = try_once(&mut spawner).unwrap_err();
+    assert!(refused(&detail), "{detail}");
+    // The control: whoever opens the same name by its path is led astray.
+    assert_eq!(followed(), "outside");
+
+    // And while it changes between any two looks, it is the one or nothing.
     let done = AtomicBool::new(false);
-    let (mut mounted, mut refused, mut fooled) = (0, 0, 0);
     thread::scope(|scope| {
         let _stop = Stop(&done);
-        scope.spawn(|| swap(&meant, &link, &done));
-        for number in 0..TRIES.end {
-            let seen_all = mounted > 0 && refused > 0 && fooled > 0;
-            if number >= TRIES.start && seen_all {
-                break;
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                swap(&meant, &link);
+                // Every change makes all lookups on the machine look again.
+                thread::yield_now();
             }
-            let cell = spawner.make();
-            match spawner.assign(&cell, LIMITS) {
-                Ok(()) => {
-                    let seen = cell.run(&["/bin/cat", "/var/task/name"]).output;
-                    assert_eq!(seen, "meant");
-                    // A cell ends with its program.
-                    spawner.ended(&cell);
-                    mounted += 1;
-                }
-                Err(detail) => {
-                    assert!(detail.contains("ELOOP") || detail.contains("ENOTDIR"), "{detail}");
-                    spawner.end(&cell);
-                    refused += 1;
-                }
+        });
+        for _ in 0..RACES {
+            match try_once(&mut spawner) {
+                Ok(seen) => assert_eq!(seen, "meant"),
+                Err(detail) => assert!(refused(&detail), "{detail}"),
             }
-            // The control: whoever opens the same name by its path is led astray.
-            let read = fs::read_to_string(meant.join("tree/name")).unwrap();
-            fooled += usize::from(read == "outside");
         }
     });
-    assert!(mounted > 0 && refused > 0, "{mounted} mounted, {refused} refused");
-    assert!(fooled > 0, "the names were swapped under everybody's eyes");
 }
