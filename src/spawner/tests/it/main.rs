@@ -8,6 +8,8 @@
 //! * [`lifecycle`]: cells are made, assigned, ended; nothing is left; how long it takes.
 //! * [`crashes`]: whoever is killed, everything beneath it goes.
 //! * [`kills`]: the same at every arrow of a sandbox's life.
+//! * [`stuck`]: sandboxes that will not die, or not come to be.
+//! * [`numbers`]: process numbers are used again.
 //! * [`privilege`]: what the spawner's own processes keep.
 //! * [`protocol`]: what the spawner refuses, and how it ends.
 //! * [`runtimes`]: CPython and Node work under the filter.
@@ -23,7 +25,9 @@ mod isolation;
 mod kills;
 mod landlock;
 mod lifecycle;
+mod numbers;
 mod privilege;
 mod protocol;
 mod runtimes;
+mod stuck;
 mod walls;
