@@ -25,6 +25,7 @@ mod inner;
 mod library;
 mod limits;
 mod log;
+mod machine;
 mod maker;
 mod order;
 mod outer;

@@ -15,6 +15,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sched::CloneFlags;
 use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::geteuid;
 use sandbox::capability;
 use sandbox::cgroup::{Claim, Controller, Instance, InstanceError, Layout};
 use sandbox::checks::{self, Need};
@@ -28,6 +29,7 @@ use crate::exit::Exit;
 use crate::inner::{self, Charge};
 use crate::limits::{self, LimitError};
 use crate::log;
+use crate::machine::{Ids, IdsError};
 use crate::readiness;
 use crate::slot::{Slot, SlotError};
 
@@ -53,6 +55,8 @@ enum OuterError {
     Unenforceable { need: Need, what: String, remedy: String },
     #[error(transparent)]
     Slot(#[from] SlotError),
+    #[error(transparent)]
+    Ids(#[from] IdsError),
     #[error("record the slot")]
     Record(#[source] std::io::Error),
     #[error("control groups")]
@@ -96,7 +100,7 @@ fn start(arguments: &[OsString]) -> Result<u8, OuterError> {
         Err(errno) => return Err(at("setsid")(errno)),
     }
     let enforced = enforceable(&arguments.unenforced)?;
-    let Share { slot, groups, claim } = allocate(&arguments, &enforced)?;
+    let Share { slot, ids, groups, claim } = allocate(&arguments, &enforced)?;
     limits::take()?;
     // Before there is a child, so that its end cannot be missed. The child inherits the mask: it
     // reads the same signals through a descriptor.
@@ -132,7 +136,7 @@ fn start(arguments: &[OsString]) -> Result<u8, OuterError> {
     let life = handed_over.map(|(_, _, _, ours)| ours);
     let status = attend(&child, &signals, claim);
     drop(life);
-    drop(slot);
+    drop((ids, slot));
     status
 }
 
@@ -190,6 +194,8 @@ fn enforceable(waived: &[Need]) -> Result<Vec<Controller>, OuterError> {
 /// with them, so that they outlive a killed outer process for as long as there is anything to lock.
 struct Share {
     slot: Slot,
+    /// None for an ordinary user, whose ids are not the machine's.
+    ids: Option<Ids>,
     groups: Instance,
     claim: Claim,
 }
@@ -200,6 +206,15 @@ fn allocate(arguments: &Arguments, enforced: &[Controller]) -> Result<Share, Out
     let mut occupied = Vec::new();
     loop {
         let mut slot = Slot::take(&arguments.state, &arguments.instance, &occupied)?;
+        let ids = if geteuid().is_root() {
+            let Some(ids) = Ids::lock(slot.number)? else {
+                occupied.push(slot.number);
+                continue;
+            };
+            Some(ids)
+        } else {
+            None
+        };
         reach(Point::SlotTaken);
         let groups = Instance::plan(&layout, slot.number, enforced).map_err(OuterError::Groups)?;
         match Claim::new(&groups, &slot.left_behind) {
@@ -214,7 +229,7 @@ fn allocate(arguments: &Arguments, enforced: &[Controller]) -> Result<Share, Out
                 // Whatever was to be swept is gone. Who runs with these ids now has them from a
                 // spawner that keeps its slots elsewhere, or cannot die.
                 match slot.stranger() {
-                    None => return Ok(Share { slot, groups, claim }),
+                    None => return Ok(Share { slot, ids, groups, claim }),
                     Some(pid) => {
                         let number = slot.number;
                         log::line(&format!("slot {number} is left out: process {pid} has its ids"));
@@ -291,7 +306,7 @@ impl OuterError {
             Self::Groups(InstanceError::NoUnifiedTree | InstanceError::NotDelegated { .. }) => {
                 Exit::Unavailable
             }
-            Self::Slot(_) | Self::Record(_) | Self::Groups(_) => Exit::NoSlot,
+            Self::Slot(_) | Self::Ids(_) | Self::Record(_) | Self::Groups(_) => Exit::NoSlot,
             Self::Layout(_) | Self::Limit(_) | Self::Call { .. } | Self::Confine(_) => Exit::System,
         }
     }

@@ -40,6 +40,8 @@ pub(crate) struct World {
     code: Option<PathBuf>,
     /// Most processes of its user that the host allows it.
     processes: Option<u64>,
+    /// Control groups of its own that it is started in, instead of ours.
+    groups: Vec<PathBuf>,
 }
 
 /// A running spawner and our end of its socket.
@@ -79,17 +81,35 @@ impl World {
     pub(crate) fn at(slot: u32) -> Self {
         let state = tempfile::Builder::new().prefix("hearth-spawner-").tempdir().unwrap();
         std::fs::write(state.path().join(format!("slot-{slot}")), "test\n").unwrap();
-        Self { state, code: None, processes: None }
+        Self { state, code: None, processes: None, groups: Vec::new() }
     }
 
     /// One whose code is in a directory of the test's own.
     pub(crate) fn with_code(code: PathBuf) -> Self {
-        Self { code: Some(code), ..Self::new() }
+        let mut world = Self::new();
+        world.code = Some(code);
+        world
     }
 
     /// One whose host has few processes to give.
     pub(crate) fn with_processes(most: u64) -> Self {
-        Self { processes: Some(most), ..Self::new() }
+        let mut world = Self::new();
+        world.processes = Some(most);
+        world
+    }
+
+    /// The same slot, said by another state directory, to a spawner in another control group: nothing
+    /// but the machine's own locks is in common with whoever else has that slot.
+    pub(crate) fn elsewhere(slot: u32) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("hearth-test-{}-{number}", std::process::id());
+        let ours = own_control_groups().into_iter().map(|group| group.join(&name));
+        let groups: Vec<PathBuf> = ours.collect();
+        groups.iter().for_each(|group| std::fs::create_dir(group).unwrap());
+        let mut world = Self::at(slot);
+        world.groups = groups;
+        world
     }
 
     /// Its state directory, over which a spawner mounts its root.
@@ -113,7 +133,12 @@ impl World {
                 command
             }
         };
-        command.args(["-c", "exec \"$@\" 3<&0 4<&1 0</dev/null 1>/dev/null", "sh"]);
+        let mut script = String::new();
+        for group in &self.groups {
+            script.push_str(&format!("echo $$ > {}/cgroup.procs; ", group.display()));
+        }
+        script.push_str("exec \"$@\" 3<&0 4<&1 0</dev/null 1>/dev/null");
+        command.args(["-c", &script, "sh"]);
         command.arg(program);
         command.arg("--images").arg(&shared.images);
         command.arg("--code").arg(self.code.as_ref().unwrap_or(&shared.code));
@@ -143,6 +168,15 @@ impl World {
         let mut command = self.command_of(&programs::get().failpoints, capacity);
         door.arm(&mut command);
         (Spawner::spawn(command, Stdio::null()), door)
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for group in &self.groups {
+            // Whoever was in it may still be on its way out.
+            eventually("its control group is empty", || std::fs::remove_dir(group).is_ok());
+        }
     }
 }
 
@@ -365,6 +399,23 @@ pub(crate) fn processes_of(ids: std::ops::Range<u32>) -> Vec<u32> {
         let uids = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
         if uids.split_whitespace().any(|id| ids.contains(&id.parse().unwrap_or(0))) {
             found.push(pid);
+        }
+    }
+    found
+}
+
+/// The groups this process is in where version 1 has controllers, and version 2's beside them. None
+/// where version 2 has them all: a group beneath ours is there for whoever hands controllers down.
+fn own_control_groups() -> Vec<PathBuf> {
+    let text = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+    let mut found = Vec::new();
+    for line in text.lines() {
+        // `4:memory:/path`, and `0::/path` for version 2.
+        let [_, controllers, path] = line.splitn(3, ':').collect::<Vec<_>>()[..] else { continue };
+        let tree = if controllers.is_empty() { "unified" } else { controllers };
+        let group = Path::new("/sys/fs/cgroup").join(tree).join(path.trim_start_matches('/'));
+        if ["memory", "pids", "cpu", "unified"].contains(&tree) && group.exists() {
+            found.push(group);
         }
     }
     found

@@ -8,6 +8,7 @@
 //! * [`lifecycle`]: cells are made, assigned, ended; nothing is left; how long it takes.
 //! * [`crashes`]: whoever is killed, everything beneath it goes.
 //! * [`kills`]: the same at every arrow of a sandbox's life.
+//! * [`side_by_side`]: spawners of one machine never touch each other's.
 //! * [`stuck`]: sandboxes that will not die, or not come to be.
 //! * [`numbers`]: process numbers are used again.
 //! * [`privilege`]: what the spawner's own processes keep.
@@ -29,5 +30,6 @@ mod numbers;
 mod privilege;
 mod protocol;
 mod runtimes;
+mod side_by_side;
 mod stuck;
 mod walls;
