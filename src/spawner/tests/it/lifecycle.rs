@@ -139,6 +139,35 @@ fn ending_takes_everything_with_it_however_it_tries_to_stay() {
 }
 
 #[test]
+fn orphans_of_a_program_that_ended_are_gone_with_its_sandbox() {
+    /// By then a cell that does not end is quarantined. As a rule it takes a few milliseconds.
+    const BOUND: Duration = Duration::from_secs(2);
+    let world = World::new();
+    let mut spawner = world.start(4);
+    let cell = spawner.ready();
+    let ran = cell.python(
+        "import os, signal, time\n\
+         for n in range(50):\n\
+         \x20   if os.fork() == 0:\n\
+         \x20       os.setsid()\n\
+         \x20       if os.fork(): os._exit(0)\n\
+         \x20       for s in range(1, 65):\n\
+         \x20           try: signal.signal(s, signal.SIG_IGN)\n\
+         \x20           except (OSError, ValueError): pass\n\
+         \x20       for fd in (0, 1, 2): os.close(fd)\n\
+         \x20       time.sleep(600)\n\
+         for n in range(50): os.wait()\n\
+         print(sum(entry.isdigit() for entry in os.listdir('/proc')))",
+    );
+    // The program and whoever is nobody's child any more: they do stay while nobody ends them.
+    assert_eq!(ran.trim(), "51");
+    let begin = Instant::now();
+    spawner.ended(&cell);
+    assert_eq!(processes_of(cell.uid..cell.uid + 1), []);
+    assert!(begin.elapsed() < BOUND, "{:?}", begin.elapsed());
+}
+
+#[test]
 fn a_cell_that_dies_by_itself_is_reported_unasked() {
     let world = World::new();
     let mut spawner = world.start(4);
