@@ -12,8 +12,12 @@ mod files;
 mod root;
 // Network: the host's listeners, packets, the firewall, the hypervisor.
 mod network;
-// Memory and processes: taking more than one is given.
+// Memory, processes, processors and the rest: taking more than one is given.
 mod resources;
+// Answers: what a function says to the platform, on its link and through the Runtime API.
+mod answers;
+// Secrets: of the daemon, of other functions, of the processor.
+mod secrets;
 // Capabilities, and what needs one.
 mod capabilities;
 // System calls that are not there.

@@ -49,6 +49,8 @@ mod churn;
 mod counters;
 // Every victim at every arrow of a sandbox's life.
 mod kills;
+// A minute beside hostile functions: the well-behaved one notices nothing that matters.
+mod neighbours;
 // What was asked for on the command line.
 mod options;
 // Samples in a row, the line through them, and whether it rises.
@@ -89,6 +91,11 @@ const SOAKS: &[Soak] = &[
         name: "kills",
         promise: "whoever is killed, at whatever arrow, nothing is left",
         run: kills::nothing_is_left_at_any_arrow,
+    },
+    Soak {
+        name: "neighbours",
+        promise: "hostile functions leave a well-behaved one alone, and us as we were",
+        run: neighbours::leave_a_well_behaved_function_alone,
     },
 ];
 

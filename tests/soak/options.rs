@@ -1,4 +1,4 @@
-//! The command line: `--run [--sandboxes N] [--functions N] [--repeats N] [NAME…]`.
+//! The command line: `--run [--sandboxes N] [--functions N] [--repeats N] [--seconds N] [NAME…]`.
 
 /// What was asked for.
 #[derive(Debug)]
@@ -9,6 +9,8 @@ pub struct Options {
     pub functions: u32,
     /// How often each kill of a matrix is repeated.
     pub repeats: u32,
+    /// How long hostile functions go on.
+    pub seconds: u32,
     /// Which soaks; all where none is named.
     pub names: Vec<String>,
 }
@@ -23,7 +25,8 @@ impl Options {
         if !arguments.iter().any(|argument| argument == "--run") {
             return Ok(None);
         }
-        let mut options = Self { sandboxes: 5_000, functions: 300, repeats: 20, names: Vec::new() };
+        let mut options =
+            Self { sandboxes: 5_000, functions: 300, repeats: 20, seconds: 60, names: Vec::new() };
         let mut rest = arguments.into_iter();
         while let Some(argument) = rest.next() {
             let field = match argument.as_str() {
@@ -31,6 +34,7 @@ impl Options {
                 "--sandboxes" => &mut options.sandboxes,
                 "--functions" => &mut options.functions,
                 "--repeats" => &mut options.repeats,
+                "--seconds" => &mut options.seconds,
                 name if !name.starts_with('-') => {
                     options.names.push(argument);
                     continue;

@@ -48,6 +48,8 @@ pub struct Options {
     pub dev: bool,
     /// Text of a configuration file.
     pub config: Option<String>,
+    /// Variables beside those of the test itself.
+    pub environment: Vec<(&'static str, String)>,
     /// As a person starts it: it says what it does, and goes on when its standard input ends.
     pub by_hand: bool,
 }
@@ -131,6 +133,7 @@ impl Daemon {
         if !options.by_hand {
             command.arg("--until-stdin-closes");
         }
+        command.envs(options.environment.iter().map(|(name, value)| (name, value)));
         if options.dev {
             command.arg("--dev");
         }

@@ -27,7 +27,7 @@ fn a_function_reaches_nothing_of_the_host_over_any_kind_of_network() {
     // On all addresses, so that the control reaches it by each.
     let listener = TcpListener::bind("[::]:0").expect("a port");
     let port = listener.local_addr().expect("bound").port();
-    let datagrams = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let datagrams = UdpSocket::bind("[::]:0").expect("a port");
     datagrams.set_read_timeout(Some(Duration::from_millis(100))).expect("above zero");
     let udp = datagrams.local_addr().expect("bound").port();
     let name = format!("hearth-test-{}", std::process::id());
@@ -74,4 +74,90 @@ fn a_function_reaches_nothing_of_the_host_over_any_kind_of_network() {
     done.store(true, Ordering::Relaxed);
     echo.join().expect("it ends");
     drop((listener, abstracts));
+}
+
+/// Metadata services of clouds, private networks, shared addresses, and such as nobody has.
+const ELSEWHERE: [&str; 9] = [
+    "169.254.169.254",
+    "fd00:ec2::254",
+    "169.254.170.2",
+    "10.0.0.1",
+    "172.17.0.1",
+    "192.168.1.1",
+    "100.64.0.1",
+    "192.0.2.1",
+    "2001:db8::1",
+];
+
+#[test]
+fn no_address_of_any_network_can_be_reached_from_a_sandbox() {
+    let probe = Probe::new(include_str!("probes/unreachable.py"));
+    let event = |present: bool| json!({"addresses": ELSEWHERE, "present": present});
+    // Outside, in a network namespace where they are all ours: the probe reaches them.
+    probe.holds_inside_and_breaks_outside(&event(false), &event(true));
+}
+
+/// Listens everywhere, or looks for who does.
+const PEERS: &str = "
+    import socket, threading
+
+    held = []
+
+    def serve(one):
+        while True:
+            if one.type == socket.SOCK_STREAM:
+                one.accept()[0].close()
+            else:
+                one.sendto(*one.recvfrom(16))
+
+    def listen():
+        for family, address in ((socket.AF_INET, '0.0.0.0'), (socket.AF_INET6, '::')):
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                one = socket.socket(family, kind)
+                if family == socket.AF_INET6:
+                    one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                one.bind((address, 7070))
+                if kind == socket.SOCK_STREAM:
+                    one.listen()
+                threading.Thread(target=serve, args=(one,), daemon=True).start()
+                held.append(one)
+
+    def reached():
+        found = []
+        for address in ('127.0.0.1', '0.0.0.0', '::1', '::ffff:127.0.0.1', '127.0.0.2'):
+            family = socket.AF_INET6 if ':' in address else socket.AF_INET
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                with socket.socket(family, kind) as one:
+                    one.settimeout(2)
+                    try:
+                        one.connect((address, 7070))
+                        one.send(b'probe')
+                        if kind == socket.SOCK_DGRAM:
+                            one.recv(16)
+                        found.append([address, kind.name])
+                    except OSError:
+                        pass
+        return found
+
+    def handler(event, context):
+        if event['listen'] and not held:
+            listen()
+        return reached()
+    ";
+
+#[test]
+fn what_listens_in_one_sandbox_is_reached_from_no_other_at_once_or_afterwards() {
+    let daemon = shared();
+    let function = || crate::harness::Function::python(PEERS).deploy(&daemon);
+    let (one, other) = (function(), function());
+    let own = one.answer(&json!({"listen": true}));
+    // All ten but one: a datagram to 127.0.0.2 is answered from 127.0.0.1, and not heard.
+    assert!(own.as_array().is_some_and(|all| all.len() >= 9), "the control: its own: {own}");
+    assert_eq!(other.answer(&json!({"listen": false})), json!([]));
+    drop(one);
+    // What comes after it has a network of its own, too: nothing is handed on.
+    for _ in 0..3 {
+        assert_eq!(function().answer(&json!({"listen": false})), json!([]));
+    }
+    assert_eq!(other.answer(&json!({"listen": false})), json!([]));
 }
