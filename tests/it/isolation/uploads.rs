@@ -52,7 +52,7 @@ fn links_named_like_the_folders_of_a_sandbox_lead_nowhere() {
     let expected: Value = ordinary.answer(&json!({}));
 
     let (mut refused, mut harmless) = (0, 0);
-    for name in ["dev", "proc", "tmp", "etc", "var", "sys", "opt", "tree"] {
+    for name in ["dev", "proc", "tmp", "tree"] {
         for target in [&text(canary.path()), &up, "app.py", ".", "tmp"] {
             let link = Entry::new(name, target).mode(0o120_777);
             let through = Entry::new(format!("{name}/written"), "by a stranger");
