@@ -95,7 +95,12 @@ impl Bench {
 
     /// A Python echo function; returns the path of its URL.
     pub fn python_function(&self, name: &str) -> Result<String> {
-        let source = self.source()?;
+        self.python_function_of(name, ECHO)
+    }
+
+    /// A Python function with this source; returns the path of its URL.
+    pub fn python_function_of(&self, name: &str, text: &str) -> Result<String> {
+        let source = self.source(name, text)?;
         let zip = archive::pack(&source, &["app.py".into()], &archive::Limits::default())?;
         self.function(name, &self.runtime, "app.handler", &zip)
     }
@@ -137,7 +142,7 @@ impl Bench {
         // The floor puts the body in as a JSON string, as a function URL does.
         let text = event.to_string();
         let prefix = format!("{},\"body\":", &text[..text.len() - 1]);
-        let source = self.source()?;
+        let source = self.source("echo", ECHO)?;
         let python = self.python()?;
         let words = [python.as_os_str(), source.as_os_str()].map(|word| word.to_str());
         match words {
@@ -167,10 +172,10 @@ impl Bench {
         Ok(shot)
     }
 
-    fn source(&self) -> Result<PathBuf> {
-        let folder = self.folder.path().join("echo");
+    fn source(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let folder = self.folder.path().join("sources").join(name);
         fs::create_dir_all(&folder)?;
-        fs::write(folder.join("app.py"), ECHO)?;
+        fs::write(folder.join("app.py"), text)?;
         Ok(folder)
     }
 

@@ -5,7 +5,7 @@
 //! share the machine's cores; all traffic is loopback; every loop is bounded in count and time.
 //!
 //! ```text
-//!   cargo bench --bench hearth                       every row, about two minutes
+//!   cargo bench --bench hearth                       every row, about three minutes
 //!   cargo bench --bench hearth -- --row cold-python  one row
 //!   cargo bench --bench hearth -- --json             for machines
 //! ```
@@ -15,11 +15,21 @@
 
 #![allow(unreachable_pub, reason = "in a program, `pub` says that another file uses it")]
 
+mod cells;
 mod client;
 mod daemon;
 mod floors;
+mod kernel;
+mod neighbours;
 mod report;
 mod rows;
+
+// What cells are made with when there is no daemon: the harness of the spawner's own tests.
+#[path = "../../src/spawner/tests/it"]
+mod spawner {
+    #[allow(dead_code, unused_imports, reason = "the rows need a part of it")]
+    pub mod harness;
+}
 
 use std::process::ExitCode;
 
@@ -38,6 +48,8 @@ fn main() -> ExitCode {
     let done = match words.first().map(String::as_str) {
         Some("floor-http") => floors::http(),
         Some("floor-function") => floors::function(&words[1..]),
+        Some("floor-namespaces") => kernel::namespaces(),
+        Some("load-filter") => kernel::filter(),
         _ => parse(&words).and_then(|wanted| run(&wanted)),
     };
     match done {

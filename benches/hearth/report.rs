@@ -13,23 +13,27 @@ pub struct Measured {
     pub what: &'static str,
     /// Ours.
     pub figure: f64,
-    /// The floor.
-    pub floor: f64,
-    /// Microseconds or answers per second.
+    /// The floor, where there is one.
+    pub floor: Option<f64>,
+    /// Microseconds, answers per second or KiB.
     pub unit: &'static str,
-    /// What the ratio should be.
+    /// What the ratio or the figure should be.
     pub target: Target,
     /// Samples of each.
     pub samples: usize,
 }
 
-/// What a ratio is held against.
+/// What is held against what.
 #[derive(Debug, Clone, Copy)]
 pub enum Target {
     /// Not more than this many times the floor.
     AtMost(f64),
     /// Not less.
     AtLeast(f64),
+    /// The figure itself, in its unit.
+    Within(f64),
+    /// For information.
+    Shown,
 }
 
 /// All rows measured.
@@ -41,14 +45,16 @@ pub struct Table {
 // === impl Measured ===
 
 impl Measured {
-    fn ratio(&self) -> f64 {
-        self.figure / self.floor
+    fn ratio(&self) -> Option<f64> {
+        self.floor.map(|floor| self.figure / floor)
     }
 
-    fn met(&self) -> bool {
+    fn met(&self) -> Option<bool> {
         match self.target {
-            Target::AtMost(limit) => self.ratio() <= limit,
-            Target::AtLeast(limit) => self.ratio() >= limit,
+            Target::AtMost(limit) => self.ratio().map(|ratio| ratio <= limit),
+            Target::AtLeast(limit) => self.ratio().map(|ratio| ratio >= limit),
+            Target::Within(limit) => Some(self.figure <= limit),
+            Target::Shown => None,
         }
     }
 }
@@ -61,20 +67,22 @@ pub fn percentiles(
 ) -> Vec<Measured> {
     ours.sort_unstable();
     floor.sort_unstable();
-    let at = |sorted: &[Duration], share: f64| {
-        let index = ((sorted.len() as f64 * share) as usize).min(sorted.len() - 1);
-        sorted[index].as_nanos() as f64 / 1e3
-    };
     [("p50", 0.5, targets[0]), ("p99", 0.99, targets[1])]
         .map(|(what, share, target)| Measured {
             what,
-            figure: at(&ours, share),
-            floor: at(&floor, share),
+            figure: percentile(&ours, share),
+            floor: Some(percentile(&floor, share)),
             unit: "µs",
             target,
             samples: ours.len(),
         })
         .into()
+}
+
+/// Microseconds below which that share of sorted samples lies.
+pub fn percentile(sorted: &[Duration], share: f64) -> f64 {
+    let index = ((sorted.len() as f64 * share) as usize).min(sorted.len() - 1);
+    sorted[index].as_nanos() as f64 / 1e3
 }
 
 // === impl Table ===
@@ -91,18 +99,25 @@ impl Table {
             "| row | figure | ours | floor | ratio | target | met | n |\n|---|---|---|---|---|---|---|---|\n",
         );
         for (id, floor, one) in &self.rows {
+            let nothing = || "–".to_owned();
             let target = match one.target {
                 Target::AtMost(limit) => format!("≤ {limit}"),
                 Target::AtLeast(limit) => format!("≥ {limit}"),
+                Target::Within(limit) => format!("≤ {limit} {}", one.unit),
+                Target::Shown => nothing(),
+            };
+            let met = match one.met() {
+                Some(true) => "yes",
+                Some(false) => "no",
+                None => "–",
             };
             out.push_str(&format!(
-                "| {id} | {} | {:.0} {} | {:.0} ({floor}) | {:.2} | {target} | {} | {} |\n",
+                "| {id} | {} | {:.0} {} | {} | {} | {target} | {met} | {} |\n",
                 one.what,
                 one.figure,
                 one.unit,
-                one.floor,
-                one.ratio(),
-                if one.met() { "yes" } else { "no" },
+                one.floor.map_or_else(nothing, |value| format!("{value:.0} ({floor})")),
+                one.ratio().map_or_else(nothing, |ratio| format!("{ratio:.2}")),
                 one.samples,
             ));
         }
@@ -112,14 +127,16 @@ impl Table {
     /// For machines.
     pub fn json(&self) -> Value {
         let rows = self.rows.iter().map(|(id, floor, one)| {
-            let (bound, limit) = match one.target {
-                Target::AtMost(limit) => ("at_most", limit),
-                Target::AtLeast(limit) => ("at_least", limit),
+            let target = match one.target {
+                Target::AtMost(limit) => json!({ "at_most": limit }),
+                Target::AtLeast(limit) => json!({ "at_least": limit }),
+                Target::Within(limit) => json!({ "figure_at_most": limit }),
+                Target::Shown => Value::Null,
             };
             json!({
                 "row": id, "figure": one.what, "ours": one.figure, "floor": one.floor,
                 "floor_is": floor, "unit": one.unit, "ratio": one.ratio(),
-                "target": { bound: limit }, "met": one.met(), "samples": one.samples,
+                "target": target, "met": one.met(), "samples": one.samples,
             })
         });
         Value::Array(rows.collect())

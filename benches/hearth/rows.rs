@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::cells;
 use crate::client::{self, Connection, Shot};
 use crate::daemon::Bench;
 use crate::floors::{self, Floor};
+use crate::neighbours;
 use crate::report::{Measured, Target, percentiles};
 
 /// One line of the table, or two where a tail matters.
@@ -26,10 +28,15 @@ pub const ALL: &[Row] = &[
     Row { id: "api-invoke", floor: "function", measure: api_invoke },
     Row { id: "native", floor: "http", measure: native },
     Row { id: "cold-python", floor: "bare python", measure: cold_python },
+    Row { id: "cell-make", floor: "namespaces", measure: cells::make },
+    Row { id: "cell-end", floor: "namespaces", measure: cells::end },
+    Row { id: "seccomp-load", floor: "none", measure: cells::filter },
+    Row { id: "spawner-rss", floor: "none", measure: cells::resident },
+    Row { id: "neighbour", floor: "itself, quiet", measure: neighbours::beside_hostile_ones },
 ];
 
 /// What is sent: small, and JSON, as most events are.
-const BODY: &[u8] = b"{\"name\":\"world\",\"n\":42}";
+pub const BODY: &[u8] = b"{\"name\":\"world\",\"n\":42}";
 /// Turns of A B; each turn is short, so that drift of the machine hits both.
 const TURNS: usize = 20;
 /// Requests of one turn.
@@ -141,5 +148,6 @@ fn flooded(ours: &Shot, floor: &Shot, target: Target) -> Result<Vec<Measured>> {
         rates.sort_by(f64::total_cmp);
         rates[rates.len() / 2]
     });
+    let floor = Some(floor);
     Ok(vec![Measured { what: "rate", figure, floor, unit: "/s", target, samples: ROUNDS }])
 }

@@ -105,7 +105,8 @@ pub struct Policy {
 // === impl Policy ===
 
 impl Policy {
-    /// What a program that was executed in a cell lives under, from its first instruction.
+    /// What a program that was executed in a cell lives under, from its first instruction: this is what
+    /// [`Policy::maker`] and [`Policy::cell`] come to together.
     pub fn complete() -> Self {
         Self::new(table::entries(), Verdict::Refuse(libc::EPERM))
     }
@@ -118,6 +119,15 @@ impl Policy {
         let mut policy = Self::complete();
         policy.entries.extend(own::maker().map(|entry| (entry.number, entry.decision)));
         policy
+    }
+
+    /// What a cell loads on top of the maker's, which it has inherited: of the calls that making it
+    /// took, each is again what it is to a function. About all others the maker's decides alike, and
+    /// deciding them twice would double the time that loading takes.
+    pub fn cell() -> Self {
+        let function = Self::complete();
+        let own = own::maker().map(|entry| (entry.number, function.decide(entry.number)));
+        Self { entries: own.collect(), otherwise: Verdict::Allow }
     }
 
     /// The spawner proper's, once the maker is forked: no process, no program, no new code.

@@ -167,9 +167,9 @@ pub(super) fn enter(spec: &Spec) -> Vec<EnterStep> {
 // === impl EnterStep ===
 
 impl EnterStep {
-    /// The policy [`EnterStep::LoadFilter`] loads.
+    /// The policy [`EnterStep::LoadFilter`] loads, in a process that was born under the maker's.
     pub fn policy() -> Policy {
-        Policy::complete()
+        Policy::cell()
     }
 }
 
@@ -210,7 +210,7 @@ impl Describe for EnterStep {
             Self::EmptyCapabilities => "empty the other four capability sets",
             Self::NoNewPrivileges => "set no_new_privs",
             Self::CloseDescriptors => "keep 0, 1, 2 and the runner's socket at 3, close the rest",
-            Self::LoadFilter => "load the system-call filter",
+            Self::LoadFilter => "load the system-call filter on top of the maker's",
             Self::Execute => "execute the runner from its sealed memory file",
         };
         fixed.to_owned()

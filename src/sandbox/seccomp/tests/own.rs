@@ -47,6 +47,28 @@ fn the_spawner_enters_mounts_and_networks_and_no_user_namespace() {
 }
 
 #[test]
+fn the_makers_filter_and_a_cells_together_decide_what_a_function_may() {
+    let [maker, cell, function] =
+        [Policy::maker(), Policy::cell(), Policy::complete()].map(|policy| program(&policy));
+    // The kernel asks every filter, the last one loaded first, and does what is sternest.
+    let sterner = |new: u32, old: u32| {
+        let action = |answer: u32| (answer & libc::SECCOMP_RET_ACTION_FULL).cast_signed();
+        if action(old) < action(new) { old } else { new }
+    };
+    let patterns = (0..64).map(|value| [value; 6]).chain([[u64::MAX; 6], [1, 2, 3, 4, 5, 6]]);
+    for arguments in patterns {
+        for number in (0..1024).chain([0x3FFF_FFFF, 0x4000_0000, u32::MAX]) {
+            for audit in [arch::AUDIT, 3 | 0x4000_0000] {
+                let [maker, cell, function] =
+                    [&maker, &cell, &function].map(|filter| run(filter, audit, number, arguments));
+                assert_eq!(sterner(cell, maker), function, "call {number} with {arguments:?}");
+            }
+        }
+    }
+    assert!(cell.instructions().len() < 100, "it is what loading takes the time for");
+}
+
+#[test]
 fn the_maker_may_do_whatever_a_function_may() {
     let (maker, function) = (program(&Policy::maker()), program(&Policy::complete()));
     for number in 0..1024 {

@@ -13,6 +13,7 @@
 //! * [`numbers`]: process numbers are used again.
 //! * [`privilege`]: what the spawner's own processes keep.
 //! * [`protocol`]: what the spawner refuses, and how it ends.
+//! * [`size`]: how much memory the spawner's own processes take.
 //! * [`runtimes`]: CPython and Node work under the filter.
 //!
 //! [`harness`] builds the programs, an image and a control plane's end of the socket. Each test has a
@@ -31,5 +32,6 @@ mod privilege;
 mod protocol;
 mod runtimes;
 mod side_by_side;
+mod size;
 mod stuck;
 mod walls;
