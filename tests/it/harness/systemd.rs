@@ -23,8 +23,9 @@ pub const BOOT: Duration = Duration::from_secs(120);
 const ALLOCATIONS: &str = "/run/hearth";
 /// What makes its root.
 const SCRIPT: &str = include_str!("../service/boot.sh");
-/// Enters the control group whose file is $1 and goes on.
-const ENTER: &str = "echo $$ > \"$1\" && shift && exec \"$@\"";
+/// Enters the control group whose file is $1, which then is the root of what it sees, and goes on. Who
+/// holds it stays outside: a group with a process in it hands no controller down.
+const ENTER: &str = "echo 0 > \"$1\" && shift && exec unshare --cgroup \"$@\"";
 
 /// One that runs.
 pub struct Systemd {
@@ -57,10 +58,10 @@ impl Systemd {
         // As the product makes it.
         fs::create_dir_all(ALLOCATIONS).expect("root may");
         let log = File::create(home.path().join("boot.log")).expect("our own folder");
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", ENTER, "sh"]).arg(group.join("cgroup.procs"));
-        command.args(["unshare", "--mount", "--pid", "--fork", "--kill-child", "--ipc", "--uts"]);
-        command.args(["--net", "--cgroup", "--propagation", "private"]);
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--pid", "--fork", "--kill-child", "--ipc", "--uts", "--net"]);
+        command.args(["--propagation", "private", "/bin/sh", "-c", ENTER, "enter"]);
+        command.arg(group.join("cgroup.procs"));
         command.args(["/bin/sh", "-c", SCRIPT, "boot.sh"]).arg(&root);
         command.arg(daemon::images()).arg(ALLOCATIONS);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a copy")).stderr(log);
