@@ -137,7 +137,7 @@ fn under_a_real_systemd_both_services_come_back_whichever_is_killed() {
         // Who asks meanwhile waits.
         assert_eq!(invoke(&systemd), json!({"body": "served"}), "{unit}");
     }
-    // One that hangs is not waited for.
+    // A control plane that hangs is not waited for.
     let before = systemd.show("hearth.service", "MainPID");
     systemd.write("/etc/systemd/system/hearth.service.d/watch.conf", "[Service]\nWatchdogSec=5\n");
     systemd.check(&["systemctl", "daemon-reload"]);
@@ -149,5 +149,20 @@ fn under_a_real_systemd_both_services_come_back_whichever_is_killed() {
         let now = systemd.show("hearth.service", "MainPID");
         (now != hangs && now != "0").then_some(())
     });
+    assert_eq!(invoke(&systemd), json!({"body": "served"}));
+}
+
+#[test]
+fn under_a_real_systemd_a_spawner_that_hangs_is_replaced_with_the_control_plane() {
+    let Some(systemd) = installed() else { return };
+    deploy(&systemd);
+    let drop_in = "/etc/systemd/system/hearth-spawner.service.d/soon.conf";
+    systemd.write(drop_in, "[Service]\nTimeoutStopSec=2\n");
+    systemd.check(&["systemctl", "daemon-reload"]);
+    let outer = systemd.show("hearth-spawner.service", "MainPID");
+    let proper = systemd.check(&["cat", &format!("/proc/{outer}/task/{outer}/children")]);
+    systemd.check(&["kill", "-STOP", &proper]);
+    systemd.check(&["systemctl", "restart", "hearth.service"]);
+    assert_ne!(systemd.show("hearth-spawner.service", "MainPID"), outer);
     assert_eq!(invoke(&systemd), json!({"body": "served"}));
 }
