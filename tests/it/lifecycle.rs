@@ -4,6 +4,8 @@
 mod kill;
 // The daemon, stopped and started in order.
 mod restart;
+// Sandboxes that will not die.
+mod stuck;
 // Who is charged for what sandboxes read.
 mod pages;
 // `hearth dev`, from the first line it prints to Ctrl-C.

@@ -49,6 +49,8 @@ mod churn;
 mod counters;
 // Every victim at every arrow of a sandbox's life.
 mod kills;
+// Whole daemons, killed at moments of their own.
+mod daemons;
 // A minute beside hostile functions: the well-behaved one notices nothing that matters.
 mod neighbours;
 // What was asked for on the command line.
@@ -91,6 +93,11 @@ const SOAKS: &[Soak] = &[
         name: "kills",
         promise: "whoever is killed, at whatever arrow, nothing is left",
         run: kills::nothing_is_left_at_any_arrow,
+    },
+    Soak {
+        name: "daemons",
+        promise: "whoever of a daemon is killed, whatever it was doing, nothing is left",
+        run: daemons::nothing_is_left_of_daemons,
     },
     Soak {
         name: "neighbours",
