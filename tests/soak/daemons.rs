@@ -121,7 +121,7 @@ fn kill_at(home: &Arc<Home>, name: &str, moment: Moment, victim: Victim) {
         eventually("a function has its event", MOMENT, || {
             let metrics = daemon.api("GET", "/metrics", &Value::Null);
             let text = String::from_utf8_lossy(&metrics.body).into_owned();
-            (!text.contains("hearth_invocations_total 0\n")).then_some(())
+            (!text.contains("hearth_instances{state=\"busy\"} 0\n")).then_some(())
         });
     }
     if moment == Moment::Draining {

@@ -77,7 +77,7 @@ impl Series {
     /// The table of all lines, as it stands in `docs/benchmarks.md`.
     pub fn table(&self) -> String {
         let mut out = String::from(
-            "| count | first | last | per 1,000 sandboxes | noise |\n|---|---|---|---|---|\n",
+            "| count | first | last | per 1,000 | of which noise |\n|---|---|---|---|---|\n",
         );
         for line in self.lines() {
             let Line { name, first, last, slope, noise } = line;

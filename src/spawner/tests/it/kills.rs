@@ -181,6 +181,12 @@ impl Place {
             last_word(&mut spawner, cell.as_ref());
             cycle(&mut spawner);
             assert_eq!(descriptors(&spawner), *usual, "{victim:?} at {point:?}: descriptors");
+            let children = children_of(spawner.inner_pid());
+            assert_eq!(
+                children.len(),
+                1,
+                "{victim:?} at {point:?}: not only the maker: {children:?}"
+            );
             spawner.close_socket();
         }
         drop(cell);

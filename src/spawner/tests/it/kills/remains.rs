@@ -63,8 +63,12 @@ impl Process {
     fn find(pid: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The name stands in brackets and may hold anything; the last `)` ends it.
-        let started = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.to_owned();
-        Some(Self { pid, started })
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        // What has ended and lost its parent is the host's init's to reap, some time.
+        if fields.get(..2)? == ["Z", "1"] {
+            return None;
+        }
+        Some(Self { pid, started: (*fields.get(19)?).to_owned() })
     }
 }
 
