@@ -32,6 +32,8 @@ mod budgets;
 mod uploads;
 // Our own processes, beside the functions they hold.
 mod ours;
+// Descriptors pushed at the control plane.
+mod descriptors;
 
 use std::collections::BTreeMap;
 use std::path::Path;

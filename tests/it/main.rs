@@ -40,3 +40,5 @@ mod service;
 mod cli;
 // The walls, each with a probe and its negative control.
 mod isolation;
+// Programs of every kind work behind them.
+mod programs;

