@@ -80,27 +80,7 @@ fn names(text: &str, count: i32) -> Vec<String> {
 /// A socket that is neither, or no listening TCP socket; an address that is taken; one beyond
 /// loopback with `--dev`.
 pub fn listeners(config: &Config) -> Result<(TcpListener, TcpListener)> {
-    let (mut api, mut http) = (None, None);
-    for Passed { name, socket } in take()? {
-        let place = match name.as_str() {
-            API => &mut api,
-            HTTP => &mut http,
-            _ => {
-                bail!("the service manager hands over socket `{name}`; `api` and `http` are known")
-            }
-        };
-        let listener = listening(socket).with_context(|| format!("socket `{name}`"))?;
-        if config.dev && !listener.local_addr()?.ip().is_loopback() {
-            bail!(
-                "--dev accepts requests without credentials, so socket `{name}` may only listen on \
-                 loopback, not on {}",
-                listener.local_addr()?
-            );
-        }
-        if place.replace(listener).is_some() {
-            bail!("the service manager hands over two sockets called `{name}`");
-        }
-    }
+    let (api, http) = sort(take()?, config.dev)?;
     let or_bound = |handed: Option<TcpListener>, address, what, flag| match handed {
         Some(listener) => Ok(listener),
         None => bind(address, what, flag),
@@ -109,6 +89,32 @@ pub fn listeners(config: &Config) -> Result<(TcpListener, TcpListener)> {
         or_bound(api, config.api_listen, "management", "--api-listen")?,
         or_bound(http, config.http_listen, "trigger", "--http-listen")?,
     ))
+}
+
+/// The management and the trigger listener, as far as they are among these.
+fn sort(passed: Vec<Passed>, dev: bool) -> Result<(Option<TcpListener>, Option<TcpListener>)> {
+    let (mut api, mut http) = (None, None);
+    for Passed { name, socket } in passed {
+        let place = match name.as_str() {
+            API => &mut api,
+            HTTP => &mut http,
+            _ => {
+                bail!("the service manager hands over socket `{name}`; `api` and `http` are known")
+            }
+        };
+        let listener = listening(socket).with_context(|| format!("socket `{name}`"))?;
+        let address = listener.local_addr()?;
+        if dev && !address.ip().is_loopback() {
+            bail!(
+                "--dev accepts requests without credentials, so socket `{name}` may only listen on \
+                 loopback, not on {address}"
+            );
+        }
+        if place.replace(listener).is_some() {
+            bail!("the service manager hands over two sockets called `{name}`");
+        }
+    }
+    Ok((api, http))
 }
 
 /// A socket that is what it should be.
@@ -166,6 +172,36 @@ mod tests {
         assert_eq!(names("api", 2), ["api", UNNAMED]);
         assert_eq!(names("", 1), [UNNAMED]);
         assert_eq!(names("api:http:more", 1), ["api"]);
+    }
+
+    fn passed(name: &str, address: &str) -> Passed {
+        let socket = TcpListener::bind(address).expect("a port").into();
+        Passed { name: name.to_owned(), socket }
+    }
+
+    #[test]
+    fn listeners_are_told_apart_by_name_in_whatever_order_they_come() {
+        let (http, api) = (passed(HTTP, "127.0.0.1:0"), passed(API, "[::1]:0"));
+        let (api, http) = sort(vec![http, api], true).expect("both");
+        assert!(api.expect("one").local_addr().expect("bound").is_ipv6());
+        assert!(http.expect("the other").local_addr().expect("bound").is_ipv4());
+        let (api, http) = sort(vec![passed(HTTP, "127.0.0.1:0")], false).expect("one is enough");
+        assert!(api.is_none() && http.is_some());
+    }
+
+    #[test]
+    fn a_socket_without_a_known_name_or_with_one_twice_is_refused() {
+        let one = |name| passed(name, "127.0.0.1:0");
+        assert!(sort(vec![one(UNNAMED)], false).is_err());
+        assert!(sort(vec![one(API), one(API)], false).is_err());
+    }
+
+    #[test]
+    fn dev_mode_takes_no_socket_beyond_loopback() {
+        let open = || vec![passed(API, "0.0.0.0:0")];
+        let said = sort(open(), true).expect_err("anybody could call").to_string();
+        assert!(said.contains("loopback"), "{said}");
+        assert!(sort(open(), false).is_ok(), "with signatures they may");
     }
 
     #[test]

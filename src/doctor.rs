@@ -44,6 +44,7 @@ pub fn run(args: &Doctor, format: Format) -> Result<Exit> {
     findings.push(landlock(Abi::of_kernel()));
     findings.push(root());
     findings.push(user());
+    findings.extend(siblings());
     findings.extend(capacity());
     findings.extend(interpreters(args)?);
     findings.extend([port(9000, "--api-listen"), port(8080, "--http-listen")]);
@@ -163,6 +164,26 @@ fn user() -> Finding {
         said: said.to_owned(),
         remedy: None,
     }
+}
+
+/// Two threads of one core see traces of each other in its caches and buffers, whoever they belong to.
+fn siblings() -> Option<Finding> {
+    // Not there: the kernel knows no such thing as simultaneous threads.
+    let active = std::fs::read_to_string("/sys/devices/system/cpu/smt/active").ok()?;
+    let shared = active.trim() == "1";
+    Some(Finding {
+        what: "shared cores".to_owned(),
+        good: !shared,
+        needed: false,
+        said: match shared {
+            true => {
+                "two functions may run on one core at once and learn from its caches".to_owned()
+            }
+            false => "no two functions run on one core at once".to_owned(),
+        },
+        remedy: shared
+            .then(|| "if tenants must not: boot with nosmt, or switch SMT off".to_owned()),
+    })
 }
 
 /// How many sandboxes the limits in force allow, and which limit it is.

@@ -1,5 +1,6 @@
 //! The units under a real systemd, where this machine has one to boot.
 
+use std::os::unix::fs::chown;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -10,6 +11,10 @@ use crate::harness::systemd::BOOT;
 
 /// Where the program lies before it is installed.
 const BROUGHT: &str = "/srv/hearth";
+/// A file of before.
+const OLDER: &str = "/var/lib/hearth/data/logs/older";
+/// Who serves where there is no user `hearth`.
+const RESERVED_ID: u32 = 1_879_048_191;
 const SOURCE: &str = "def handler(event, context):\n    return {'body': 'served'}\n";
 
 /// Asks for a function URL until a file appears: four clients that connect anew for every request,
@@ -54,6 +59,11 @@ fn installed() -> Option<Systemd> {
     );
     systemd.write("/etc/hearth/hearth.toml", &config);
     systemd.bring(env!("CARGO_BIN_EXE_hearth"), BROUGHT);
+    // What `hearth serve` by hand left there, when there was no user `hearth`.
+    systemd.write("/var/lib/hearth/data/logs/older", "");
+    for path in ["/var/lib/hearth/data", "/var/lib/hearth/data/logs", OLDER] {
+        chown(systemd.path(path), Some(RESERVED_ID), Some(RESERVED_ID)).expect("root may");
+    }
     systemd.check(&[BROUGHT, "service", "install"]);
     Some(systemd)
 }
@@ -78,6 +88,10 @@ fn a_real_systemd_installs_serves_and_takes_away() {
     assert!(systemd.show("hearth-spawner.service", "StatusText").starts_with("slot "));
     let raised = std::fs::read_to_string(systemd.path("/proc/sys/fs/inotify/max_user_instances"));
     assert!(raised.expect("a setting").trim().parse::<u64>().expect("a number") > 128);
+
+    // What it found is its own.
+    let uid = systemd.check(&["id", "--user", "hearth"]);
+    assert_eq!(systemd.check(&["stat", "--format=%u", OLDER]), uid);
 
     // What it may do: nothing.
     let pid = systemd.show("hearth.service", "MainPID");
