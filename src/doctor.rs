@@ -40,7 +40,8 @@ pub fn run(args: &Doctor, format: Format) -> Result<Exit> {
     if args.plan {
         return plan(format).map(|()| Exit::Done);
     }
-    let mut findings: Vec<Finding> = checks::findings().into_iter().map(wall).collect();
+    let mut findings: Vec<Finding> =
+        checks::findings(&[std::process::id()]).into_iter().map(wall).collect();
     findings.push(landlock(Abi::of_kernel()));
     findings.push(root());
     findings.push(user());
@@ -73,7 +74,9 @@ pub fn run(args: &Doctor, format: Format) -> Result<Exit> {
 
 /// Walls and limits that are missing here and that an operator may go without.
 pub fn waivable() -> Vec<String> {
-    let missing = checks::findings().into_iter().filter(|finding| finding.missing.is_some());
+    let missing = checks::findings(&[std::process::id()])
+        .into_iter()
+        .filter(|finding| finding.missing.is_some());
     missing
         .filter(|finding| finding.need.may_be_missing())
         .map(|finding| finding.need.name().to_owned())

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   layout.rs    /proc/self/cgroup + mountinfo → where am I, per controller     (pure)
-//!   instance.rs  the directory hearth-<slot> beneath that
+//!   room.rs      which group of a version-2 tree can hold limited leaves; making room in it
+//!   instance.rs  the directory hearth-<slot> in each hierarchy
 //!   claim.rs     the same, held: locked, emptied of what a crash left, removed
 //!   leaf.rs      hearth-<slot>/c<cell>: limits, killing, what it used, removal
 //! ```
@@ -16,11 +17,13 @@ mod claim;
 mod instance;
 mod layout;
 mod leaf;
+mod room;
 
 pub use claim::Claim;
 pub use instance::{Instance, InstanceError};
 pub use layout::{Controller, Home, Layout, Version};
 pub use leaf::{Leaf, LeafError, LeafLimits, Usage};
+pub use room::{Place, ours};
 
 /// One hierarchy a cell has a leaf in, as a directory that holds the leaves.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use crate::cgroup::{Controller, Layout};
+use crate::cgroup::{Controller, Layout, Place};
 use crate::sys::privilege;
 
 /// Oldest kernel: `subset=pid`, `cgroup.kill` and `memory.peak` with all we rely on.
@@ -55,10 +55,10 @@ pub struct Missing {
     pub remedy: String,
 }
 
-/// Looks at everything.
-pub fn findings() -> Vec<Finding> {
+/// Looks at everything; `ours` are the processes that a spawner may move to a group of their own.
+pub fn findings(ours: &[u32]) -> Vec<Finding> {
     let layout = Layout::read().unwrap_or_default();
-    let handed_down = v2_controllers(&layout);
+    let handed_down = v2_controllers(&layout, ours);
     let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
     let release = nix::sys::utsname::uname()
         .map(|name| name.release().to_string_lossy().into_owned())
@@ -81,11 +81,10 @@ pub fn findings() -> Vec<Finding> {
     out
 }
 
-fn v2_controllers(layout: &Layout) -> Vec<String> {
-    let Some(home) = &layout.v2 else { return Vec::new() };
-    // The root's list: whether they are handed down as far as here is tried when it is needed.
-    let text = fs::read_to_string(home.mount.join("cgroup.controllers")).unwrap_or_default();
-    text.split_whitespace().map(str::to_owned).collect()
+/// What can be limited in the version-2 tree where a spawner started by this process has its directory.
+fn v2_controllers(layout: &Layout, ours: &[u32]) -> Vec<Controller> {
+    let place = layout.v2.as_ref().and_then(|home| Place::find(home, ours));
+    place.map(|place| place.controllers).unwrap_or_default()
 }
 
 pub(crate) fn kernel(release: &str) -> Option<Missing> {
@@ -136,10 +135,27 @@ fn kill(layout: &Layout) -> Option<Missing> {
 pub(crate) fn missing_controller(
     controller: Controller,
     layout: &Layout,
-    v2: &[String],
+    v2: &[Controller],
 ) -> Option<Missing> {
-    let there = layout.v1.contains_key(&controller) || v2.iter().any(|n| n == controller.name());
-    (!there).then(|| Missing {
+    if layout.v1.contains_key(&controller) || v2.contains(&controller) {
+        return None;
+    }
+    let root = layout.v2.as_ref().map(|home| home.mount.join("cgroup.controllers"));
+    let in_root = root.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
+    if let Some(home) = layout.v2.as_ref()
+        && in_root.split_whitespace().any(|name| name == controller.name())
+    {
+        return Some(Missing {
+            what: format!(
+                "the {controller} controller is not handed down to the control group {}",
+                home.own.display()
+            ),
+            remedy: "start it as a service with Delegate=yes, or by hand with: \
+                systemd-run --pty -p Delegate=yes hearth …"
+                .to_owned(),
+        });
+    }
+    Some(Missing {
         what: format!(
             "the {controller} controller is neither in a version-1 nor in the version-2 \
             tree of control groups"
@@ -161,7 +177,7 @@ fn sockets(layout: &Layout) -> Option<Missing> {
     })
 }
 
-fn swap(layout: &Layout, v2: &[String], swaps: &str) -> Option<Missing> {
+fn swap(layout: &Layout, v2: &[Controller], swaps: &str) -> Option<Missing> {
     // The first line is a heading.
     if swaps.lines().count() <= 1 {
         return None;
@@ -169,7 +185,7 @@ fn swap(layout: &Layout, v2: &[String], swaps: &str) -> Option<Missing> {
     let counted = match layout.v1.get(&Controller::Memory) {
         Some(home) => home.own.join("memory.memsw.limit_in_bytes").exists(),
         // Version 2 always has memory.swap.max where the kernel counts swap; the root never has.
-        None => v2.iter().any(|name| name == "memory"),
+        None => v2.contains(&Controller::Memory),
     };
     (!counted).then(|| Missing {
         what: "the host swaps, and the kernel does not count swap per group".to_owned(),

@@ -17,7 +17,7 @@ use nix::sched::CloneFlags;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::geteuid;
 use sandbox::capability;
-use sandbox::cgroup::{Claim, Controller, Instance, InstanceError, Layout};
+use sandbox::cgroup::{self, Claim, Controller, Instance, InstanceError, Layout};
 use sandbox::checks::{self, Need};
 use sandbox::failpoint::{Point, reach};
 use sandbox::perform::explain;
@@ -174,7 +174,7 @@ fn descriptors(runner: i32) -> Result<(OwnedFd, OwnedFd), OuterError> {
 /// The controllers to use, after refusing what is missing and not waived.
 fn enforceable(waived: &[Need]) -> Result<Vec<Controller>, OuterError> {
     let mut enforced = Controller::ALL.to_vec();
-    for finding in checks::findings() {
+    for finding in checks::findings(&cgroup::ours()) {
         let Some(missing) = finding.missing else { continue };
         let need = finding.need;
         if !waived.contains(&need) {

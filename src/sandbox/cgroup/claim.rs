@@ -17,9 +17,9 @@ use cgroups_rs::pid::PidController;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use super::instance::{ASIDE, Instance, InstanceError, failed, give_room_back, hand_down};
+use super::instance::{Instance, InstanceError, failed};
 use super::leaf::cpu_value;
-use super::{Controller, Tree, Version};
+use super::{Controller, Tree, Version, room};
 
 /// How long a sweep waits for what it killed. Killing a thousand cells takes well under a second;
 /// more means a process that cannot die.
@@ -38,7 +38,7 @@ const TRIES: usize = 8;
 #[derive(Debug)]
 pub struct Claim {
     held: Vec<Held>,
-    /// Groups that may have had room made in them, and what was handed down there.
+    /// The groups in which room was made, and what they did not hand down before.
     above: Vec<(PathBuf, Vec<Controller>)>,
     /// How many directories of an earlier run were removed.
     pub swept: usize,
@@ -80,14 +80,31 @@ impl Claim {
                 }
             }
         }
-        let swept = empty(&old)? + empty(&held)?;
+        let mut claim = Self { held, above: Vec::new(), swept: 0 };
+        match claim.settle(&instance.trees, old) {
+            Ok(()) => Ok(claim),
+            Err(err) => {
+                // What fails here too is swept by whoever has the slot next.
+                let _the_first_counts = claim.release();
+                Err(err)
+            }
+        }
+    }
+
+    /// Sweeps, makes room, and bounds what all cells have together.
+    fn settle(&mut self, trees: &[Tree], old: Vec<Held>) -> Result<(), InstanceError> {
+        self.swept = empty(&old)? + empty(&self.held)?;
         for old in old {
             remove(&old.path)?;
+            // Who was killed has not undone what it did to the group above.
+            if let Some(above) = old.path.parent() {
+                undo(above, &[])?;
+            }
         }
-        for tree in &instance.trees {
-            if tree.version == Version::V2 && !tree.controllers.is_empty() {
-                hand_down(&tree.path, &tree.controllers)
-                    .map_err(failed("hand controllers down in", &tree.path))?;
+        for tree in trees {
+            let parent = tree.path.parent().filter(|_| tree.version == Version::V2);
+            if let Some(parent) = parent.filter(|_| !tree.controllers.is_empty()) {
+                self.make_room(parent, tree)?;
             }
             for controller in &tree.controllers {
                 match controller {
@@ -97,11 +114,25 @@ impl Claim {
                 }
             }
         }
-        let unified = instance.trees.iter().filter(|tree| tree.version == Version::V2);
-        let above = unified
-            .filter_map(|tree| Some((tree.path.parent()?.to_owned(), tree.controllers.clone())))
-            .collect();
-        Ok(Self { held, above, swept })
+        Ok(())
+    }
+
+    /// Has `parent` and the directory beneath it hand the controllers down.
+    fn make_room(&mut self, parent: &Path, tree: &Tree) -> Result<(), InstanceError> {
+        let make = |group: &Path| room::make(group, &room::ours(), &tree.controllers);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let made = make(parent).map_err(failed("hand controllers down in", parent))?;
+            self.above.push((parent.to_owned(), made));
+            match make(&tree.path) {
+                // Whoever had switched them on above has just switched them off again.
+                Err(err) if err.kind() == io::ErrorKind::NotFound && tries < TRIES => {}
+                done => {
+                    return done.map(drop).map_err(failed("hand controllers down in", &tree.path));
+                }
+            }
+        }
     }
 
     /// Empties and removes the directories; processes that had to make room for them go back.
@@ -111,11 +142,13 @@ impl Claim {
     pub fn release(self) -> Result<(), InstanceError> {
         empty(&self.held)?;
         self.held.iter().map(|held| remove(&held.path)).fold(Ok(()), Result::and)?;
-        let give_back = |(group, controllers): &(PathBuf, Vec<Controller>)| {
-            give_room_back(group, controllers).map_err(failed("undo", &group.join(ASIDE)))
-        };
-        self.above.iter().map(give_back).fold(Ok(()), Result::and)
+        self.above.iter().map(|(group, made)| undo(group, made)).fold(Ok(()), Result::and)
     }
+}
+
+/// Gives room back in a group that a directory was beneath.
+fn undo(group: &Path, made: &[Controller]) -> Result<(), InstanceError> {
+    room::give_back(group, made).map_err(failed("undo what was handed down in", group))
 }
 
 /// An ordinary weight on every processor.

@@ -1,25 +1,13 @@
 //! One spawner's directory in every hierarchy: where it is.
 //!
-//! The directory is called `hearth-<slot>` and lies beneath the group the spawner was started in. In
-//! a version-2 tree with controllers that group must hand them down, which makes leaves that can be
-//! joined only beneath a group without processes of its own (or the root). Therefore, upwards from
-//! the own group:
-//!
-//! ```text
-//!   does not have them itself            ──► its parent
-//!   has others' processes                ──► its parent
-//!   the only processes in it are ours    ──► they move to hearth-main, then here
-//!   has none, or is the root             ──► here
-//! ```
-//!
-//! From hearth-main the processes move back when the directory is given up.
+//! The directory is called `hearth-<slot>`. In version 1 it lies beneath the group the spawner was
+//! started in, in a version-2 tree with controllers where [`Place`] says. Planning changes nothing:
+//! directories are made, and controllers handed down, when it is claimed.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
-
+use super::room::{self, Place};
 use super::{Controller, Home, Layout, Tree, Version};
 
 /// The directories of one spawner.
@@ -46,10 +34,10 @@ pub enum InstanceError {
         #[source]
         source: io::Error,
     },
-    /// Nowhere from the own group up to the root are the controllers to be had.
-    #[error("no group from {own} upwards hands down {missing}")]
+    /// Where the directory belongs, these controllers are not to be had.
+    #[error("the control group {own} was not handed {missing}")]
     NotDelegated {
-        /// Where the search began.
+        /// The spawner's own group.
         own: PathBuf,
         /// The controllers.
         missing: String,
@@ -71,11 +59,10 @@ pub enum InstanceError {
 // === impl Instance ===
 
 impl Instance {
-    /// Decides where each wanted controller's directory for `slot` is. Makes none of them, but may
-    /// have a version-2 group hand its controllers down.
+    /// Decides where each wanted controller's directory for `slot` is.
     ///
     /// # Errors
-    /// [`InstanceError::NoUnifiedTree`], or reading which controllers the version-2 tree has.
+    /// [`InstanceError::NoUnifiedTree`], [`InstanceError::NotDelegated`].
     pub fn plan(layout: &Layout, slot: u32, wanted: &[Controller]) -> Result<Self, InstanceError> {
         let name = format!("hearth-{slot}");
         let unified = layout.v2.as_ref().ok_or(InstanceError::NoUnifiedTree)?;
@@ -92,7 +79,7 @@ impl Instance {
                 }
             }
         }
-        let parent = delegating_ancestor(unified, &in_v2)?;
+        let parent = parent(unified, &in_v2)?;
         trees.push(Tree { version: Version::V2, controllers: in_v2, path: parent.join(&name) });
         Ok(Self { trees })
     }
@@ -103,99 +90,26 @@ impl Instance {
     }
 }
 
-/// The nearest group, from the own one upwards, that hands `wanted` down.
-fn delegating_ancestor(unified: &Home, wanted: &[Controller]) -> Result<PathBuf, InstanceError> {
+/// The group beneath which the directory of the version-2 tree lies.
+fn parent(unified: &Home, wanted: &[Controller]) -> Result<PathBuf, InstanceError> {
+    // Where nothing is limited, processes may be beside it.
     if wanted.is_empty() {
         return Ok(unified.own.clone());
     }
-    for group in unified.own.ancestors().take_while(|group| group.starts_with(&unified.mount)) {
-        // What it does not have itself it cannot hand down; nobody is moved about for that.
-        let there = fs::read_to_string(group.join("cgroup.controllers")).unwrap_or_default();
-        if !missing_controllers(&there, wanted).is_empty() {
-            continue;
-        }
-        if make_room(group).is_ok() && hand_down(group, wanted).is_ok() {
-            return Ok(group.to_owned());
-        }
-    }
-    let names: Vec<&str> = wanted.iter().map(|controller| controller.name()).collect();
-    Err(InstanceError::NotDelegated { own: unified.own.clone(), missing: names.join(", ") })
-}
-
-pub(super) fn hand_down(group: &Path, controllers: &[Controller]) -> io::Result<()> {
-    let path = group.join("cgroup.subtree_control");
-    let there = fs::read_to_string(&path)?;
-    let missing = missing_controllers(&there, controllers);
-    if missing.is_empty() { Ok(()) } else { fs::write(&path, missing) }
-}
-
-/// What has to be written to `subtree_control` so that it hands `wanted` down.
-pub(super) fn missing_controllers(there: &str, wanted: &[Controller]) -> String {
-    let missing = wanted
+    let place = Place::find(unified, &room::ours());
+    let there = place.as_ref().map_or(&[][..], |place| &place.controllers);
+    let missing: Vec<&str> = wanted
         .iter()
-        .filter(|controller| !there.split_whitespace().any(|name| name == controller.name()))
-        .map(|controller| format!("+{controller}"));
-    missing.collect::<Vec<_>>().join(" ")
-}
-
-/// Where processes are that were in the way.
-pub(super) const ASIDE: &str = "hearth-main";
-
-/// Moves this process and its parent, if nobody else is there, into a group of their own.
-///
-/// It is not left to the kernel to refuse what is not empty: with `cpu` and `pids` alone it does not,
-/// but makes a threaded group of it, beneath which no leaf can be joined.
-fn make_room(group: &Path) -> io::Result<()> {
-    // Only the root, which may have processes and hand down, has no type.
-    if !group.join("cgroup.type").exists() {
-        return Ok(());
-    }
-    let ours = [std::process::id(), std::os::unix::process::parent_id()];
-    let there = processes(group)?;
-    if there.is_empty() {
-        return Ok(());
-    }
-    if there.iter().any(|pid| !ours.contains(pid)) {
-        return Err(io::ErrorKind::ResourceBusy.into());
-    }
-    let aside = group.join(ASIDE);
-    match fs::create_dir(&aside) {
-        Err(err) if err.kind() != io::ErrorKind::AlreadyExists => return Err(err),
-        _ => {}
-    }
-    move_to(&aside, &there)
-}
-
-/// Undoes what [`hand_down`] and [`make_room`] did to a group, unless another spawner lives beneath it.
-pub(super) fn give_room_back(group: &Path, controllers: &[Controller]) -> io::Result<()> {
-    let aside = group.join(ASIDE);
-    if !aside.exists() {
-        return Ok(());
-    }
-    let back: Vec<String> = controllers.iter().map(|controller| format!("-{controller}")).collect();
-    match fs::write(group.join("cgroup.subtree_control"), back.join(" ")) {
-        // Its directory has them too.
-        Err(err) if err.kind() == io::ErrorKind::ResourceBusy => return Ok(()),
-        done => done?,
-    }
-    move_to(group, &processes(&aside)?)?;
-    fs::remove_dir(&aside)
-}
-
-fn processes(group: &Path) -> io::Result<Vec<u32>> {
-    let text = fs::read_to_string(group.join("cgroup.procs"))?;
-    Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
-}
-
-fn move_to(group: &Path, processes: &[u32]) -> io::Result<()> {
-    for pid in processes {
-        match fs::write(group.join("cgroup.procs"), pid.to_string()) {
-            // It has ended meanwhile.
-            Err(err) if err.raw_os_error() == Some(Errno::ESRCH as i32) => {}
-            done => done?,
+        .filter(|controller| !there.contains(controller))
+        .map(|controller| controller.name())
+        .collect();
+    match place {
+        Some(place) if missing.is_empty() => Ok(place.group),
+        _ => {
+            let (own, missing) = (unified.own.clone(), missing.join(", "));
+            Err(InstanceError::NotDelegated { own, missing })
         }
     }
-    Ok(())
 }
 
 pub(super) fn failed(

@@ -118,6 +118,12 @@ impl Leaf {
                 path: path.clone(),
             });
             if tree.version == Version::V2 {
+                if tree.controllers.contains(&Controller::Memory) {
+                    // Whoever is above the limit ends as a whole: no function goes on with a part of
+                    // it missing.
+                    let file = path.join("memory.oom.group");
+                    fs::write(&file, "1").map_err(failed("write", &file))?;
+                }
                 let path = path.join("cgroup.kill");
                 kill =
                     Some(File::options().write(true).open(&path).map_err(failed("open", &path))?);

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::instance::missing_controllers;
 use super::leaf::cpu_value;
-use super::{Claim, Controller, Instance, InstanceError, Layout, Tree, Version};
+use super::room;
+use super::{Claim, Controller, Home, Instance, InstanceError, Layout, Place, Tree, Version};
 
 const HYBRID_GROUPS: &str = "9:name=systemd:/\n8:pids:/\n4:memory:/some/where\n2:cpuacct:/\n\
     1:cpu:/\n0::/\n";
@@ -68,79 +68,119 @@ fn a_host_without_the_version_2_tree_is_refused() {
 }
 
 #[test]
-fn a_version_2_group_hands_down_what_it_does_not_hand_down_yet() {
-    assert_eq!(missing_controllers("memory pids io\n", &Controller::ALL), "+cpu");
-    assert_eq!(missing_controllers("", &[Controller::Memory]), "+memory");
-    assert_eq!(missing_controllers("cpu memory pids", &Controller::ALL), "");
+fn a_group_hands_down_what_it_does_not_hand_down_yet_and_takes_back_no_more() {
+    let (root, _) = tree("memory pids io", "");
+    let file = root.path().join("cgroup.subtree_control");
+    let made = room::make(root.path(), &[], &Controller::ALL).unwrap();
+    assert_eq!(made, [Controller::Cpu]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "+cpu");
+    room::give_back(root.path(), &made).unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "-cpu");
+    std::fs::write(&file, "cpu memory pids").unwrap();
+    assert_eq!(room::make(root.path(), &[], &Controller::ALL).unwrap(), []);
+    room::give_back(root.path(), &[]).unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "cpu memory pids");
+}
+
+/// A version-2 group that is not the root, in plain files: reading and writing them is all that is done
+/// to the kernel's.
+fn group(path: &Path, controllers: &str, hands_down: &str, processes: &str) {
+    std::fs::create_dir_all(path).unwrap();
+    std::fs::write(path.join("cgroup.type"), "domain\n").unwrap();
+    std::fs::write(path.join("cgroup.controllers"), controllers).unwrap();
+    std::fs::write(path.join("cgroup.subtree_control"), hands_down).unwrap();
+    std::fs::write(path.join("cgroup.procs"), processes).unwrap();
+}
+
+/// A tree whose root hands down `hands_down`, with this process at `own` in it.
+fn tree(hands_down: &str, own: &str) -> (tempfile::TempDir, Home) {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join("cgroup.controllers"), "cpu memory pids").unwrap();
+    std::fs::write(root.path().join("cgroup.subtree_control"), hands_down).unwrap();
+    std::fs::write(root.path().join("cgroup.procs"), "1\n").unwrap();
+    let home = Home { mount: root.path().to_owned(), own: root.path().join(own) };
+    (root, home)
+}
+
+const US: u32 = 4_711;
+
+#[test]
+fn beside_others_the_nearest_group_that_hands_down_all_is_taken_and_nothing_is_switched_on() {
+    let (root, home) = tree("cpu memory pids", "user/of/session");
+    let (user, of) = (root.path().join("user"), root.path().join("user/of"));
+    group(&user, "cpu memory pids", "memory pids cpu", "");
+    group(&of, "cpu memory pids", "memory pids", "");
+    group(&home.own, "memory pids", "", &format!("1\n{US}\n"));
+    let place = Place::find(&home, &[US]).unwrap();
+    assert_eq!(place, Place { group: user, controllers: Controller::ALL.to_vec() });
+    // Where none hands down all, the nearest of those that hand down most.
+    std::fs::write(root.path().join("cgroup.subtree_control"), "memory pids").unwrap();
+    std::fs::write(root.path().join("user/cgroup.subtree_control"), "memory pids").unwrap();
+    let place = Place::find(&home, &[US]).unwrap();
+    assert_eq!(place.group, of);
+    assert_eq!(place.controllers, [Controller::Memory, Controller::Pids]);
 }
 
 #[test]
-fn in_a_version_2_tree_the_directory_lies_beneath_the_nearest_group_that_delegates() {
-    // Plain files stand in for the kernel's: reading and writing them is all that is done here.
-    let root = tempfile::tempdir().unwrap();
-    let own = root.path().join("slice/session");
-    std::fs::create_dir_all(&own).unwrap();
-    let slice = root.path().join("slice");
-    group(&slice, "io cpu memory pids", "");
-    std::fs::write(slice.join("cgroup.subtree_control"), "memory pids cpu").unwrap();
-    // The session itself has the controllers, and somebody else in it.
-    group(&own, "cpu memory pids", "1\n");
-    let mounts = format!("1 0 0:1 / {} rw - cgroup2 c rw\n", root.path().display());
-    let layout = Layout::parse("0::/slice/session\n", &mounts);
-    let instance = Instance::plan(&layout, 1, &Controller::ALL).unwrap();
-    assert_eq!(instance.trees[0].path, root.path().join("slice/hearth-1"));
+fn a_group_that_is_ours_alone_is_taken_whatever_it_has_and_whatever_an_earlier_run_left() {
+    let (_root, mut home) = tree("cpu memory pids", "service");
+    group(&home.own, "memory pids", "", &US.to_string());
+    let first = Place::find(&home, &[US]).unwrap();
+    assert_eq!(first.group, home.own);
+    assert_eq!(first.controllers, [Controller::Memory, Controller::Pids]);
+    // Killed, it has left this.
+    std::fs::write(home.own.join("cgroup.subtree_control"), "memory pids").unwrap();
+    std::fs::write(home.own.join("cgroup.procs"), "").unwrap();
+    group(&home.own.join("hearth-main"), "memory pids", "", "");
+    assert_eq!(Place::find(&home, &[US]), Some(first.clone()));
+    // And who is still there is meant to be above.
+    home.own.push("hearth-main");
+    assert_eq!(Place::find(&home, &[US]), Some(first));
 }
 
-/// A version-2 group that is not the root, in plain files.
-fn group(path: &Path, controllers: &str, processes: &str) {
-    std::fs::write(path.join("cgroup.type"), "domain\n").unwrap();
-    std::fs::write(path.join("cgroup.controllers"), controllers).unwrap();
-    std::fs::write(path.join("cgroup.subtree_control"), "").unwrap();
-    std::fs::write(path.join("cgroup.procs"), processes).unwrap();
+#[test]
+fn a_threaded_group_is_passed_over() {
+    let (root, home) = tree("cpu memory pids", "service");
+    group(&home.own, "cpu pids", "", &US.to_string());
+    std::fs::write(home.own.join("cgroup.type"), "threaded\n").unwrap();
+    assert_eq!(Place::find(&home, &[US]).unwrap().group, root.path());
 }
 
 #[test]
 fn our_processes_make_room_and_go_back_when_the_directory_is_given_up() {
-    let root = tempfile::tempdir().unwrap();
-    let (service, aside) = (root.path().join("service"), root.path().join("service/hearth-main"));
-    std::fs::create_dir(&service).unwrap();
-    let us = std::process::id().to_string();
-    group(&service, "pids", &us);
-    let mounts = format!("1 0 0:1 / {} rw - cgroup2 c rw\n", root.path().display());
-    let layout = Layout::parse("0::/service\n", &mounts);
+    let (_root, home) = tree("", "service");
+    let (service, aside) = (&home.own, home.own.join("hearth-main"));
+    group(service, "pids", "", &US.to_string());
     // The kernel would let `pids` alone be handed down without the processes moving.
-    let instance = Instance::plan(&layout, 1, &[Controller::Pids]).unwrap();
-    assert_eq!(instance.trees[0].path, service.join("hearth-1"));
+    room::make(service, &[US], &[Controller::Pids]).unwrap();
     let text = |path: &Path| std::fs::read_to_string(path).unwrap();
-    assert_eq!(text(&aside.join("cgroup.procs")), us);
+    assert_eq!(text(&aside.join("cgroup.procs")), US.to_string());
     assert_eq!(text(&service.join("cgroup.subtree_control")), "+pids");
+    // The kernel's files change by what is written to them; these are what was written.
     std::fs::write(service.join("cgroup.procs"), "").unwrap();
-    let gone = super::instance::give_room_back(&service, &[Controller::Pids]);
+    std::fs::write(service.join("cgroup.subtree_control"), "pids").unwrap();
+    let gone = room::give_back(service, &[Controller::Pids]);
     assert_eq!(text(&service.join("cgroup.subtree_control")), "-pids");
-    assert_eq!(text(&service.join("cgroup.procs")), us);
+    assert_eq!(text(&service.join("cgroup.procs")), US.to_string());
     // The stand-in's files are in the way of its removal, as a kernel's are not.
     assert_eq!(gone.unwrap_err().kind(), std::io::ErrorKind::DirectoryNotEmpty);
 }
 
 #[test]
-fn nobody_is_moved_where_a_controller_is_not_to_be_had() {
-    let root = tempfile::tempdir().unwrap();
-    let service = root.path().join("service");
-    std::fs::create_dir(&service).unwrap();
-    group(&service, "memory pids", &std::process::id().to_string());
-    let mounts = format!("1 0 0:1 / {} rw - cgroup2 c rw\n", root.path().display());
-    let layout = Layout::parse("0::/service\n", &mounts);
-    assert!(Instance::plan(&layout, 1, &Controller::ALL).is_err());
-    assert!(!service.join("hearth-main").exists());
+fn nobody_else_is_ever_moved() {
+    let (_root, home) = tree("", "service");
+    group(&home.own, "memory pids cpu", "", &format!("{US}\n1\n"));
+    assert!(room::make(&home.own, &[US], &Controller::ALL).is_err());
+    assert!(!home.own.join("hearth-main").exists());
 }
 
 #[test]
-fn where_no_group_delegates_the_missing_controllers_are_named() {
+fn controllers_that_were_not_handed_to_us_are_named() {
     let root = tempfile::tempdir().unwrap();
     let mounts = format!("1 0 0:1 / {} rw - cgroup2 c rw\n", root.path().display());
     let layout = Layout::parse("0::/\n", &mounts);
     let refused = Instance::plan(&layout, 1, &Controller::ALL).unwrap_err();
-    assert!(refused.to_string().ends_with("hands down memory, pids, cpu"), "{refused}");
+    assert!(refused.to_string().ends_with("was not handed memory, pids, cpu"), "{refused}");
 }
 
 #[test]
