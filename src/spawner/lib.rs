@@ -5,6 +5,7 @@
 //!      │  SEQPACKET on descriptor 3, the messages of `wire::spawner`
 //!      │
 //!   outer      takes a slot of the machine, sweeps, waits, cleans up            host's pid namespace
+//!      ├─ sweeper: cleans up if the outer process is killed
 //!      └─ spawner proper: PID 1 of Hearth's pid namespace, own root, no network
 //!           ├─ maker: bears cells; capabilities only in the nursery user namespace
 //!           ├─ cell: PID 1 is the runner
@@ -32,6 +33,7 @@ mod outer;
 mod readiness;
 mod service;
 mod slot;
+mod sweeper;
 
 pub use arguments::{Arguments, ArgumentsError};
 pub use exit::Exit;

@@ -32,6 +32,7 @@ use crate::log;
 use crate::machine::{Ids, IdsError};
 use crate::readiness;
 use crate::slot::{Slot, SlotError};
+use crate::sweeper::Sweeper;
 
 /// The control plane's socket.
 const CONTROL: i32 = 3;
@@ -133,8 +134,10 @@ fn start(arguments: &[OsString]) -> Result<u8, OuterError> {
     }
     reach(Point::Cloned);
     // The control plane must see its socket close when the spawner proper ends, not later.
-    let life = handed_over.map(|(_, _, _, ours)| ours);
-    let status = attend(&child, &signals, claim);
+    let mut life = handed_over.map(|(_, _, _, ours)| ours);
+    let mut claim = Some(claim);
+    let sweeper = Sweeper::start(&proof, &mut claim, &mut life).map_err(at("clone the sweeper"))?;
+    let status = attend(&child, &signals, claim, sweeper);
     drop(life);
     drop((ids, slot));
     status
@@ -254,7 +257,12 @@ fn allocate(arguments: &Arguments, enforced: &[Controller]) -> Result<Share, Out
 }
 
 /// Waits for the spawner proper, passing on what ends it, and removes what it cannot.
-fn attend(child: &Child, signals: &SigSet, claim: Claim) -> Result<u8, OuterError> {
+fn attend(
+    child: &Child,
+    signals: &SigSet,
+    claim: Option<Claim>,
+    sweeper: Sweeper,
+) -> Result<u8, OuterError> {
     let at = |step| move |source| OuterError::Call { step, source };
     capability::confine(&capability::OUTER)?;
     capability::seal(&Policy::outer())?;
@@ -263,23 +271,22 @@ fn attend(child: &Child, signals: &SigSet, claim: Claim) -> Result<u8, OuterErro
             Signal::SIGCHLD => {
                 match process::reap(child.pidfd.as_fd()).map_err(at("wait for the spawner"))? {
                     Reaped::Now(ending) => break ending,
+                    // Without it nobody would clean up after us: this is the moment to do it.
+                    Reaped::NotYet if sweeper.is_gone() => end(child)?,
                     Reaped::NotYet => {}
                     Reaped::Before => break Ending::Exited(Exit::Internal as i32),
                 }
             }
-            // PID 1 of a pid namespace ignores what it has no handler for; it reads this one.
-            _ => match process::send_signal(child.pidfd.as_fd(), Signal::SIGTERM) {
-                Ok(()) | Err(Errno::ESRCH) => {}
-                Err(errno) => return Err(at("pass SIGTERM on")(errno)),
-            },
+            _ => end(child)?,
         }
     };
     reach(Point::InnerEnded);
     // The kernel has ended everything beneath it before it could be reaped.
-    if let Err(err) = claim.release() {
+    if let Some(Err(err)) = claim.map(Claim::release) {
         log::line(&explain(&err));
     }
     reach(Point::GroupsRemoved);
+    sweeper.dismiss();
     Ok(match ending {
         Ending::Exited(status) => u8::try_from(status).unwrap_or(Exit::Internal.into()),
         Ending::Killed(signal) => {
@@ -294,6 +301,15 @@ fn attend(child: &Child, signals: &SigSet, claim: Claim) -> Result<u8, OuterErro
             u8::try_from(128 + signal).unwrap_or(Exit::Internal.into())
         }
     })
+}
+
+/// Asks the spawner proper to end. PID 1 of a pid namespace ignores what it has no handler for; it
+/// reads this one.
+fn end(child: &Child) -> Result<(), OuterError> {
+    match process::send_signal(child.pidfd.as_fd(), Signal::SIGTERM) {
+        Ok(()) | Err(Errno::ESRCH) => Ok(()),
+        Err(source) => Err(OuterError::Call { step: "pass SIGTERM on", source }),
+    }
 }
 
 // === impl OuterError ===

@@ -11,9 +11,15 @@ use crate::harness::{Spawner, World, children_of, control_groups_of, eventually,
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Victim {
     Outer,
+    OuterAndSweeper,
+    Sweeper,
     Inner,
     Maker,
     Control,
+}
+
+fn stop(pid: u32) {
+    kill(Pid::from_raw(pid.cast_signed()), Signal::SIGSTOP).unwrap();
 }
 
 fn slay(pid: u32) {
@@ -47,6 +53,14 @@ fn kill_and_look(victim: Victim) {
     assert!(!processes_of(ids.clone()).is_empty() && !control_groups_of(base).is_empty());
     match victim {
         Victim::Outer => slay(spawner.pid()),
+        Victim::OuterAndSweeper => {
+            // Stopped first, so that neither notices the other's end.
+            let sweeper = spawner.sweeper_pid();
+            stop(sweeper);
+            slay(spawner.pid());
+            slay(sweeper);
+        }
+        Victim::Sweeper => slay(spawner.sweeper_pid()),
         Victim::Inner => slay(spawner.inner_pid()),
         Victim::Maker => slay(children_of(spawner.inner_pid())[0]),
         Victim::Control => spawner.close_socket(),
@@ -54,15 +68,21 @@ fn kill_and_look(victim: Victim) {
     let status = spawner.wait();
     eventually("processes are gone", || processes_of(ids.clone()).is_empty());
     let expected = match victim {
-        Victim::Outer => None,
+        Victim::Outer | Victim::OuterAndSweeper => None,
         Victim::Inner => Some(128 + 9),
         Victim::Maker => Some(70),
-        Victim::Control => Some(0),
+        Victim::Sweeper | Victim::Control => Some(0),
     };
     assert_eq!(status.code(), expected, "{victim:?}");
-    if victim == Victim::Outer {
+    match victim {
+        Victim::Outer => {
+            eventually("the sweeper has swept", || control_groups_of(base).is_empty());
+        }
         // Nobody is left to remove them: the next start of the same instance does.
-        assert!(!control_groups_of(base).is_empty());
+        Victim::OuterAndSweeper => assert!(!control_groups_of(base).is_empty()),
+        _ => assert!(control_groups_of(base).is_empty()),
+    }
+    if matches!(victim, Victim::Outer | Victim::OuterAndSweeper) {
         eventually("the slot is free", || {
             let next = world.start(1);
             next.uid_base == base
@@ -76,8 +96,18 @@ fn kill_and_look(victim: Victim) {
 }
 
 #[test]
-fn killing_the_outer_process_ends_everything_and_the_next_start_sweeps() {
+fn killing_the_outer_process_ends_everything_and_its_sweeper_cleans_up() {
     kill_and_look(Victim::Outer);
+}
+
+#[test]
+fn killing_the_outer_process_and_its_sweeper_ends_everything_and_the_next_start_sweeps() {
+    kill_and_look(Victim::OuterAndSweeper);
+}
+
+#[test]
+fn killing_the_sweeper_ends_everything() {
+    kill_and_look(Victim::Sweeper);
 }
 
 #[test]

@@ -22,8 +22,12 @@ use wire::{runner, spawner};
 pub(crate) use door::Door;
 pub(crate) use image::{BROKEN_IMAGE, CODE, IMAGE};
 
-/// Nothing here takes a tenth of it; a test that waits longer is stuck.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Nothing here takes a tenth of it; a test that waits longer is stuck. On a machine that is known to
+/// be slow, such as an interpreted one, as many times as much as `HEARTH_TEST_PATIENCE` says.
+pub(crate) fn patience() -> Duration {
+    let times = std::env::var("HEARTH_TEST_PATIENCE").ok();
+    Duration::from_secs(20) * times.map_or(1, |times| times.parse().expect("a number"))
+}
 
 /// Limits of an ordinary function.
 pub(crate) const LIMITS: Limits =
@@ -205,9 +209,15 @@ impl Spawner {
         self.process.id()
     }
 
-    /// The spawner proper: the only child of the outer process.
+    /// The spawner proper: the first child of the outer process.
     pub(crate) fn inner_pid(&self) -> u32 {
         children_of(self.pid())[0]
+    }
+
+    /// The second, made a moment later.
+    pub(crate) fn sweeper_pid(&self) -> u32 {
+        eventually("there is a sweeper", || children_of(self.pid()).len() == 2);
+        children_of(self.pid())[1]
     }
 
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
@@ -280,7 +290,7 @@ impl Spawner {
             if let Some(status) = self.process.try_wait().unwrap() {
                 return status;
             }
-            assert!(started.elapsed() < PATIENCE, "the spawner does not end");
+            assert!(started.elapsed() < patience(), "the spawner does not end");
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -370,7 +380,7 @@ impl Cell {
 
 /// Waits until there is something to read, or the end.
 pub(crate) fn wait_for(fd: BorrowedFd<'_>, what: &str) {
-    let timeout = PollTimeout::try_from(PATIENCE).unwrap();
+    let timeout = PollTimeout::try_from(patience()).unwrap();
     let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
     assert_eq!(poll(&mut fds, timeout).unwrap(), 1, "{what} does not come");
 }
@@ -379,7 +389,7 @@ pub(crate) fn wait_for(fd: BorrowedFd<'_>, what: &str) {
 pub(crate) fn eventually(what: &str, is_so: impl Fn() -> bool) {
     let started = Instant::now();
     while !is_so() {
-        assert!(started.elapsed() < PATIENCE, "{what}: never");
+        assert!(started.elapsed() < patience(), "{what}: never");
         std::thread::sleep(Duration::from_millis(1));
     }
 }

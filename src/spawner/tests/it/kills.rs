@@ -20,7 +20,7 @@ use wire::spawner::{Reply, Request, Subject};
 
 use self::remains::{Remains, descriptors, family};
 use super::harness::{
-    CODE, Cell, IMAGE, LIMITS, PATIENCE, Spawner, World, children_of, eventually, programs, slot_of,
+    CODE, Cell, IMAGE, LIMITS, Spawner, World, children_of, eventually, patience, programs, slot_of,
 };
 
 /// Who is killed.
@@ -205,7 +205,7 @@ impl Place {
             && !left.is_empty()
         {
             let left = left.join("\n");
-            assert!(begin.elapsed() < PATIENCE, "{victim:?} at {point:?} left\n{left}");
+            assert!(begin.elapsed() < patience(), "{victim:?} at {point:?} left\n{left}");
             std::thread::sleep(Duration::from_millis(1));
         }
     }

@@ -133,7 +133,7 @@ fn ending_takes_everything_with_it_however_it_tries_to_stay() {
          time.sleep(600)",
     );
     let ids = cell.uid..cell.uid + 1;
-    assert!(processes_of(ids.clone()).len() >= 11);
+    eventually("all are there", || processes_of(ids.clone()).len() >= 11);
     spawner.end(&cell);
     assert_eq!(processes_of(ids), []);
 }

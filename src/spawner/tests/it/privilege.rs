@@ -1,4 +1,4 @@
-//! What the three processes of the spawner keep, as the kernel sees it.
+//! What the processes of the spawner keep, as the kernel sees it.
 
 use std::process::{Command, Stdio};
 
@@ -47,6 +47,9 @@ fn each_process_keeps_the_capabilities_it_names_and_no_other() {
     let bits = |keep: &[(_, _)]| keep.iter().map(|(capability, _)| bit(capability)).sum::<u64>();
     let spawner = spawner();
     assert_keeps(spawner.pid(), bits(&OUTER));
+    let sweeper = spawner.sweeper_pid();
+    eventually("it has given up the rest", || status(sweeper, "Seccomp") == "2");
+    assert_keeps(sweeper, bits(&OUTER));
     assert_keeps(spawner.inner_pid(), bits(&SPAWNER));
     let maker = children_of(spawner.inner_pid())[0];
     assert_keeps(maker, bits(&MAKER));

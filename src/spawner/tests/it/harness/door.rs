@@ -7,7 +7,7 @@ use std::process::Command;
 use sandbox::failpoint::Point;
 use tempfile::TempDir;
 
-use super::PATIENCE;
+use super::patience;
 
 /// How often an armed program may still come by after it was let go: more than any test makes cells.
 const PASSES: [u8; 256] = [0; 256];
@@ -39,7 +39,7 @@ impl Door {
     pub(crate) fn wait(&mut self) {
         if self.stream.is_none() {
             let (stream, _) = self.listener.accept().unwrap();
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream.set_read_timeout(Some(patience())).unwrap();
             self.stream = Some(stream);
         }
         let expected = format!("{}\n", self.point.name());

@@ -30,6 +30,8 @@ const PROGRAMS: [&str; 8] = [
 ];
 const PYTHON: &str = "/usr/bin/python3.11";
 const PYTHON_LIBRARY: &str = "/usr/lib/python3.11";
+/// What the C library loads by itself when a thread is ended.
+const UNWINDER: &str = "/lib/x86_64-linux-gnu/libgcc_s.so.1";
 const NODE: &str = "/usr/bin/node";
 /// Directories every image has for the spawner and the function.
 const EMPTY: [&str; 7] = ["dev", "proc", "tmp", "var/task", "var/runtime", "opt/lib", "etc"];
@@ -73,7 +75,7 @@ fn fill(directory: &Path, has_node: bool) {
         fs::create_dir_all(tree.join(empty)).unwrap();
     }
     let mut files = BTreeSet::new();
-    for program in PROGRAMS.into_iter().chain([PYTHON]) {
+    for program in PROGRAMS.into_iter().chain([PYTHON, UNWINDER]) {
         with_libraries(Path::new(program), &mut files);
     }
     if has_node {
