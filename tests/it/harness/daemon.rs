@@ -25,6 +25,7 @@ use nix::unistd::{Pid, geteuid};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::eventually::patience;
 use super::http::{Request, Response};
 use super::leftovers::{Process, Trace, slot_of};
 use super::signature::Signer;
@@ -154,7 +155,7 @@ impl Daemon {
                 break serde_json::from_str(&text).expect("the ready file is JSON");
             }
             let ended = child.try_wait().expect("our own child");
-            if ended.is_some() || begin.elapsed() > START {
+            if ended.is_some() || begin.elapsed() > patience(START) {
                 let _ = child.kill();
                 panic!("hearth serve did not start ({ended:?}):\n{}", log_of(home));
             }
@@ -282,7 +283,7 @@ impl Drop for Daemon {
             eprintln!("--- what the daemon said ---\n{}", self.log());
             send(self.pid, Signal::SIGTERM);
             let begin = Instant::now();
-            while matches!(self.child.try_wait(), Ok(None)) && begin.elapsed() < STOP {
+            while matches!(self.child.try_wait(), Ok(None)) && begin.elapsed() < patience(STOP) {
                 std::thread::sleep(Duration::from_millis(10));
             }
             let _ = self.child.kill();
@@ -304,7 +305,7 @@ pub fn nothing_left(trace: &Trace) {
         if left.is_empty() {
             return;
         }
-        assert!(begin.elapsed() < MOMENT, "left behind:\n{}", left.join("\n"));
+        assert!(begin.elapsed() < patience(MOMENT), "left behind:\n{}", left.join("\n"));
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::eventually::patience;
+
 /// Longest silence. Above the longest that any test lets a function run.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -190,8 +192,8 @@ impl fmt::Debug for Response {
 #[track_caller]
 pub fn connect(to: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(to).unwrap_or_else(|err| panic!("{to}: {err}"));
-    stream.set_read_timeout(Some(SILENCE)).expect("a timeout above zero");
-    stream.set_write_timeout(Some(SILENCE)).expect("a timeout above zero");
+    stream.set_read_timeout(Some(patience(SILENCE))).expect("a timeout above zero");
+    stream.set_write_timeout(Some(patience(SILENCE))).expect("a timeout above zero");
     stream
 }
 

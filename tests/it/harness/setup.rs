@@ -97,7 +97,10 @@ pub fn python_runtime() -> &'static str {
 /// A Node: the host's own, or one from PyPI.
 pub fn node() -> &'static Node {
     static NODE: OnceLock<Node> = OnceLock::new();
+    // A machine without a network says that it has none, and leaves out the tests that need one.
+    let none = std::env::var_os("HEARTH_TEST_NODE").is_some_and(|node| node == "none");
     NODE.get_or_init(|| match host_node() {
+        _ if none => Node { runtime: "nodejs0.x".to_owned(), given: None },
         Some(major) => Node { runtime: format!("nodejs{major}.x"), given: None },
         None => node_from_pypi(),
     })

@@ -1,0 +1,73 @@
+"""Which tests run in the machine, in which control groups, and what became of them.
+
+Every suite is one call of a binary of tests, or the scenarios of layouts.py. What is not run is in
+the table `LEFT_OUT`, each with its reason; everything that is added to a suite's modules later runs
+here without being named.
+"""
+
+import os
+import re
+import subprocess
+import time
+
+import layouts
+
+# The interpreted processor is some fifteen times slower than a real one.
+SLOWNESS = "15"
+# Words in names of tests, and why they are not run in here.
+LEFT_OUT = {
+    "a_thousand_cells_leave_nothing_behind": "says nothing about a kernel that 200 cells do not",
+    "a_burst_is_made_in_a_pipeline": "200 cells at once outlast the spawner's patience in here",
+    "node_does_what_it_does_elsewhere": "no Node in here: 100 MB, and the kernel's part is the same",
+    "a_node_example_is_served": "no Node in here",
+}
+
+
+# A binary of tests and the tests' common prefix; or none, for the scenarios of layouts.py.
+SUITES = {
+    "spawner": ["/vm/spawner-test"],
+    "layouts": None,
+    "isolation": ["/vm/hearth-test", "isolation::"],
+    "lifecycle": ["/vm/hearth-test", "lifecycle::"],
+}
+
+
+def main():
+    only = re.search(r"hearth_only=(\S*)", open("/proc/cmdline").read())[1]
+    verdicts = [run(name) for name in SUITES if only in name]
+    good = bool(verdicts) and all(verdicts)
+    print(f"hearth-vm: {'passed' if good else 'failed'}", flush=True)
+
+
+def run(name):
+    """Runs one; whether anything ran and everything passed."""
+    print(f"\n=== {name}", flush=True)
+    begin = time.monotonic()
+    command = SUITES[name]
+    passed, failed = run_binary(command) if command else run_scenarios()
+    took = time.monotonic() - begin
+    print(f"=== {name}: {passed} passed, {failed} failed, {took:.0f} s", flush=True)
+    return passed > 0 and failed == 0
+
+
+def run_scenarios():
+    verdicts = [layouts.run(scenario) for scenario in layouts.SCENARIOS]
+    return verdicts.count(True), verdicts.count(False)
+
+
+def run_binary(command):
+    command = [*command, "--test-threads=2"]
+    for word in LEFT_OUT:
+        command += ["--skip", word]
+    environment = os.environ | {"HEARTH_TEST_PATIENCE": SLOWNESS, "HEARTH_TEST_NODE": "none"}
+    process = subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, errors="replace",
+    )
+    passed, failed = 0, 1
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        if found := re.match(r"test result: .* (\d+) passed; (\d+) failed;", line):
+            passed, failed = map(int, found.groups())
+    # A binary that breaks off has said no result, and has failed.
+    return passed, failed if process.wait() == 0 else max(failed, 1)
