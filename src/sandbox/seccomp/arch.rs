@@ -12,7 +12,7 @@ pub(super) use own::{
 #[cfg(target_arch = "x86_64")]
 mod own {
     use super::super::own::never;
-    use super::super::rules::{ENOSYS, MKNOD, NOTHING, SETRLIMIT};
+    use super::super::rules::{ENOSYS, MKNOD, NOTHING, OPEN, SETRLIMIT};
     use super::super::table::{allow, is, refuse};
     use super::Entry;
 
@@ -28,7 +28,7 @@ mod own {
     /// What newer architectures replaced by the `…at` calls, or never had.
     #[rustfmt::skip] // One line per call: it is read as a table.
     pub(in super::super) static LEGACY: &[Entry] = &[
-        allow("open", libc::SYS_open, "open a file"),
+        is("open", libc::SYS_open, OPEN, "open a file, but not past the page cache"),
         allow("creat", libc::SYS_creat, "create a file"),
         allow("stat", libc::SYS_stat, "file metadata"),
         allow("lstat", libc::SYS_lstat, "file metadata"),

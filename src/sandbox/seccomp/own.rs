@@ -120,6 +120,7 @@ static MAKER: &[Entry] = &[
     allow("fsopen", libc::SYS_fsopen, "its /tmp and /proc"),
     allow("fsconfig", libc::SYS_fsconfig, "its /tmp and /proc"),
     allow("fsmount", libc::SYS_fsmount, "its /tmp and /proc"),
+    allow("openat2", libc::SYS_openat2, "those places, beneath its root and without following links"),
     allow("move_mount", libc::SYS_move_mount, "image, /dev, /tmp and /proc in their places"),
     allow("pivot_root", libc::SYS_pivot_root, "into the image"),
     allow("umount2", libc::SYS_umount2, "the old root"),

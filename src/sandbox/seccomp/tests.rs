@@ -145,6 +145,13 @@ fn rules_look_at_the_arguments_they_name() {
     // A pipe is not made larger at its maker's expense; other requests of fcntl pass.
     assert_eq!(call("fcntl", [1, 1031, 1 << 20, 0, 0, 0]), refused(libc::EPERM));
     assert_eq!(call("fcntl", [1, 1032, 0, 0, 0, 0]), ALLOW);
+    // The page cache is not gone past: not at opening, not afterwards, not where a filter cannot look.
+    let direct = libc::O_DIRECT as u64;
+    assert_eq!(call("openat", [0, 1, direct | 0x8_0000, 0, 0, 0]), refused(libc::EINVAL));
+    assert_eq!(call("openat", [0, 1, 0x8_0000, 0, 0, 0]), ALLOW);
+    assert_eq!(call("fcntl", [1, 4, direct, 0, 0, 0]), refused(libc::EINVAL));
+    assert_eq!(call("fcntl", [1, 4, 0x800, 0, 0, 0]), ALLOW);
+    assert_eq!(call("openat2", [0; 6]), refused(libc::ENOSYS));
     // Huge pages look as if there were none.
     assert_eq!(call("mmap", [0, 4096, 3, 0x4_0022, 0, 0]), refused(libc::ENOMEM));
     assert_eq!(call("mmap", [0, 4096, 3, 0x22, 0, 0]), ALLOW);

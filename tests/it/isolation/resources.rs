@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -129,8 +130,11 @@ fn what_no_control_group_pays_for_is_refused() {
     let page = tempfile::NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a file");
     fs::write(&page, vec![7; 64 * 1024]).expect("our own file");
     let library = format!("/usr/lib/{}/typing.py", crate::harness::setup::python_runtime());
-    let image = json!({"file": library});
-    let host = json!({"file": super::text(page.path())});
+    // A temporary file may lie on a file system that is all cache.
+    let directly = fs::File::options().read(true).custom_flags(libc::O_DIRECT).open(page.path());
+    let direct = directly.is_ok();
+    let image = json!({"file": library, "direct": direct});
+    let host = json!({"file": super::text(page.path()), "direct": direct});
     probe.holds_inside_and_breaks_outside(&image, &host);
     // And what a database does to its own files goes on working.
     let daemon = shared();

@@ -1,13 +1,15 @@
 """What all sandboxes share with the host and no limit of a group covers: the disk, the page cache,
 the budget for compiled filters, merged pages.
 
-Event: `file`, one that can be read and not written, of more than a page.
+Event: `file`, one that can be read and not written, of more than a page; `direct`, whether its file system
+can be read past the page cache.
 """
 
+import fcntl
 import mmap
 
 FSYNC, FDATASYNC, SYNC_FILE_RANGE, FADVISE = 74, 75, 277, 221
-SYNCFS, SECCOMP, CACHESTAT = 306, 317, 451
+SYNCFS, SECCOMP, OPENAT2, CACHESTAT = 306, 317, 437, 451
 DONTNEED, MS_SYNC, MADV_MERGEABLE = 4, 4, 12
 PR_SET_SECCOMP, PR_SET_MEMORY_MERGE = 22, 67
 SO_ATTACH_FILTER, SO_ATTACH_REUSEPORT_CBPF = 26, 51
@@ -57,6 +59,28 @@ def read_if_cached(path):
         os.close(descriptor)
 
 
+def read_directly(path):
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECT)
+    try:
+        return os.preadv(descriptor, [mmap.mmap(-1, mmap.PAGESIZE)], 0)
+    finally:
+        os.close(descriptor)
+
+
+def turn_direct(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_DIRECT)
+    finally:
+        os.close(descriptor)
+
+
+def open_directly(path):
+    """By the call whose flags a filter cannot read."""
+    how = struct.pack("QQQ", os.O_RDONLY | os.O_DIRECT, 0, 0)
+    os.close(syscall(OPENAT2, -100, path.encode(), how, len(how)))
+
+
 def statistics(path):
     descriptor = os.open(path, os.O_RDONLY)
     part, answer = struct.pack("QQ", 0, 4096), ctypes.create_string_buffer(40)
@@ -98,6 +122,10 @@ def handler(event, context):
     reaches_the_kernel("flush a mapping", lambda: syscall(26, address, mmap.PAGESIZE, MS_SYNC))
     attack("flush a file system", lambda: syscall(SYNCFS, os.open(path, os.O_RDONLY)))
     attack("read only what others have read", lambda: read_if_cached(path))
+    if event["direct"]:
+        attack("read past the cache", lambda: read_directly(path))
+        attack("turn to reading past the cache", lambda: turn_direct(path))
+        attack("open past the cache", lambda: open_directly(path))
     pages = cached(path)
     claim("learn what is cached", pages == [1, 1], pages)
     attack("filter a socket", lambda: filter_a_socket(SO_ATTACH_FILTER))
