@@ -22,45 +22,14 @@ const BEGUN: Duration = Duration::from_millis(500);
 /// Calls before anything counts.
 const WARM_UP: usize = 200;
 
-/// Each goes on for about five seconds, unless it is ended before.
-const HOSTILE: [(&str, &str); 3] = [
-    // More threads that never rest than the machine has cores.
-    (
-        "bench-spin",
-        "import os, threading, time\n\
-         def handler(event, context):\n\
-         \x20   end = time.monotonic() + 5\n\
-         \x20   for _ in range(4):\n\
-         \x20       if os.fork() == 0:\n\
-         \x20           def spin():\n\
-         \x20               while time.monotonic() < end: pass\n\
-         \x20           threads = [threading.Thread(target=spin) for _ in range(16)]\n\
-         \x20           [t.start() for t in threads]; [t.join() for t in threads]\n\
-         \x20           os._exit(0)\n\
-         \x20   while time.monotonic() < end: pass\n\
-         \x20   return {'statusCode': 200, 'body': ''}\n",
-    ),
-    // As many processes as it gets, and each is replaced when it ends.
-    (
-        "bench-fork",
-        "import os, time\n\
-         def handler(event, context):\n\
-         \x20   end = time.monotonic() + 5\n\
-         \x20   while time.monotonic() < end:\n\
-         \x20       try:\n\
-         \x20           if os.fork() == 0:\n\
-         \x20               time.sleep(0.05); os._exit(0)\n\
-         \x20           os.waitpid(-1, os.WNOHANG)\n\
-         \x20       except OSError: pass\n\
-         \x20   return {'statusCode': 200, 'body': ''}\n",
-    ),
-    // More memory than it may have, again and again in new sandboxes.
-    (
-        "bench-hoard",
-        "def handler(event, context):\n\
-         \x20   hoard = []\n\
-         \x20   while True: hoard.append(bytearray(1 << 24))\n",
-    ),
+/// What the soak of neighbours runs for a minute, as far as each ends by itself.
+const HOSTILE: [(&str, &str); 6] = [
+    ("memory", include_str!("../../tests/it/functions/hostile/memory.py")),
+    ("forks", include_str!("../../tests/it/functions/hostile/forks.py")),
+    ("threads", include_str!("../../tests/it/functions/hostile/threads.py")),
+    ("output", include_str!("../../tests/it/functions/hostile/output.py")),
+    ("kernel", include_str!("../../tests/it/functions/hostile/kernel.py")),
+    ("files", include_str!("../../tests/it/functions/hostile/files.py")),
 ];
 
 /// Row `neighbour`.
@@ -70,8 +39,12 @@ pub fn beside_hostile_ones(bench: &Bench) -> Result<Vec<Measured>> {
     let hostile = HOSTILE
         .iter()
         .map(|(name, source)| {
-            let url = bench.python_function_of(name, source)?;
-            Ok(Shot::post(bench.http, &url, &[], BODY))
+            let name = format!("bench-{name}");
+            bench.python_function_of(&name, source)?;
+            let path = format!("/2015-03-31/functions/{name}/invocations");
+            let event = format!("{{\"seconds\":{}}}", LOUD.as_secs());
+            // Good for five minutes, and this takes half of one.
+            bench.signed("POST", &path, event.as_bytes())
         })
         .collect::<Result<Vec<_>>>()?;
     let mut connection = Connection::open(bench.http)?;
