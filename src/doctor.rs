@@ -207,7 +207,9 @@ fn capacity() -> Vec<Finding> {
             what: "per-user budgets".to_owned(),
             good: false,
             needed: false,
-            said: format!("{sysctl} is too low for 1024 sandboxes; each gets less"),
+            said: format!(
+                "{sysctl} is too low for 1024 sandboxes: each gets less, or takes it from others"
+            ),
             remedy: sysctl.strip_prefix("sysctl ").map(|name| format!("sysctl -w {name}={wanted}")),
         });
     }

@@ -133,7 +133,12 @@ fn check(place: &Place) -> Result<()> {
 fn install(live: bool) -> Vec<Step> {
     // Of another system nothing is known, and what it has is not lowered either: it is set at boot,
     // before anything else would need more.
-    let nothing = HostLimits { inotify_instances: 0, inotify_watches: 0, pending_signals: 0 };
+    let nothing = HostLimits {
+        inotify_instances: 0,
+        inotify_watches: 0,
+        pending_signals: 0,
+        orphaned_connections: 0,
+    };
     let host = if live { HostLimits::read() } else { nothing };
     let file = |path: &str, text: String| Step::File { path: path.to_owned(), text };
     let mut steps = vec![Step::Program(PROGRAM)];

@@ -73,17 +73,25 @@ pub fn sysctls(host: &HostLimits) -> Vec<(&'static str, u64)> {
         inotify_instances: u64::MAX,
         inotify_watches: u64::MAX,
         pending_signals: u64::MAX,
+        orphaned_connections: u64::MAX,
     };
-    let nothing = HostLimits { inotify_instances: 0, inotify_watches: 0, pending_signals: 0 };
+    let nothing = HostLimits {
+        inotify_instances: 0,
+        inotify_watches: 0,
+        pending_signals: 0,
+        orphaned_connections: 0,
+    };
     let needed = Budget::share(&plenty, SANDBOXES).shortfall(&nothing, SANDBOXES);
     let sysctls = needed.into_iter().filter_map(|(name, value)| {
         let name = name.strip_prefix(SYSCTL)?;
         let there = match name {
             "fs.inotify.max_user_instances" => host.inotify_instances,
             "fs.inotify.max_user_watches" => host.inotify_watches,
+            "net.ipv4.tcp_max_orphans" => host.orphaned_connections,
             _ => 0,
         };
-        Some((name, value.max(there)))
+        // What is not this machine's to set is left out.
+        (there < u64::MAX).then(|| (name, value.max(there)))
     });
     sysctls.collect()
 }
@@ -235,18 +243,30 @@ mod tests {
 
     #[test]
     fn no_limit_of_this_machine_is_lowered() {
-        let rich =
-            HostLimits { inotify_instances: 1 << 40, inotify_watches: 1 << 40, pending_signals: 0 };
-        let poor = HostLimits { inotify_instances: 128, inotify_watches: 1, pending_signals: 0 };
+        let rich = HostLimits {
+            inotify_instances: 1 << 40,
+            inotify_watches: 1 << 40,
+            pending_signals: 0,
+            orphaned_connections: 1 << 40,
+        };
+        let poor = HostLimits {
+            inotify_instances: 128,
+            inotify_watches: 1,
+            pending_signals: 0,
+            orphaned_connections: 1,
+        };
         assert!(sysctls(&rich).iter().all(|(_, value)| *value == 1 << 40));
         let raised = sysctls(&poor);
-        assert_eq!(raised.len(), 2);
+        assert_eq!(raised.len(), 3);
         assert!(raised.iter().all(|(_, value)| *value > 16_384));
+        let elsewhere = HostLimits { orphaned_connections: u64::MAX, ..poor };
+        assert_eq!(sysctls(&elsewhere), raised[..2]);
         // Once they are in force, the same again.
         let after = HostLimits {
             inotify_instances: raised[0].1,
             inotify_watches: raised[1].1,
             pending_signals: 0,
+            orphaned_connections: raised[2].1,
         };
         assert_eq!(sysctls(&after), raised);
     }

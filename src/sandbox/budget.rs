@@ -14,6 +14,10 @@ pub struct HostLimits {
     pub inotify_watches: u64,
     /// Hard `RLIMIT_SIGPENDING` of the spawner.
     pub pending_signals: u64,
+    /// `/proc/sys/net/ipv4/tcp_max_orphans`, of the whole machine: beyond it, the kernel resets
+    /// connections of anybody that are being closed. The largest number where it is not to be seen, as
+    /// in a network namespace other than the first: whoever has that one sets it.
+    pub orphaned_connections: u64,
 }
 
 /// What one cell gets.
@@ -31,6 +35,9 @@ pub struct Budget {
 /// worth of watches, and as many queued signals as processes.
 const WANTED: Budget =
     Budget { inotify_instances: 16, inotify_watches: 8_192, pending_signals: 1_024 };
+/// Connections that a cell can close before their data is taken, which nothing else limits: 8 KiB of
+/// socket memory each was measured, and version 1 of control groups gives it 32 MiB of that.
+const ORPHANED_CONNECTIONS: u64 = 4_096;
 /// Below this an ordinary program does not work.
 const LEAST: Budget = Budget { inotify_instances: 1, inotify_watches: 64, pending_signals: 32 };
 
@@ -64,8 +71,8 @@ impl Budget {
         }
     }
 
-    /// The host's settings that are too small for every cell of `capacity` to get this share, and
-    /// the least value that would do.
+    /// The host's settings that are too small for every cell of `capacity` to get this share, or to
+    /// take what it can without taking it from others; and the least value that would do.
     pub fn shortfall(&self, host: &HostLimits, capacity: u32) -> Vec<(&'static str, u64)> {
         let needs = |share: u64| share * u64::from(capacity) / 3 * 4 + 4;
         [
@@ -76,6 +83,7 @@ impl Budget {
             ),
             ("sysctl fs.inotify.max_user_watches", host.inotify_watches, self.inotify_watches),
             ("LimitSIGPENDING=", host.pending_signals, self.pending_signals),
+            ("sysctl net.ipv4.tcp_max_orphans", host.orphaned_connections, ORPHANED_CONNECTIONS),
         ]
         .into_iter()
         .filter(|(_, limit, share)| limit / 4 * 3 < share * u64::from(capacity))
@@ -87,17 +95,19 @@ impl Budget {
 // === impl HostLimits ===
 
 impl HostLimits {
-    /// Reads them. What cannot be read counts as nothing, which gives the smallest shares.
+    /// Reads them. What of a share cannot be read counts as nothing, which gives the smallest.
     pub fn read() -> Self {
-        let number = |name: &str| {
-            let text = std::fs::read_to_string(format!("/proc/sys/user/{name}"));
-            text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+        let found = |name: &str| {
+            let text = std::fs::read_to_string(format!("/proc/sys/{name}"));
+            text.ok().and_then(|text| text.trim().parse().ok())
         };
+        let number = |name: &str| found(name).unwrap_or(0);
         let signals = nix::sys::resource::Resource::RLIMIT_SIGPENDING;
         Self {
-            inotify_instances: number("max_inotify_instances"),
-            inotify_watches: number("max_inotify_watches"),
+            inotify_instances: number("user/max_inotify_instances"),
+            inotify_watches: number("user/max_inotify_watches"),
             pending_signals: nix::sys::resource::getrlimit(signals).map_or(0, |(_, hard)| hard),
+            orphaned_connections: found("net/ipv4/tcp_max_orphans").unwrap_or(u64::MAX),
         }
     }
 }
