@@ -31,12 +31,12 @@ pub(crate) async fn run(shell: Arc<Shell>, instance: Arc<Instance>, reason: EndR
     let ended = match last_word.try_recv() {
         Ok(ended) => Some(ended),
         Err(_not_yet) => match shell.spawner.end(instance.cell).await {
-            Ok(()) => loop {
-                tokio::select! {
-                    ended = &mut last_word => break ended.ok(),
-                    () = tokio::time::sleep(PATIENCE) => {
-                        tracing::error!(cell = instance.cell.0, "a sandbox does not end");
-                    }
+            Ok(()) => match tokio::time::timeout(PATIENCE, &mut last_word).await {
+                Ok(ended) => ended.ok(),
+                Err(_elapsed) => {
+                    // Said once: from here on the metrics do.
+                    tracing::error!(cell = instance.cell.0, "a sandbox does not end");
+                    last_word.await.ok()
                 }
             },
             Err(_gone) => None,

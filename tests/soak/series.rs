@@ -88,6 +88,16 @@ impl Series {
         out
     }
 
+    /// Fails where a line rises by more than noise.
+    pub fn must_not_rise(&self) {
+        let rising: Vec<String> = self.rising().into_iter().map(|line| line.name).collect();
+        assert!(
+            rising.is_empty(),
+            "these grow, or something else runs on this machine, which soaks want for themselves: \
+             {rising:?}"
+        );
+    }
+
     /// The lines that rise by more than noise.
     pub fn rising(&self) -> Vec<Line> {
         self.lines().into_iter().filter(|line| line.slope > line.noise).collect()

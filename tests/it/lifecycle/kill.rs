@@ -68,6 +68,15 @@ fn kill_nine_of_the_control_plane_leaves_nothing_and_loses_no_function() {
 
 #[test]
 fn kill_nine_of_the_control_plane_during_a_call_leaves_nothing_and_loses_no_function() {
+    killed_during_a_call(false);
+}
+
+#[test]
+fn kill_nine_of_a_control_plane_that_drains_leaves_nothing_and_loses_no_function() {
+    killed_during_a_call(true);
+}
+
+fn killed_during_a_call(draining: bool) {
     let (mut daemon, name) = with_function();
     let home = daemon.home().clone();
     let (api, request) = (daemon.api, {
@@ -88,6 +97,13 @@ fn kill_nine_of_the_control_plane_during_a_call_leaves_nothing_and_loses_no_func
     });
     Deployed::existing(&daemon, &name).called(2);
     let trace = full_trace(&daemon);
+    if draining {
+        // It waits for the call, which it lets finish.
+        daemon.signal(Signal::SIGTERM);
+        eventually("it takes no more connections", MOMENT, || {
+            std::net::TcpStream::connect(api).is_err().then_some(())
+        });
+    }
     daemon.signal(Signal::SIGKILL);
     daemon.wait();
     assert_eq!(caller.join().expect("hung up on"), b"", "the caller sees the connection end");

@@ -116,6 +116,11 @@ impl World {
         world
     }
 
+    /// Whether it has control groups of its own to be started in: not where there is only version 2.
+    pub(crate) fn has_groups(&self) -> bool {
+        !self.groups.is_empty()
+    }
+
     /// Its state directory, over which a spawner mounts its root.
     pub(crate) fn state(&self) -> &Path {
         self.state.path()

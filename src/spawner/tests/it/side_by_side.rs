@@ -69,7 +69,9 @@ fn what_one_has_decided_for_no_other_takes() {
     std::fs::remove_file(format!("/run/hearth/ids-{slot}")).unwrap();
     let careless = World::elsewhere(slot);
     let mut second = careless.start_quietly(2);
-    assert_eq!(slot_of(second.uid_base), slot, "or this test shows nothing");
+    // In one and the same control group, its lock is in the way.
+    let same = slot_of(second.uid_base) == slot;
+    assert_eq!(same, careless.has_groups(), "or this test shows nothing");
     second.close_socket();
     second.wait();
     door.open();
