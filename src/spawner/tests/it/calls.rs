@@ -22,22 +22,39 @@ const GOLDEN: &str = include_str!("../../../sandbox/seccomp/golden/function.txt"
 const SOURCE: &str = include_str!("programs/calls.c");
 
 /// Where the program lies on the host; as code, `/var/task/calls` in a cell.
+///
+/// It is compiled once for every state of its source and kept beside what else the tests make, so that
+/// a machine without a compiler can be given it.
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("tests/calls");
+        let sum = SOURCE
+            .bytes()
+            .fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
+        let compiled = kept.join(format!("{sum:08x}"));
         let hex: String = CODE.iter().map(|byte| format!("{byte:02x}")).collect();
         let tree = image::shared().code.join("sha256").join(hex).join("tree");
-        fs::create_dir_all(&tree).unwrap();
-        // Under a name of its own first: other runs may execute the one that is there.
-        let draft = tempfile::Builder::new().prefix("draft-").tempdir_in(&tree).unwrap();
-        let (source, made) = (draft.path().join("calls.c"), draft.path().join("calls"));
-        fs::write(&source, SOURCE).unwrap();
-        let mut compiler = Command::new("cc");
-        compiler.args(["-static", "-O1", "-Wall", "-Wextra", "-Werror", "-o"]);
-        assert!(compiler.arg(&made).arg(&source).status().unwrap().success());
-        fs::set_permissions(&made, fs::Permissions::from_mode(0o755)).unwrap();
-        let program = tree.join("calls");
-        fs::rename(made, &program).unwrap();
+        for folder in [&kept, &tree] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        // Under names of their own first: other runs may execute the ones that are there.
+        let new =
+            |folder: &Path| tempfile::Builder::new().prefix("new-").tempdir_in(folder).unwrap();
+        if !compiled.exists() {
+            let draft = new(&kept);
+            let (source, made) = (draft.path().join("calls.c"), draft.path().join("calls"));
+            fs::write(&source, SOURCE).unwrap();
+            let mut compiler = Command::new("cc");
+            compiler.args(["-static", "-O1", "-Wall", "-Wextra", "-Werror", "-o"]);
+            assert!(compiler.arg(&made).arg(&source).status().unwrap().success());
+            fs::rename(made, &compiled).unwrap();
+        }
+        let (draft, program) = (new(&tree), tree.join("calls"));
+        let copy = draft.path().join("calls");
+        fs::copy(&compiled, &copy).unwrap();
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::rename(copy, &program).unwrap();
         program
     })
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{Shutdown, shutdown};
@@ -47,10 +48,24 @@ fn frames(list: &str) -> Vec<(bool, Vec<u8>, &str)> {
         .collect()
 }
 
-/// Nothing of a spawner that has ended is left on the host.
-fn nothing_is_left(uid_base: u32, what: &str) {
-    assert_eq!(processes_of(uid_base..uid_base + IDS), [], "{what}");
-    assert!(control_groups_of(uid_base).is_empty(), "{what}");
+/// What a spawner has of the machine, to look for when it has ended.
+struct Traces {
+    uid_base: u32,
+    groups: Vec<PathBuf>,
+}
+
+impl Traces {
+    fn of(spawner: &Spawner) -> Self {
+        let groups = control_groups_of(spawner.uid_base);
+        assert!(!groups.is_empty());
+        Self { uid_base: spawner.uid_base, groups }
+    }
+
+    #[track_caller]
+    fn are_gone(&self, what: &str) {
+        assert_eq!(processes_of(self.uid_base..self.uid_base + IDS), [], "{what}");
+        assert!(self.groups.iter().all(|group| !group.exists()), "{what}: {:?}", self.groups);
+    }
 }
 
 #[test]
@@ -59,6 +74,7 @@ fn every_kept_frame_is_answered_or_ends_the_conversation_and_nothing_is_left() {
     let world = World::new();
     for (is_message, bytes, what) in frames(list) {
         let mut spawner = world.start(2);
+        let traces = Traces::of(&spawner);
         socket::send(spawner.socket(), &bytes, &[], true).unwrap();
         if is_message {
             // Whatever it asks for is not there; it is said so, and the next one is heard.
@@ -76,7 +92,7 @@ fn every_kept_frame_is_answered_or_ends_the_conversation_and_nothing_is_left() {
             let expected = if bytes.is_empty() { FINISHED } else { PROTOCOL };
             assert_eq!(spawner.wait().code(), expected, "{what}");
         }
-        nothing_is_left(spawner.uid_base, what);
+        traces.are_gone(what);
     }
 }
 
@@ -97,6 +113,7 @@ fn descriptors_of_any_kind_and_number_beside_a_request_are_closed_and_end_the_co
     for (what, gift) in kinds {
         for count in [1, MADE_DESCRIPTORS, 253] {
             let mut spawner = world.start(2);
+            let traces = Traces::of(&spawner);
             let request = Request::Make { ticket: 1, image: IMAGE }.encode();
             // The last of them tells whether all have been closed: then its other end ends.
             let (mut end, pipe) = std::io::pipe().unwrap();
@@ -107,7 +124,7 @@ fn descriptors_of_any_kind_and_number_beside_a_request_are_closed_and_end_the_co
             drop(pipe);
             assert_eq!(spawner.wait().code(), PROTOCOL, "{count} of {what}");
             assert_eq!(end.read(&mut [0]).unwrap(), 0, "{count} of {what}");
-            nothing_is_left(spawner.uid_base, what);
+            traces.are_gone(what);
         }
     }
 }
@@ -216,6 +233,7 @@ fn a_flood_that_nobody_reads_the_answers_of_neither_fills_the_spawner_nor_stops_
     const CAPACITY: u32 = 8;
     let world = World::new();
     let mut spawner = world.start(CAPACITY);
+    let traces = Traces::of(&spawner);
     let inner = spawner.inner_pid();
     let requests = [
         Request::Make { ticket: 1, image: IMAGE },
@@ -242,7 +260,7 @@ fn a_flood_that_nobody_reads_the_answers_of_neither_fills_the_spawner_nor_stops_
     assert!(cells > 0 && cells <= CAPACITY as usize, "{cells}");
     spawner.close_socket();
     assert_eq!(spawner.wait().code(), FINISHED);
-    nothing_is_left(spawner.uid_base, "after a flood");
+    traces.are_gone("after a flood");
 }
 
 #[test]
@@ -250,6 +268,7 @@ fn a_socket_that_is_closed_by_half_is_closed() {
     for half in [Shutdown::Write, Shutdown::Read, Shutdown::Both] {
         let world = World::new();
         let mut spawner = world.start(2);
+        let traces = Traces::of(&spawner);
         let _cell = spawner.ready();
         let socket = spawner.socket().try_clone_to_owned().unwrap();
         shutdown(std::os::fd::AsRawFd::as_raw_fd(&socket), half).unwrap();
@@ -257,7 +276,7 @@ fn a_socket_that_is_closed_by_half_is_closed() {
         let request = Request::End { cell: CellId(77) }.encode();
         let _refused_once_it_is_closed = socket::send(socket.as_fd(), &request, &[], false);
         assert_eq!(spawner.wait().code(), FINISHED, "{half:?}");
-        nothing_is_left(spawner.uid_base, "after a shutdown");
+        traces.are_gone("after a shutdown");
     }
 }
 
@@ -265,6 +284,7 @@ fn a_socket_that_is_closed_by_half_is_closed() {
 fn requests_on_the_way_when_it_is_told_to_end_leave_nothing() {
     let world = World::new();
     let mut spawner = world.start(16);
+    let traces = Traces::of(&spawner);
     for ticket in 0..16 {
         spawner.send(&Request::Make { ticket, image: IMAGE });
     }
@@ -277,7 +297,7 @@ fn requests_on_the_way_when_it_is_told_to_end_leave_nothing() {
         std::thread::yield_now();
     }
     assert_eq!(spawner.wait().code(), FINISHED);
-    nothing_is_left(spawner.uid_base, "after SIGTERM");
+    traces.are_gone("after SIGTERM");
 }
 
 // === a control plane that was taken over ===
@@ -358,6 +378,7 @@ fn a_control_plane_that_was_taken_over_starts_sandboxes_and_nothing_else() {
     const REQUESTS: usize = 1_500;
     let world = World::new();
     let mut spawner = world.start(CAPACITY);
+    let traces = Traces::of(&spawner);
     let warm = spawner.ready();
     spawner.end(&warm);
     drop(warm);
@@ -445,7 +466,7 @@ fn a_control_plane_that_was_taken_over_starts_sandboxes_and_nothing_else() {
     eventually("everything was given back", || holdings(&spawner) == before);
     spawner.close_socket();
     assert_eq!(spawner.wait().code(), FINISHED);
-    nothing_is_left(spawner.uid_base, "after all of it");
+    traces.are_gone("after all of it");
 }
 
 /// A reply, if one is there.
