@@ -77,8 +77,8 @@ pub enum Condition {
     Masked(u8, u32, u32),
     /// The argument has at least one of these bits.
     Any(u8, u32),
-    /// The argument, a pointer, is not null (either half is set).
-    Given(u8),
+    /// The argument, a pointer, is null (both halves are).
+    Absent(u8),
 }
 
 /// A line of a table.

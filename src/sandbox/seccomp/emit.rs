@@ -8,7 +8,7 @@
 //!
 //! Loading makes the kernel run the program once for every number (1.2 µs for each step they all
 //! take) and translate it (0.1 µs for each instruction; both measured). So the halves are equal in numbers
-//! and not in ranges, and verdicts are shared: a program is
+//! and not in ranges, and verdicts and what several rules look at are shared: a program is
 //! written from its end to its beginning (jumps only lead forwards, so what they lead to is there
 //! already), and a branch goes straight to a verdict that is within the 255 instructions that it
 //! reaches. Where none is, there will be a new one; where a half of the tree is further away, an
@@ -132,17 +132,27 @@ impl Draft {
         }
     }
 
-    /// Each rule is tried before those behind it, so the last one is written first.
     fn rules(&mut self, rules: &[Rule]) -> Target {
-        let mut next = Test { start: Target::Verdict(Verdict::Kill), loaded: None };
-        for rule in rules.iter().rev() {
-            let mut met = Test { start: Target::Verdict(rule.then), loaded: None };
-            for condition in rule.when.iter().rev() {
-                met = self.condition(*condition, met.start, next);
+        let rules: Vec<_> = rules.iter().map(|rule| (rule.when, rule.then)).collect();
+        // The last one has no conditions: nothing falls off the end.
+        let nowhere = Test { start: Target::Verdict(Verdict::Kill), loaded: None };
+        self.conditions(&rules, nowhere).start
+    }
+
+    /// Each rule is tried before those behind it, so the last one is written first. Neighbours that
+    /// begin with the same condition test it once; what none of them decides goes on at `next`.
+    fn conditions(&mut self, rules: &[(&[Condition], Verdict)], next: Test) -> Test {
+        let alike = |one: &(&[Condition], Verdict), other: &(&[Condition], Verdict)| {
+            one.0.first().is_some_and(|first| other.0.first() == Some(first))
+        };
+        rules.chunk_by(alike).rev().fold(next, |next, rules| match rules[0] {
+            ([], then) => Test { start: Target::Verdict(then), loaded: None },
+            ([first, ..], _) => {
+                let rest: Vec<_> = rules.iter().map(|(when, then)| (&when[1..], *then)).collect();
+                let met = self.conditions(&rest, next);
+                self.condition(*first, met.start, next)
             }
-            next = met;
-        }
-        next.start
+        })
     }
 
     /// Goes on at `met`, or at `unmet`; where that one looks at the same thing first, behind its load.
@@ -153,10 +163,10 @@ impl Draft {
             Condition::Is(argument, value) => (IF_EQUAL, argument, u32::MAX, value),
             Condition::Masked(argument, mask, value) => (IF_EQUAL, argument, mask, value),
             Condition::Any(argument, bits) => (IF_ANY, argument, u32::MAX, bits),
-            Condition::Given(argument) => {
-                let upper = self.branch(IF_ANY, u32::MAX, met, unmet.start);
+            Condition::Absent(argument) => {
+                let upper = self.branch(IF_EQUAL, 0, met, unmet.start);
                 let upper = self.before(upper, high(argument));
-                let lower = self.branch(IF_ANY, u32::MAX, met, upper);
+                let lower = self.branch(IF_EQUAL, 0, upper, unmet.start);
                 return Test { start: self.before(lower, low(argument)), loaded: None };
             }
         };

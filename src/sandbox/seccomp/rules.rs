@@ -115,10 +115,10 @@ pub(super) const IOCTL: &[Rule] = &[
 
 /// Limits of others are not to be changed: PID 1 has the same user id, and would die of them.
 pub(super) const PRLIMIT: &[Rule] = &[
-    Rule { when: &[Condition::Is(1, libc::RLIMIT_CORE), Condition::Given(2)], then: ADMIN },
+    Rule { when: &[Condition::Absent(2)], then: Verdict::Allow },
+    Rule { when: &[Condition::Is(1, libc::RLIMIT_CORE)], then: ADMIN },
     Rule { when: &[Condition::Is(0, 0)], then: Verdict::Allow },
-    Rule { when: &[Condition::Given(2)], then: ADMIN },
-    Rule { when: &[], then: Verdict::Allow },
+    Rule { when: &[], then: ADMIN },
 ];
 
 /// Reading past the page cache: from a file of the image, a gigabyte a second of the host's disk, beside
@@ -222,25 +222,25 @@ pub(super) const SCHED_SETSCHEDULER: &[Rule] = &[
 
 /// Plain Linux, 32-bit address layout, the old version number, and asking which it is.
 pub(super) const PERSONALITY: &[Rule] = &[
-    Rule { when: &[Condition::Is(0, 0)], then: Verdict::Allow },
-    Rule { when: &[Condition::Is(0, 8)], then: Verdict::Allow },
-    Rule { when: &[Condition::Is(0, 0x2_0000)], then: Verdict::Allow },
-    Rule { when: &[Condition::Is(0, 0x2_0008)], then: Verdict::Allow },
+    // Either of the two flags, both, or none.
+    Rule { when: &[Condition::Masked(0, !0x2_0008, 0)], then: Verdict::Allow },
     Rule { when: &[Condition::Is(0, u32::MAX)], then: Verdict::Allow },
     Rule { when: &[], then: ADMIN },
 ];
 
+/// Character and block devices differ in one bit, and no other kind of file has the rest.
+const DEVICE: (u32, u32) =
+    (libc::S_IFMT & !(libc::S_IFCHR ^ libc::S_IFBLK), libc::S_IFCHR & libc::S_IFBLK);
+
 pub(super) const MKNODAT: &[Rule] = &[
-    Rule { when: &[Condition::Masked(2, libc::S_IFMT, libc::S_IFCHR)], then: ADMIN },
-    Rule { when: &[Condition::Masked(2, libc::S_IFMT, libc::S_IFBLK)], then: ADMIN },
+    Rule { when: &[Condition::Masked(2, DEVICE.0, DEVICE.1)], then: ADMIN },
     Rule { when: &[], then: Verdict::Allow },
 ];
 
 /// `mknod`: everything but device nodes, which would need privilege anyway.
 #[cfg(target_arch = "x86_64")]
 pub(super) const MKNOD: &[Rule] = &[
-    Rule { when: &[Condition::Masked(1, libc::S_IFMT, libc::S_IFCHR)], then: ADMIN },
-    Rule { when: &[Condition::Masked(1, libc::S_IFMT, libc::S_IFBLK)], then: ADMIN },
+    Rule { when: &[Condition::Masked(1, DEVICE.0, DEVICE.1)], then: ADMIN },
     Rule { when: &[], then: Verdict::Allow },
 ];
 

@@ -74,7 +74,7 @@ fn interesting(rules: &[Rule]) -> Vec<[u64; 6]> {
             Condition::Is(argument, value) => (argument, value),
             Condition::Masked(argument, _, value) => (argument, value),
             Condition::Any(argument, bits) => (argument, bits),
-            Condition::Given(argument) => (argument, 1),
+            Condition::Absent(argument) => (argument, 0),
         };
         values[usize::from(argument)].extend([0, value.into(), STRANGE]);
     }
@@ -99,11 +99,10 @@ fn interesting(rules: &[Rule]) -> Vec<[u64; 6]> {
     vectors
 }
 
-/// What loading costs is running the filter once for every number and translating every instruction:
-/// 40 µs are allowed for a cell, of which about a quarter is there for an empty filter already. A tree
-/// over as many ranges as there are takes about this many; a linear list of the same has four times
-/// the steps.
-const MOST_INSTRUCTIONS: usize = 400;
+/// What loading costs, where nothing else runs: 8 µs for any filter, 0.1 µs for each instruction that is
+/// translated, and 1.2 µs for each step that the average number takes (ten; half of it on top of the
+/// maker's, where the kernel asks only about what that always allows). 40 µs are allowed.
+const MOST_INSTRUCTIONS: usize = 230;
 
 #[test]
 fn the_filter_of_a_cell_is_small_enough_to_be_loaded_in_40_microseconds() {
