@@ -106,13 +106,16 @@ pub struct Dev {
 /// What this machine provides; shared by `serve`, `dev` and `doctor`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct HostOptions {
-    /// Where code, configuration and logs are kept. [default: /var/lib/hearth/data]
+    /// Where code, configuration and logs are kept. [default: /var/lib/hearth/data; for an ordinary
+    /// user ~/.local/state/hearth/data]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Where runtime images are kept; daemons may share it. [default: /var/lib/hearth/images]
+    /// Where runtime images are kept; daemons of one user may share it. [default:
+    /// /var/lib/hearth/images; for an ordinary user ~/.local/state/hearth/images]
     #[arg(long, value_name = "DIR")]
     pub image_dir: Option<PathBuf>,
-    /// Where machine-wide allocations are recorded. [default: /run/hearth]
+    /// Where allocations that daemons share are recorded. [default: /run/hearth; for an ordinary user
+    /// $XDG_RUNTIME_DIR/hearth]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// Add an interpreter from elsewhere, such as nodejs22.x=/opt/node/bin/node.

@@ -53,6 +53,13 @@ pub struct Refused {
     pub message: String,
 }
 
+/// The administrator's key of the user's own daemon, or else of root's, if he may read it.
+fn usual_credentials() -> Option<Credentials> {
+    let places = [config::Places::usual().ok(), Some(config::Places::of_root())];
+    let files = places.into_iter().flatten().map(|places| places.data.join("credentials"));
+    files.into_iter().find_map(|file| read_credentials(&file).ok())
+}
+
 // === impl Client ===
 
 impl Client {
@@ -65,7 +72,7 @@ impl Client {
         let credentials = match &remote.credentials {
             Some(file) => Some(read_credentials(file)?),
             // Not there, or not for us: a daemon in development mode asks for none.
-            None => read_credentials(&config::default_data_dir().join("credentials")).ok(),
+            None => usual_credentials(),
         };
         Self::build(&remote.endpoint, &remote.region, credentials)
     }

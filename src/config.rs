@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use crate::args::{HostOptions, Serve, SpawnerUnit};
 
-/// Where the daemon keeps everything unless told otherwise.
+/// Where root's daemon keeps everything unless told otherwise.
 const ROOT: &str = "/var/lib/hearth";
 /// Where machine-wide allocations are recorded; gone after a reboot, as what they describe is.
 const STATE: &str = "/run/hearth";
@@ -135,9 +135,9 @@ impl Config {
         runtime_path.extend(runtime_paths(host)?);
         let mib = |given: Option<u64>, default: u64| given.unwrap_or(default) << 20;
         let config = Self {
-            data_dir: host.data_dir.clone().or(file.data_dir).unwrap_or_else(default_data_dir),
-            image_dir: host.image_dir.clone().or(file.image_dir).unwrap_or_else(default_image_dir),
-            state_dir: host.state_dir.clone().or(file.state_dir).unwrap_or_else(|| STATE.into()),
+            data_dir: or_usual(host.data_dir.clone().or(file.data_dir), |places| places.data)?,
+            image_dir: or_usual(host.image_dir.clone().or(file.image_dir), |places| places.images)?,
+            state_dir: or_usual(host.state_dir.clone().or(file.state_dir), |places| places.state)?,
             api_listen: args.api_listen.or(file.api_listen).unwrap_or(loopback(9000)),
             http_listen: args.http_listen.or(file.http_listen).unwrap_or(loopback(8080)),
             dev: args.dev,
@@ -225,20 +225,50 @@ pub fn runtime_paths(host: &HostOptions) -> Result<Vec<RuntimePath>> {
     host.runtime_path.iter().map(one).collect()
 }
 
-/// `/var/lib/hearth/data`: beneath a directory of root's, because it is given to another user, who
-/// must not be able to put something else in place of it or of the images beside it.
-pub fn default_data_dir() -> PathBuf {
-    Path::new(ROOT).join("data")
+/// Where a daemon keeps things unless told otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// Code, configuration, logs. Root's daemon gives it to another user, so it lies beneath a
+    /// directory of root's: that user must not be able to put something else in place of it or of the
+    /// images beside it.
+    pub data: PathBuf,
+    /// A data directory for every folder that is served by `hearth dev`.
+    pub dev: PathBuf,
+    /// Runtime images.
+    pub images: PathBuf,
+    /// Allocations that daemons share.
+    pub state: PathBuf,
 }
 
-/// `/var/lib/hearth/dev`: a data directory for every folder that is served by `hearth dev`.
-pub fn dev_data_dirs() -> PathBuf {
-    Path::new(ROOT).join("dev")
+// === impl Places ===
+
+impl Places {
+    /// Of whoever asks.
+    ///
+    /// # Errors
+    /// An ordinary user without a home directory has none.
+    pub fn usual() -> Result<Self> {
+        match nix::unistd::geteuid().is_root() {
+            true => Ok(Self::of_root()),
+            false => crate::rootless::places(),
+        }
+    }
+
+    /// `/var/lib/hearth` and `/run/hearth`.
+    pub fn of_root() -> Self {
+        Self::beneath(Path::new(ROOT), PathBuf::from(STATE))
+    }
+
+    /// Everything but `state` beneath one directory.
+    pub fn beneath(root: &Path, state: PathBuf) -> Self {
+        let [data, dev, images] = ["data", "dev", "images"].map(|name| root.join(name));
+        Self { data, dev, images, state }
+    }
 }
 
-/// `/var/lib/hearth/images`.
-pub fn default_image_dir() -> PathBuf {
-    Path::new(ROOT).join("images")
+/// What was given, or the usual place.
+fn or_usual(given: Option<PathBuf>, pick: fn(Places) -> PathBuf) -> Result<PathBuf> {
+    given.map_or_else(|| Places::usual().map(pick), Ok)
 }
 
 fn loopback(port: u16) -> SocketAddr {

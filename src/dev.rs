@@ -187,11 +187,14 @@ impl Daemon {
 
     fn start_on(args: &Dev, folder: &Path, [api, http]: [u16; 2]) -> Result<Self> {
         let host = &args.host;
-        let data = host.data_dir.clone().unwrap_or_else(|| {
-            let hash = Sha256::digest(folder.as_os_str().as_encoded_bytes());
-            let short: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-            config::dev_data_dirs().join(short)
-        });
+        let data = match &host.data_dir {
+            Some(data) => data.clone(),
+            None => {
+                let hash = Sha256::digest(folder.as_os_str().as_encoded_bytes());
+                let short: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+                config::Places::usual()?.dev.join(short)
+            }
+        };
         let waiting = tempfile::NamedTempFile::new().context("no temporary file can be made")?;
         // By its name, so that it goes by it in the process table; an updated one by what is mapped.
         let program = std::env::current_exe().ok().filter(|path| path.exists());

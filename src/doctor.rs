@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::args::{Doctor, Format};
 use crate::exit::Exit;
-use crate::{config, output};
+use crate::{config, output, rootless};
 
 /// Descriptors one idle sandbox costs each of our processes, at most.
 const DESCRIPTORS: u64 = 6;
@@ -40,12 +40,17 @@ pub fn run(args: &Doctor, format: Format) -> Result<Exit> {
     if args.plan {
         return plan(format).map(|()| Exit::Done);
     }
-    let mut findings: Vec<Finding> =
-        checks::findings(&[std::process::id()]).into_iter().map(wall).collect();
+    let by_group = nix::unistd::geteuid().is_root() || checks::kills_by_group();
+    let walls = checks::findings(&[std::process::id()]).into_iter();
+    // Without a group there is another way to kill, which is said below.
+    let walls = walls.filter(|found| found.need != checks::Need::Kill || by_group);
+    let mut findings: Vec<Finding> = walls.map(wall).collect();
     findings.push(landlock(Abi::of_kernel()));
-    findings.push(root());
-    findings.push(user());
     findings.extend(siblings());
+    match nix::unistd::geteuid().is_root() {
+        true => findings.extend([root(), user()]),
+        false => findings.extend(rootless::findings().into_iter().map(note)),
+    }
     findings.extend(capacity());
     findings.extend(interpreters(args)?);
     findings.extend([port(9000, "--api-listen"), port(8080, "--http-listen")]);
@@ -143,15 +148,13 @@ fn landlock(abi: Abi) -> Finding {
 }
 
 fn root() -> Finding {
-    let good = nix::unistd::geteuid().is_root();
-    Finding {
-        what: "privilege".to_owned(),
-        good,
-        needed: false,
-        said: if good { "root" } else { "not root" }.to_owned(),
-        remedy: (!good)
-            .then(|| "start `hearth serve` and `hearth dev` as root, or with sudo".into()),
-    }
+    let said = "root, until requests are served".to_owned();
+    Finding { what: "privilege".to_owned(), good: true, needed: false, said, remedy: None }
+}
+
+fn note(note: rootless::Note) -> Finding {
+    let rootless::Note { what, good, said, remedy } = note;
+    Finding { what: what.to_owned(), good, needed: false, said, remedy }
 }
 
 fn user() -> Finding {
@@ -218,7 +221,8 @@ fn capacity() -> Vec<Finding> {
 
 fn interpreters(args: &Doctor) -> Result<Vec<Finding>> {
     let paths = config::runtime_paths(&args.host)?;
-    let directory = args.host.image_dir.clone().unwrap_or_else(config::default_image_dir);
+    let usual = || config::Places::usual().map(|places| places.images);
+    let directory = args.host.image_dir.clone().map_or_else(usual, Ok)?;
     let finding = |good, said: String, remedy: Option<&str>| Finding {
         what: "interpreters".to_owned(),
         good,

@@ -18,6 +18,7 @@ mod output;
 mod project;
 mod readahead;
 mod readiness;
+mod rootless;
 mod serve;
 mod service;
 mod spawner_unit;

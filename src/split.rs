@@ -1,4 +1,5 @@
-//! What is done as root, before privileges are dropped: the only moment this program has any.
+//! What is done as root, before privileges are dropped: the only moment this program has any. An
+//! ordinary user's daemon goes the same way without any: see `rootless`.
 //!
 //! ```text
 //!   hearth serve (root, one thread)
@@ -31,9 +32,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::{Gid, Uid, fchown, geteuid, setegid, seteuid, setgroups, setresgid, setresuid};
 
-use crate::activation;
 use crate::config::Config;
-use crate::output;
+use crate::{activation, output, rootless};
 
 /// The privileged program, built by `build.rs`.
 static SPAWNER: &[u8] = include_bytes!(env!("HEARTH_SPAWNER_PROGRAM"));
@@ -86,10 +86,7 @@ pub struct Split {
 /// Each says what failed and what to do about it; nothing is left half done but directories.
 pub fn split(config: &mut Config) -> Result<Split> {
     if !geteuid().is_root() {
-        bail!(
-            "hearth must be started by root: it needs namespaces, cgroups and user ids of its own \
-             (it gives root up before it serves a request); try sudo"
-        );
+        return rootless::split(config);
     }
     // Rights that a group gives are rights all the same.
     setgroups(&[]).context("supplementary groups stay")?;

@@ -3,33 +3,106 @@
 //! *Anonymous* memory is what MemorySize bounds: `anon` of cgroup v2's `memory.stat`, `total_rss` of
 //! v1's. The page cache a function reads and the files in its `/tmp` are charged to the same group and
 //! are not counted.
+//!
+//! Where nobody counts for a group, because its limits are not enforced, the processes of the sandbox
+//! are asked one by one and what they say is added up. Pages that they share after a fork then count
+//! for each of them, so the sum is never too small, and what comes and goes between two looks is
+//! never seen.
 
+use std::collections::HashSet;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+
+use rustix::fs::{Dir, FileType, Mode, OFlags, fstat, openat};
 
 /// How long a `memory.stat` gets: under 3 KiB in both versions on Linux 6.18; double that.
 const STAT: usize = 8 * 1024;
 
-/// The statistics of one sandbox's group, kept open.
+/// More processes than any sandbox may have: what goes beyond is not looked at.
+const MOST_PROCESSES: usize = 16 * 1024;
+
+/// Where one sandbox's memory can be read, kept open.
 #[derive(Debug)]
-pub(crate) struct Meter {
-    stat: OwnedFd,
+pub(crate) enum Meter {
+    /// `memory.stat` of its group.
+    Group(OwnedFd),
+    /// The directory of its first process in a `/proc`.
+    Processes(OwnedFd),
 }
 
 // === impl Meter ===
 
 impl Meter {
-    pub(crate) fn new(stat: OwnedFd) -> Self {
-        Self { stat }
+    pub(crate) fn new(statistics: OwnedFd) -> Self {
+        let kind = fstat(&statistics).map(|facts| FileType::from_raw_mode(facts.st_mode));
+        match kind {
+            Ok(FileType::Directory) => Self::Processes(statistics),
+            _ => Self::Group(statistics),
+        }
     }
 
-    /// Anonymous memory, bytes; `None` once the group is gone.
+    /// Anonymous memory, bytes; `None` once the sandbox is gone.
     pub(crate) fn anonymous(&self) -> Option<u64> {
-        let mut buffer = [0; STAT];
-        let count = rustix::io::pread(&self.stat, &mut buffer[..], 0).ok()?;
-        anonymous(&buffer[..count])
+        match self {
+            Self::Group(stat) => {
+                let mut buffer = [0; STAT];
+                let count = rustix::io::pread(stat, &mut buffer[..], 0).ok()?;
+                anonymous(&buffer[..count])
+            }
+            Self::Processes(first) => of_processes(first),
+        }
     }
+}
+
+/// What the processes of a sandbox have: the first and all that descend from it. Whoever loses his
+/// parent becomes the first one's child, so that is all of them.
+fn of_processes(first: &OwnedFd) -> Option<u64> {
+    let status = read(first, "status").ok()?;
+    let mut sum = rss_anon(&status);
+    let mut seen = HashSet::new();
+    let mut waiting = children(first, ".");
+    while let Some(pid) = waiting.pop() {
+        if seen.len() >= MOST_PROCESSES || !seen.insert(pid) {
+            continue;
+        }
+        let path = format!("../{pid}");
+        // One that has ended meanwhile has none.
+        if let Ok(status) = read(first, &format!("{path}/status")) {
+            sum += rss_anon(&status);
+            waiting.extend(children(first, &path));
+        }
+    }
+    Some(sum)
+}
+
+/// Processes that any thread of this one has started and not waited for.
+fn children(first: &OwnedFd, process: &str) -> Vec<u32> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let threads = openat(first, format!("{process}/task"), flags, Mode::empty());
+    let Ok(threads) = threads.and_then(Dir::new) else { return Vec::new() };
+    let mut found = Vec::new();
+    for thread in threads.flatten() {
+        let name = thread.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') {
+            continue;
+        }
+        let list = read(first, &format!("{process}/task/{name}/children")).unwrap_or_default();
+        let list = String::from_utf8_lossy(&list).into_owned();
+        found.extend(list.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+    }
+    found
+}
+
+fn rss_anon(status: &[u8]) -> u64 {
+    value(status, b"RssAnon:").unwrap_or(0) * 1024
+}
+
+fn read(directory: impl AsFd, path: &str) -> io::Result<Vec<u8>> {
+    let file = openat(directory, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut std::fs::File::from(file), &mut bytes)?;
+    Ok(bytes)
 }
 
 /// Reads either version's `memory.stat`.

@@ -72,6 +72,21 @@ pub enum ConfineError {
     Filter(nix::errno::Errno),
 }
 
+/// Gives up all that the outer process does not need while it waits.
+///
+/// An ordinary user's never had any capability. It keeps what it cannot be rid of, a bounding set, and
+/// gives up the ways by which that could ever matter.
+///
+/// # Errors
+/// Whatever could not be given up; the process must not go on.
+pub fn confine_outer() -> Result<(), ConfineError> {
+    if nix::unistd::geteuid().is_root() {
+        return confine(&OUTER);
+    }
+    reduce_capabilities(&CapsHashSet::new())?;
+    prctl::set_no_new_privs().map_err(ConfineError::NoNewPrivileges)
+}
+
 /// Gives up every capability but these, for ever.
 ///
 /// # Errors

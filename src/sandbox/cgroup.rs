@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   layout.rs    /proc/self/cgroup + mountinfo → where am I, per controller     (pure)
+//!   delegated.rs which of these an ordinary user has
 //!   room.rs      which group of a version-2 tree can hold limited leaves; making room in it
 //!   instance.rs  the directory hearth-<slot> in each hierarchy
 //!   claim.rs     the same, held: locked, emptied of what a crash left, removed
@@ -14,6 +15,7 @@
 //! Version 1's freezer is not used: what it froze cannot be killed, and the version-2 tree freezes.
 
 mod claim;
+mod delegated;
 mod instance;
 mod layout;
 mod leaf;

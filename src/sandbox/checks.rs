@@ -3,6 +3,9 @@
 //! The spawner refuses to start where something is missing; `hearth doctor` prints the same list. All
 //! of it is found out by reading and asking, without privilege and without changing anything. What
 //! only shows when it is tried fails later, in a step that says its name.
+//!
+//! The same list is true of root's spawner and of an ordinary user's, who is asked by what was
+//! delegated to him: a controller of the host's that he has no group of is as good as none.
 
 use std::fmt;
 use std::fs;
@@ -55,9 +58,12 @@ pub struct Missing {
     pub remedy: String,
 }
 
-/// Looks at everything; `ours` are the processes that a spawner may move to a group of their own.
+/// Looks at everything, as the user who asks; `ours` are the processes that a spawner may move to a
+/// group of their own.
 pub fn findings(ours: &[u32]) -> Vec<Finding> {
-    let layout = Layout::read().unwrap_or_default();
+    let ordinary = !nix::unistd::geteuid().is_root();
+    let hosts = Layout::read().unwrap_or_default();
+    let layout = if ordinary { hosts.clone().delegated() } else { hosts.clone() };
     let handed_down = v2_controllers(&layout, ours);
     let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
     let release = nix::sys::utsname::uname()
@@ -65,13 +71,20 @@ pub fn findings(ours: &[u32]) -> Vec<Finding> {
         .unwrap_or_default();
     let mut out = vec![
         Finding { need: Need::Kernel, missing: kernel(&release) },
-        Finding { need: Need::Namespaces, missing: namespaces() },
+        Finding {
+            need: Need::Namespaces,
+            missing: namespaces().or_else(|| ordinary.then(unprivileged_namespaces).flatten()),
+        },
         Finding { need: Need::Filter, missing: filter() },
-        Finding { need: Need::Kill, missing: kill(&layout) },
+        // An ordinary user's cells end with their first process where there is no group to kill.
+        Finding { need: Need::Kill, missing: if ordinary { None } else { kill(&layout) } },
     ];
     for controller in Controller::ALL {
         let need = Need::of(controller);
         let mut missing = missing_controller(controller, &layout, &handed_down);
+        if ordinary && missing.is_some() {
+            missing = Some(not_delegated(controller, &hosts));
+        }
         if controller == Controller::Memory {
             missing = missing.or_else(|| sockets(&layout));
         }
@@ -79,6 +92,11 @@ pub fn findings(ours: &[u32]) -> Vec<Finding> {
     }
     out.push(Finding { need: Need::Swap, missing: swap(&layout, &handed_down, &swaps) });
     out
+}
+
+/// Whether this user's cells are ended by their group, and not only by their first process.
+pub fn kills_by_group() -> bool {
+    Layout::read().is_ok_and(|layout| layout.delegated().v2.is_some())
 }
 
 /// What can be limited in the version-2 tree where a spawner started by this process has its directory.
@@ -112,6 +130,26 @@ fn namespaces() -> Option<Missing> {
     (limit.trim() == "0").then(|| Missing {
         what: "user namespaces are switched off".to_owned(),
         remedy: "allow them: sysctl -w user.max_user_namespaces=65536".to_owned(),
+    })
+}
+
+/// What some distributions switch off for everybody but root.
+fn unprivileged_namespaces() -> Option<Missing> {
+    let says = |name: &str, value: &str| {
+        let text = fs::read_to_string(Path::new("/proc/sys/kernel").join(name));
+        text.is_ok_and(|text| text.trim() == value)
+    };
+    if says("unprivileged_userns_clone", "0") {
+        return Some(Missing {
+            what: "user namespaces are switched off for everybody but root".to_owned(),
+            remedy: "allow them: sysctl -w kernel.unprivileged_userns_clone=1".to_owned(),
+        });
+    }
+    says("apparmor_restrict_unprivileged_userns", "1").then(|| Missing {
+        what: "AppArmor lets no ordinary program use user namespaces".to_owned(),
+        remedy: "allow them: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or give \
+            hearth a profile with `userns,`"
+            .to_owned(),
     })
 }
 
@@ -166,6 +204,20 @@ pub(crate) fn missing_controller(
         }
         .to_owned(),
     })
+}
+
+/// What an ordinary user is told about a controller that he has no group of.
+fn not_delegated(controller: Controller, hosts: &Layout) -> Missing {
+    let what = match hosts.v1.get(&controller).or(hosts.v2.as_ref()) {
+        Some(home) => {
+            let group = home.own.display();
+            format!("the {controller} control group {group} was not delegated to this user")
+        }
+        None => format!("this host has no {controller} control groups"),
+    };
+    let remedy = "start in a delegated group (systemd-run --user --scope -p Delegate=yes hearth …), \
+        or as root";
+    Missing { what, remedy: remedy.to_owned() }
 }
 
 /// Version 1 counts socket buffers apart from other memory; version 2 has no choice.

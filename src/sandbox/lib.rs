@@ -8,11 +8,14 @@ pub mod capability;
 pub mod cgroup;
 pub mod checks;
 pub mod failpoint;
+pub mod identity;
 pub mod landlock;
 pub mod perform;
 pub mod plan;
 pub mod seccomp;
+pub mod subordinate;
 pub mod sys;
 
+pub use identity::Identity;
 pub use perform::{Stage, StepError};
 pub use plan::{Plan, Spec};

@@ -24,6 +24,7 @@ pub use steps::{AssignStep, BearStep, EndStep, FinishStep, PrepareStep, StartSte
 
 use crate::budget::Budget;
 use crate::cgroup::{Controller, LeafLimits};
+use crate::identity::Identity;
 use crate::landlock::Abi;
 
 /// First host id of slot 0, and of everything Hearth gives to others.
@@ -63,6 +64,10 @@ pub struct Spec {
     pub enforced: Vec<Controller>,
     /// The second layer, as far as the kernel has one.
     pub landlock: Abi,
+    /// Whether the spawner is the host's root, who alone can make device nodes.
+    pub as_root: bool,
+    /// Whether supplementary groups can be given up.
+    pub drops_groups: bool,
 }
 
 /// The steps, by phase.
@@ -119,7 +124,7 @@ pub trait Describe {
 // === impl Spec ===
 
 impl Spec {
-    /// A cell of a spawner with this share of the host's budgets.
+    /// A cell of root's spawner with this share of the host's budgets.
     pub fn new(budget: Budget, enforced: &[Controller], landlock: Abi) -> Self {
         Self {
             inside_id: 1000,
@@ -127,7 +132,15 @@ impl Spec {
             budget,
             enforced: enforced.to_vec(),
             landlock,
+            as_root: true,
+            drops_groups: true,
         }
+    }
+
+    /// The same of whoever's spawner has this identity.
+    pub fn of(self, identity: &Identity) -> Self {
+        let (as_root, drops_groups) = (identity.is_machine(), identity.can_drop_groups());
+        Self { as_root, drops_groups, ..self }
     }
 
     /// What the leaf of a cell enforces that runs a function.
@@ -150,7 +163,7 @@ impl Plan {
     /// The steps that make, use and end cells like `spec`.
     pub fn new(spec: &Spec) -> Self {
         Self {
-            start: steps::start(),
+            start: steps::start(spec),
             prepare: steps::prepare(),
             bear: steps::bear(spec),
             enter: enter::enter(spec),

@@ -1,13 +1,14 @@
 //! What the program is told when it starts.
 //!
-//! Whoever starts it is root already, so these are trusted as far as their meaning goes; they are
-//! checked so that a mistake is a sentence and not a surprise.
+//! Whoever starts it is already whom it runs as, so these are trusted as far as their meaning goes;
+//! they are checked so that a mistake is a sentence and not a surprise.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use sandbox::checks::Need;
+use sandbox::identity::Allotment;
 
 /// Where machine-wide allocation is kept unless it is said otherwise.
 const DEFAULT_STATE: &str = "/run/hearth";
@@ -35,6 +36,9 @@ pub struct Arguments {
     pub unenforced: Vec<Need>,
     /// `--notify SOCKET`: a service manager that wants to know when it is up, `NOTIFY_SOCKET`.
     pub notify: Option<OsString>,
+    /// `--subordinate-ids USER:GROUP:COUNT`: what an ordinary user has for his cells; root's spawner
+    /// pays no attention to it.
+    pub subordinate: Option<Allotment>,
 }
 
 /// Why the arguments make no sense.
@@ -107,6 +111,7 @@ struct Typed {
     runner: Option<OsString>,
     unenforced: Option<OsString>,
     notify: Option<OsString>,
+    subordinate: Option<OsString>,
 }
 
 // === impl Typed ===
@@ -122,6 +127,7 @@ impl Typed {
             "--runner-fd" => &mut self.runner,
             "--allow-unenforced" => &mut self.unenforced,
             "--notify" => &mut self.notify,
+            "--subordinate-ids" => &mut self.subordinate,
             _ => return None,
         })
     }
@@ -139,6 +145,7 @@ impl Typed {
             runner: descriptor(there("--runner-fd", self.runner)?)?,
             unenforced: self.unenforced.map_or(Ok(Vec::new()), unenforced)?,
             notify: self.notify.map(manager).transpose()?,
+            subordinate: self.subordinate.map(allotment).transpose()?,
         })
     }
 }
@@ -190,6 +197,25 @@ fn descriptor(value: OsString) -> Result<i32, ArgumentsError> {
         _ => {
             let expected = "a descriptor above 3 is needed";
             Err(ArgumentsError::Invalid { argument: "--runner-fd", value, expected })
+        }
+    }
+}
+
+fn allotment(value: OsString) -> Result<Allotment, ArgumentsError> {
+    let value = value.to_string_lossy().into_owned();
+    let numbers: Vec<u32> = value.split(':').map_while(|number| number.parse().ok()).collect();
+    match numbers[..] {
+        [first_user, first_group, count]
+            if [first_user, first_group].iter().all(|first| {
+                // 2³²−1 is no id but the word for none.
+                *first > 0 && first.checked_add(count).is_some_and(|end| end < u32::MAX)
+            }) && count >= Allotment::LEAST =>
+        {
+            Ok(Allotment { first_user, first_group, count })
+        }
+        _ => {
+            let expected = "first user, first group and a count are needed: 100000:100000:65536";
+            Err(ArgumentsError::Invalid { argument: "--subordinate-ids", value, expected })
         }
     }
 }

@@ -46,6 +46,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
+use sandbox::Identity;
 use sandbox::cgroup::Leaf;
 use sandbox::sys::process::Child;
 use wire::spawner::CellId;
@@ -99,7 +100,7 @@ pub(crate) struct Making {
 /// All cells.
 #[derive(Debug)]
 pub(crate) struct Cells {
-    first_id: u32,
+    identity: Identity,
     next: u32,
     ids: Ids,
     cells: HashMap<CellId, Cell>,
@@ -109,12 +110,12 @@ pub(crate) struct Cells {
 // === impl Cells ===
 
 impl Cells {
-    /// None yet; ids of the nursery are the host's from `first_id` on.
-    pub(crate) fn new(first_id: u32) -> Self {
+    /// None yet; they will have ids of this identity.
+    pub(crate) fn new(identity: Identity) -> Self {
         Self {
-            first_id,
+            identity,
             next: 1,
-            ids: Ids::default(),
+            ids: Ids::new(identity.cell_ids()),
             cells: HashMap::new(),
             by_pid: HashMap::new(),
         }
@@ -135,7 +136,7 @@ impl Cells {
 
     /// The host's user id of an id in the nursery.
     pub(crate) fn host_id(&self, id: u32) -> u32 {
-        self.first_id + id
+        self.identity.host_id(id)
     }
 
     /// A cell that begins.

@@ -23,7 +23,7 @@ use sandbox::landlock::Abi;
 use sandbox::perform::{Sources, StepError, explain, start};
 use sandbox::seccomp::Policy;
 use sandbox::sys::process::SingleThreaded;
-use sandbox::{Plan, Spec};
+use sandbox::{Identity, Plan, Spec};
 
 use crate::arguments::Arguments;
 use crate::exit::Exit;
@@ -41,8 +41,8 @@ const DESCRIPTORS_PER_CELL: u64 = 4;
 pub(crate) struct Charge<'a> {
     /// As checked.
     pub(crate) arguments: &'a Arguments,
-    /// First host id of the nursery.
-    pub(crate) first_id: u32,
+    /// Whose ids the nursery's are.
+    pub(crate) identity: Identity,
     /// Directories in the control group hierarchies.
     pub(crate) groups: &'a Instance,
     /// What is limited in them.
@@ -99,13 +99,17 @@ fn serve(
     let at = |step| move |source| InnerError::Call { step, source };
     die_with_outer(&life)?;
     reach(Point::InnerBorn);
-    setgroups(&[]).map_err(at("setgroups"))?;
+    if charge.identity.can_drop_groups() {
+        setgroups(&[]).map_err(at("setgroups"))?;
+    }
     // Of the host, before its /proc is out of sight (the limits themselves stay the host's).
     let host = HostLimits::read();
-    let capacity = affordable(charge.arguments.capacity).map_err(at("read a limit"))?;
+    let asked = identifiable(charge.arguments.capacity, &charge.identity);
+    let capacity = affordable(asked).map_err(at("read a limit"))?;
     // Where that leaves each cell little, `hearth doctor` names the sysctl.
     let budget = Budget::share(&host, capacity);
-    let plan = Plan::new(&Spec::new(budget, charge.enforced, Abi::of_kernel()));
+    let spec = Spec::new(budget, charge.enforced, Abi::of_kernel()).of(&charge.identity);
+    let plan = Plan::new(&spec);
     let sources = Sources {
         images: charge.arguments.images.clone(),
         code: charge.arguments.code.clone(),
@@ -114,7 +118,7 @@ fn serve(
     };
     let stage = start(&plan.start, &sources)?;
     reach(Point::RootMade);
-    let maker = Maker::start(proof, &plan, runner.as_fd(), charge.first_id)?;
+    let maker = Maker::start(proof, &plan, runner.as_fd(), &charge.identity)?;
     reach(Point::MakerStarted);
     // Only the maker executes it.
     drop(runner);
@@ -124,7 +128,7 @@ fn serve(
     capability::seal(&Policy::spawner())?;
     reach(Point::Settled);
     let service =
-        Service::new(stage, plan, maker, control, charge.first_id, capacity, &charge.signals)?;
+        Service::new(stage, plan, maker, control, charge.identity, capacity, &charge.signals)?;
     Ok(service.run())
 }
 
@@ -137,6 +141,16 @@ fn die_with_outer(life: &PipeReader) -> Result<(), InnerError> {
         0 => Ok(()),
         _ => Err(InnerError::Orphaned),
     }
+}
+
+/// How many cells there are ids for, at most as many as asked.
+fn identifiable(asked: u32, identity: &Identity) -> u32 {
+    let Some(ids) = identity.cell_ids() else { return asked };
+    let cells = (ids.end - ids.start).max(1);
+    if cells < asked {
+        log::line(&format!("room for {cells} cells instead of {asked}: each needs an id"));
+    }
+    cells.min(asked)
 }
 
 /// How many cells our descriptors are enough for, at most as many as asked.

@@ -16,6 +16,9 @@
 //! spawner proper goes, the kernel ends everything beneath it; if the outer process goes, the spawner
 //! proper is killed with it. Nobody has to be told.
 //!
+//! Started by an ordinary user, the spawner proper is in a user namespace of its own, in which it is
+//! what root's is on the host; the outer process has no privilege at all.
+//!
 //! No tokio, no HTTP, no JSON: one thread, one `epoll`, and a closed set of operations.
 
 mod arguments;
@@ -28,6 +31,7 @@ mod limits;
 mod log;
 mod machine;
 mod maker;
+mod mapping;
 mod order;
 mod outer;
 mod readiness;

@@ -21,15 +21,15 @@ use nix::sched::CloneFlags;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
-use sandbox::Plan;
-use sandbox::capability;
 use sandbox::failpoint::{Point, reach};
+use sandbox::identity::Maps;
 use sandbox::perform::{Birth, bear, explain};
-use sandbox::plan::{EnterStep, IDS_PER_SLOT, OWNER_ID};
+use sandbox::plan::{EnterStep, OWNER_ID};
 use sandbox::seccomp::{Policy, Program, program};
 use sandbox::sys::privilege::keep_capabilities_across_setuid;
 use sandbox::sys::process::{self, Child, SingleThreaded, clone_process};
 use sandbox::sys::socket::{self, ReceiveError};
+use sandbox::{Identity, Plan, capability};
 
 use crate::log;
 use crate::order::{Answer, FIXED_DESCRIPTORS, MAX_MESSAGE, MOST_DESCRIPTORS, Order};
@@ -76,12 +76,12 @@ pub(crate) enum MakerError {
 // === impl Maker ===
 
 impl Maker {
-    /// Clones the maker into a new nursery, whose ids are the host's from `first_id` on.
+    /// Clones the maker into a new nursery.
     pub(crate) fn start(
         proof: &SingleThreaded,
         plan: &Plan,
         runner: BorrowedFd<'_>,
-        first_id: u32,
+        identity: &Identity,
     ) -> Result<Self, MakerError> {
         let at = |step| move |source| MakerError::Start { step, source };
         let (ours, theirs) = socket::pair().map_err(at("socketpair"))?;
@@ -95,8 +95,10 @@ impl Maker {
             if !released {
                 return FAILED;
             }
-            match settle(theirs.as_fd(), runner) {
-                Ok((socket, runner)) => work(proof, plan, &filter, socket.as_fd(), runner),
+            match settle(theirs.as_fd(), runner, identity) {
+                Ok((socket, runner)) => {
+                    work(proof, plan, identity, &filter, socket.as_fd(), runner)
+                }
                 Err(err) => {
                     log::line(&format!("maker: {}", explain(&err)));
                     FAILED
@@ -104,9 +106,10 @@ impl Maker {
             }
         })
         .map_err(at("clone"))?;
-        let map = format!("0 {first_id} {IDS_PER_SLOT}\n");
-        for file in ["gid_map", "uid_map"] {
-            std::fs::write(format!("/proc/{}/{file}", child.pid), &map).map_err(|err| {
+        let maps = identity.nursery_maps();
+        for (file, map) in [("gid_map", &maps.groups), ("uid_map", &maps.users)] {
+            let path = format!("/proc/{}/{file}", child.pid);
+            std::fs::write(path, Maps::text(map)).map_err(|err| {
                 let errno = err.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
                 at("write its id map")(errno)
             })?;
@@ -176,6 +179,7 @@ fn released(mut waiter: PipeReader) -> bool {
 fn settle(
     socket: BorrowedFd<'_>,
     runner: BorrowedFd<'_>,
+    identity: &Identity,
 ) -> Result<(OwnedFd, BorrowedFd<'static>), SettleError> {
     let at = |step| move |errno| SettleError::Call { step, errno };
     let socket = process::move_above(socket, ASIDE).map_err(at("move its socket"))?;
@@ -188,9 +192,11 @@ fn settle(
     let socket = process::inherited(SOCKET).map_err(at("own its socket"))?;
     let runner = process::inherited(RUNNER).map_err(at("own the runner"))?;
 
-    let (root, owner) = (Uid::from_raw(0), Uid::from_raw(OWNER_ID));
-    let group = Gid::from_raw(0);
-    setgroups(&[]).map_err(at("setgroups"))?;
+    let (root, owner) = (Uid::from_raw(identity.maker_id()), Uid::from_raw(OWNER_ID));
+    let group = Gid::from_raw(identity.maker_id());
+    if identity.can_drop_groups() {
+        setgroups(&[]).map_err(at("setgroups"))?;
+    }
     keep_capabilities_across_setuid().map_err(at("keep capabilities"))?;
     setresgid(group, group, group).map_err(at("setresgid"))?;
     // The effective id decides who owns a user namespace. The real and saved ones stay the
@@ -210,6 +216,7 @@ fn settle(
 fn work(
     proof: &SingleThreaded,
     plan: &Plan,
+    identity: &Identity,
     filter: &Program,
     socket: BorrowedFd<'_>,
     runner: BorrowedFd<'_>,
@@ -225,7 +232,7 @@ fn work(
             }
         };
         let mut descriptors = datagram.descriptors.into_iter();
-        let order = Order::decode(&buffer[..datagram.length]);
+        let order = Order::decode(&buffer[..datagram.length], identity.bounds());
         let mut next = || descriptors.next();
         let fixed = (next(), next(), next(), next());
         let (Ok(order), (Some(image), Some(devices), Some(runner_end), Some(report))) =

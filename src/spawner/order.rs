@@ -49,16 +49,14 @@ impl Order {
         Writer::tagged(1).u32(self.cell).u32(self.id).done()
     }
 
-    pub(crate) fn decode(datagram: &[u8]) -> Result<Self, DecodeError> {
+    /// Reads an order for a cell whose id is within these bounds.
+    pub(crate) fn decode(datagram: &[u8], (least, most): (u32, u32)) -> Result<Self, DecodeError> {
         let mut from = Reader::new(datagram);
         match from.u8("order")? {
             1 => {}
             tag => return Err(DecodeError::UnknownTag { what: "order", tag }),
         }
-        let order = Self {
-            cell: from.u32("cell")?,
-            id: from.u32_in("id", sandbox::plan::FIRST_CELL_ID, sandbox::plan::IDS_PER_SLOT - 1)?,
-        };
+        let order = Self { cell: from.u32("cell")?, id: from.u32_in("id", least, most)? };
         from.finish()?;
         Ok(order)
     }

@@ -3,23 +3,29 @@
 //! It stays in the host's pid namespace, because PID 1 of a pid namespace cannot clean up after its
 //! own death. It never reads the control socket and never touches a cell.
 //!
+//! Whoever is not root clones into a user namespace as well, and gives it ids before the spawner proper
+//! does anything.
+//!
 //! ```text
-//!   arguments ─► checks ─► slot ─► sweep ─► control groups ─► clone ─► wait ─► sweep ─► exit
-//!       64          69       73       73           73           71             with its status
+//!   arguments ─► checks ─► slot ─► sweep ─► control groups ─► clone ─► ids ─► wait ─► sweep ─► exit
+//!       64          69       73       73           73           71       71            with its status
 //! ```
 
 use std::ffi::OsString;
+use std::io::{PipeWriter, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sched::CloneFlags;
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::geteuid;
+use nix::unistd::{getegid, geteuid};
+use sandbox::Identity;
 use sandbox::capability;
 use sandbox::cgroup::{self, Claim, Controller, Instance, InstanceError, Layout};
-use sandbox::checks::{self, Need};
+use sandbox::checks::{self, Missing, Need};
 use sandbox::failpoint::{Point, reach};
+use sandbox::identity::{Own, Source};
 use sandbox::perform::explain;
 use sandbox::seccomp::Policy;
 use sandbox::sys::process::{self, Child, Ending, Reaped, SingleThreaded, clone_process};
@@ -30,6 +36,7 @@ use crate::inner::{self, Charge};
 use crate::limits::{self, LimitError};
 use crate::log;
 use crate::machine::{Ids, IdsError};
+use crate::mapping::{self, MappingError};
 use crate::readiness;
 use crate::slot::{Slot, SlotError};
 use crate::sweeper::Sweeper;
@@ -52,8 +59,8 @@ enum OuterError {
     Descriptor { number: i32, what: &'static str, errno: Errno },
     #[error("descriptor {number} is not a sealed memory file")]
     NotSealed { number: i32 },
-    #[error("{need} cannot be enforced: {what}; {remedy}")]
-    Unenforceable { need: Need, what: String, remedy: String },
+    #[error("{}", refusal(.0))]
+    Unenforceable(Vec<(Need, Missing)>),
     #[error(transparent)]
     Slot(#[from] SlotError),
     #[error(transparent)]
@@ -66,12 +73,19 @@ enum OuterError {
     Layout(#[source] std::io::Error),
     #[error(transparent)]
     Limit(#[from] LimitError),
+    #[error("make a pipe, or copy a descriptor")]
+    Pipe {
+        #[source]
+        source: std::io::Error,
+    },
     #[error("{step}")]
     Call {
         step: &'static str,
         #[source]
         source: Errno,
     },
+    #[error(transparent)]
+    Mapping(#[from] MappingError),
     #[error("give up capabilities")]
     Confine(#[from] capability::ConfineError),
 }
@@ -101,31 +115,31 @@ fn start(arguments: &[OsString]) -> Result<u8, OuterError> {
         Err(errno) => return Err(at("setsid")(errno)),
     }
     let enforced = enforceable(&arguments.unenforced)?;
-    let Share { slot, ids, groups, claim } = allocate(&arguments, &enforced)?;
+    let source = source(&arguments);
+    let Share { slot, ids, groups, claim } = allocate(&arguments, &enforced, &source)?;
     limits::take()?;
     // Before there is a child, so that its end cannot be missed. The child inherits the mask: it
     // reads the same signals through a descriptor.
     let signals = signals();
     signals.thread_block().map_err(at("block signals"))?;
-    let (life, ours) = std::io::pipe()
-        .map_err(|err| at("pipe")(err.raw_os_error().map_or(Errno::EIO, Errno::from_raw)))?;
-    let charge = Charge {
+    let mut handover = Some((control, runner));
+    let identity = source.slot(slot.number);
+    let charge = |identity| Charge {
         arguments: &arguments,
-        first_id: slot.first_id(),
+        identity,
         groups: &groups,
         enforced: &enforced,
         signals,
     };
-    let mut handed_over = Some((control, runner, life, ours));
-    let child = clone_process(&proof, namespaces(), || {
-        let Some((control, runner, life, ours)) = handed_over.take() else {
-            return Exit::Internal as i32;
-        };
-        // Ours is the outer process's copy: while only that one is open, it lives.
-        drop(ours);
-        inner::run(&proof, &charge, control, runner, life) as i32
-    })
-    .map_err(at("clone the spawner"))?;
+    let (child, life) = match found(&proof, &charge(identity), &mut handover) {
+        // Somebody gave the user ids and somebody else does not let him have them: walls that need
+        // none stand as well, and the operator is told which does not.
+        Err(OuterError::Mapping(err)) if identity.can_drop_groups() => {
+            log::line(&format!("all sandboxes share one user id: {}", explain(&err)));
+            found(&proof, &charge(Source::Single(own()).slot(slot.number)), &mut handover)?
+        }
+        done => done?,
+    };
     if let Some(manager) = &arguments.notify {
         let status = format!("slot {}, up to {} sandboxes", slot.number, arguments.capacity);
         if let Err(err) = readiness::tell(manager, &status) {
@@ -134,8 +148,8 @@ fn start(arguments: &[OsString]) -> Result<u8, OuterError> {
     }
     reach(Point::Cloned);
     // The control plane must see its socket close when the spawner proper ends, not later.
-    let mut life = handed_over.map(|(_, _, _, ours)| ours);
-    let mut claim = Some(claim);
+    drop(handover);
+    let (mut life, mut claim) = (Some(life), Some(claim));
     let sweeper = Sweeper::start(&proof, &mut claim, &mut life).map_err(at("clone the sweeper"))?;
     let status = attend(&child, &signals, claim, sweeper);
     drop(life);
@@ -143,9 +157,67 @@ fn start(arguments: &[OsString]) -> Result<u8, OuterError> {
     status
 }
 
+/// Clones the spawner proper, gives it its ids, and lets it go; returns it and the pipe by which it
+/// knows that we live.
+fn found(
+    proof: &SingleThreaded,
+    charge: &Charge<'_>,
+    handover: &mut Option<(OwnedFd, OwnedFd)>,
+) -> Result<(Child, PipeWriter), OuterError> {
+    let pipe = || std::io::pipe().map_err(|source| OuterError::Pipe { source });
+    let ((life, ours), (waiter, starter)) = (pipe()?, pipe()?);
+    let (mut ours, mut starter) = (Some(ours), Some(starter));
+    let (mut life, mut waiter) = (Some(life), Some(waiter));
+    let child = clone_process(proof, namespaces(&charge.identity), || {
+        // Or our end would not be seen: by these two pipes, and by the control plane.
+        drop((ours.take(), starter.take()));
+        // Taken here, they stay with the parent, whose memory this is a copy of.
+        let (Some((control, runner)), Some(life), Some(mut waiter)) =
+            (handover.take(), life.take(), waiter.take())
+        else {
+            return Exit::Internal as i32;
+        };
+        let released = matches!(waiter.read(&mut [0]), Ok(1));
+        drop(waiter);
+        match released {
+            true => inner::run(proof, charge, control, runner, life) as i32,
+            false => Exit::System as i32,
+        }
+    })
+    .map_err(|source| OuterError::Call { step: "clone the spawner", source })?;
+    if let Err(err) = mapping::give(child.pid, &charge.identity) {
+        // It reads the end of its pipe and ends; nobody else is waited for yet.
+        drop(starter);
+        let _no_other_child = process::wait_for_any();
+        return Err(err.into());
+    }
+    let started = starter.map(|mut starter| starter.write_all(&[1]));
+    match (started, ours) {
+        (Some(Ok(())), Some(ours)) => Ok((child, ours)),
+        _ => Err(OuterError::Call { step: "release the spawner", source: Errno::EPIPE }),
+    }
+}
+
+/// Whose ids cells have.
+fn source(arguments: &Arguments) -> Source {
+    match (geteuid().is_root(), arguments.subordinate) {
+        (true, _) => Source::Machine,
+        (false, Some(allotment)) => Source::Subordinate { own: own(), allotment },
+        (false, None) => Source::Single(own()),
+    }
+}
+
+fn own() -> Own {
+    Own { user: geteuid().as_raw(), group: getegid().as_raw() }
+}
+
 /// What of the host's the spawner proper is cloned away from.
-fn namespaces() -> CloneFlags {
-    CloneFlags::CLONE_NEWPID
+fn namespaces(identity: &Identity) -> CloneFlags {
+    let user = match identity.is_machine() {
+        true => CloneFlags::empty(),
+        false => CloneFlags::CLONE_NEWUSER,
+    };
+    user | CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWNET
         | CloneFlags::CLONE_NEWIPC
@@ -174,23 +246,35 @@ fn descriptors(runner: i32) -> Result<(OwnedFd, OwnedFd), OuterError> {
     Ok((control, runner))
 }
 
-/// The controllers to use, after refusing what is missing and not waived.
+/// The controllers to use, after refusing what is missing and not waived, all of it at once.
 fn enforceable(waived: &[Need]) -> Result<Vec<Controller>, OuterError> {
     let mut enforced = Controller::ALL.to_vec();
+    let mut refused = Vec::new();
     for finding in checks::findings(&cgroup::ours()) {
         let Some(missing) = finding.missing else { continue };
         let need = finding.need;
-        if !waived.contains(&need) {
-            let mut remedy = missing.remedy;
-            if need.may_be_missing() {
-                remedy.push_str(&format!("; or go without: --allow-unenforced={need}"));
-            }
-            return Err(OuterError::Unenforceable { need, what: missing.what, remedy });
+        if waived.contains(&need) {
+            log::line(&format!("{need} is not enforced: {}", missing.what));
+            enforced.retain(|controller| Need::of(*controller) != need);
+        } else {
+            refused.push((need, missing));
         }
-        log::line(&format!("{need} is not enforced: {}", missing.what));
-        enforced.retain(|controller| Need::of(*controller) != need);
     }
-    Ok(enforced)
+    if refused.is_empty() { Ok(enforced) } else { Err(OuterError::Unenforceable(refused)) }
+}
+
+/// What is missing, each with its remedy, and how to go without what can be gone without.
+fn refusal(refused: &[(Need, Missing)]) -> String {
+    let each = refused.iter().map(|(need, Missing { what, remedy })| {
+        format!("{need} cannot be enforced: {what} ({remedy})")
+    });
+    let mut text = each.collect::<Vec<_>>().join("; ");
+    let needs = || refused.iter().map(|(need, _)| *need);
+    if needs().all(Need::may_be_missing) {
+        let names: Vec<&str> = needs().map(Need::name).collect();
+        text.push_str(&format!("; or go without: --allow-unenforced={}", names.join(",")));
+    }
+    text
 }
 
 /// What of the machine is ours. The locks in it are held by the spawner proper too, which was cloned
@@ -204,12 +288,22 @@ struct Share {
 }
 
 /// A slot without leftovers, with its control groups made.
-fn allocate(arguments: &Arguments, enforced: &[Controller]) -> Result<Share, OuterError> {
+fn allocate(
+    arguments: &Arguments,
+    enforced: &[Controller],
+    source: &Source,
+) -> Result<Share, OuterError> {
     let layout = Layout::read().map_err(OuterError::Layout)?;
+    let plan = |slot| match source {
+        Source::Machine => Instance::plan(&layout, slot, enforced),
+        _ => Instance::plan_delegated(&layout.clone().delegated(), slot, enforced),
+    };
     let mut occupied = Vec::new();
     loop {
-        let mut slot = Slot::take(&arguments.state, &arguments.instance, &occupied)?;
-        let ids = if geteuid().is_root() {
+        let mut slot =
+            Slot::take(&arguments.state, &arguments.instance, &occupied, source.slots())?;
+        // An ordinary user's are his own: nobody else can take them.
+        let ids = if source == &Source::Machine {
             let Some(ids) = Ids::lock(slot.number)? else {
                 occupied.push(slot.number);
                 continue;
@@ -219,7 +313,7 @@ fn allocate(arguments: &Arguments, enforced: &[Controller]) -> Result<Share, Out
             None
         };
         reach(Point::SlotTaken);
-        let groups = Instance::plan(&layout, slot.number, enforced).map_err(OuterError::Groups)?;
+        let groups = plan(slot.number).map_err(OuterError::Groups)?;
         match Claim::new(&groups, &slot.left_behind) {
             Ok(claim) => {
                 reach(Point::GroupsMade);
@@ -231,7 +325,7 @@ fn allocate(arguments: &Arguments, enforced: &[Controller]) -> Result<Share, Out
                 reach(Point::SlotRecorded);
                 // Whatever was to be swept is gone. Who runs with these ids now has them from a
                 // spawner that keeps its slots elsewhere, or cannot die.
-                match slot.stranger() {
+                match Slot::stranger(&source.slot(slot.number).exclusive()) {
                     None => return Ok(Share { slot, ids, groups, claim }),
                     Some(pid) => {
                         let number = slot.number;
@@ -251,7 +345,7 @@ fn allocate(arguments: &Arguments, enforced: &[Controller]) -> Result<Share, Out
             Err(err) => return Err(OuterError::Groups(err)),
         }
         if occupied.len() > SLOT_TRIES {
-            return Err(OuterError::Slot(SlotError::AllTaken));
+            return Err(OuterError::Slot(SlotError::AllTaken { slots: source.slots() }));
         }
     }
 }
@@ -264,7 +358,7 @@ fn attend(
     sweeper: Sweeper,
 ) -> Result<u8, OuterError> {
     let at = |step| move |source| OuterError::Call { step, source };
-    capability::confine(&capability::OUTER)?;
+    capability::confine_outer()?;
     capability::seal(&Policy::outer())?;
     let ending = loop {
         match signals.wait().map_err(at("wait for signals"))? {
@@ -318,12 +412,17 @@ impl OuterError {
     fn exit(&self) -> Exit {
         match self {
             Self::Arguments(_) | Self::Descriptor { .. } | Self::NotSealed { .. } => Exit::Usage,
-            Self::Unenforceable { .. } => Exit::Unavailable,
+            Self::Unenforceable(_) => Exit::Unavailable,
             Self::Groups(InstanceError::NoUnifiedTree | InstanceError::NotDelegated { .. }) => {
                 Exit::Unavailable
             }
             Self::Slot(_) | Self::Ids(_) | Self::Record(_) | Self::Groups(_) => Exit::NoSlot,
-            Self::Layout(_) | Self::Limit(_) | Self::Call { .. } | Self::Confine(_) => Exit::System,
+            Self::Layout(_)
+            | Self::Limit(_)
+            | Self::Pipe { .. }
+            | Self::Call { .. }
+            | Self::Mapping(_)
+            | Self::Confine(_) => Exit::System,
         }
     }
 }

@@ -19,7 +19,7 @@ use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use sandbox::failpoint::{Point, reach};
 use sandbox::perform::{assign, explain};
-use sandbox::{Plan, Spec, Stage};
+use sandbox::{Identity, Plan, Spec, Stage};
 use wire::spawner::{CellId, Digest, Limits, Reply, Request, Subject};
 
 use crate::cells::{Cells, Phase};
@@ -104,7 +104,7 @@ impl Service {
         plan: Plan,
         maker: Maker,
         control: OwnedFd,
-        first_id: u32,
+        identity: Identity,
         capacity: u32,
         signals: &SigSet,
     ) -> Result<Self, ServiceError> {
@@ -125,14 +125,14 @@ impl Service {
             signals,
             epoll,
             capacity,
-            cells: Cells::new(first_id),
+            cells: Cells::new(identity),
             queue: VecDeque::new(),
             in_flight: 0,
             ending: VecDeque::new(),
             timers: BTreeSet::new(),
         };
-        let version = wire::VERSION;
-        service.say(&Reply::Hello { version, uid_base: first_id, capacity }, Vec::new())?;
+        let (version, uid_base) = (wire::VERSION, identity.host_id(0));
+        service.say(&Reply::Hello { version, uid_base, capacity }, Vec::new())?;
         Ok(service)
     }
 

@@ -12,7 +12,6 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg, OFlag};
-use sandbox::plan::{FIRST_ID, IDS_PER_SLOT, SLOTS};
 
 /// A slot that is ours.
 #[derive(Debug)]
@@ -37,29 +36,38 @@ pub(crate) enum SlotError {
         source: io::Error,
     },
     /// Every slot has an owner.
-    #[error("all {SLOTS} slots of this machine are taken")]
-    AllTaken,
+    #[error("all {slots} slots of this machine or user are taken")]
+    AllTaken {
+        /// How many there are.
+        slots: u32,
+    },
 }
 
 // === impl Slot ===
 
 impl Slot {
-    /// Takes a slot for `instance`; none of those in `except`.
-    pub(crate) fn take(state: &Path, instance: &str, except: &[u32]) -> Result<Self, SlotError> {
+    /// Takes one of so many slots for `instance`; none of those in `except`.
+    pub(crate) fn take(
+        state: &Path,
+        instance: &str,
+        except: &[u32],
+        slots: u32,
+    ) -> Result<Self, SlotError> {
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o755)
             .create(state)
             .map_err(failed("create", state))?;
         let preferred = previous(state, instance).map_err(failed("list", state))?;
-        for number in preferred.into_iter().chain(0..SLOTS) {
+        let preferred = preferred.filter(|number| *number < slots);
+        for number in preferred.into_iter().chain(0..slots) {
             if !except.contains(&number)
                 && let Some(slot) = Self::try_take(state, number)?
             {
                 return Ok(slot);
             }
         }
-        Err(SlotError::AllTaken)
+        Err(SlotError::AllTaken { slots })
     }
 
     fn try_take(state: &Path, number: u32) -> Result<Option<Self>, SlotError> {
@@ -94,21 +102,15 @@ impl Slot {
         self.file.write_all(text.as_bytes())
     }
 
-    /// A process of the host that runs with an id of the slot's, if there is one.
-    pub(crate) fn stranger(&self) -> Option<u32> {
-        let ids = self.first_id()..self.first_id() + IDS_PER_SLOT;
+    /// A process of the host that runs with one of the ids that would be ours, if there is one.
+    pub(crate) fn stranger(ids: &Range<u32>) -> Option<u32> {
         let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
         processes
             .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
             // One that is gone meanwhile has no file any more, and no id.
             .find(|pid| {
-                has_id(&fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default(), &ids)
+                has_id(&fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default(), ids)
             })
-    }
-
-    /// First host id of the slot's range.
-    pub(crate) fn first_id(&self) -> u32 {
-        FIRST_ID + self.number * IDS_PER_SLOT
     }
 }
 
@@ -127,7 +129,7 @@ fn previous(state: &Path, instance: &str) -> io::Result<Option<u32>> {
     for entry in fs::read_dir(state)? {
         let name = entry?.file_name();
         let number = name.to_str().and_then(|name| name.strip_prefix("slot-")?.parse().ok());
-        let Some(number) = number.filter(|number| *number < SLOTS) else { continue };
+        let Some(number) = number else { continue };
         // One that cannot be read is not ours.
         let text = fs::read_to_string(path(state, number)).unwrap_or_default();
         if text.lines().next() == Some(instance) {

@@ -94,6 +94,6 @@ fn sweep(mut watched: PipeReader, claim: Claim) -> Exit {
 }
 
 fn confine() -> Result<(), ConfineError> {
-    capability::confine(&capability::OUTER)?;
+    capability::confine_outer()?;
     capability::seal(&Policy::outer())
 }

@@ -1,6 +1,10 @@
 //! How the kernel's numbers are read.
 
-use super::{anonymous, available, available_in};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
+use super::{Meter, anonymous, available, available_in};
 
 #[test]
 fn version_1_is_read_with_its_children() {
@@ -25,4 +29,23 @@ fn the_machines_memory_is_read_in_bytes() {
     let meminfo = b"MemTotal:       24683956 kB\nMemAvailable:   24315116 kB\n";
     assert_eq!(available_in(meminfo), Some(24_315_116 * 1024));
     assert!(available().expect("this machine says") > 0);
+}
+
+#[test]
+fn processes_that_nobody_counts_for_are_asked_one_by_one() {
+    // A shell, its child, and that child's: the last one's 32 MiB count as well.
+    let script =
+        "sh -c 'python3 -c \"b = bytearray(32 << 20); print(1, flush=True); input()\"; :'; :";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut shell = shell.spawn().expect("a shell");
+    let mut line = String::new();
+    let mut out = BufReader::new(shell.stdout.take().expect("piped"));
+    out.read_line(&mut line).expect("it says when it has them");
+    let first = File::open(format!("/proc/{}", shell.id())).expect("it lives");
+    let meter = Meter::new(first.into());
+    assert!(meter.anonymous().expect("it lives") > 32 << 20);
+    shell.stdin.take().expect("piped").write_all(b"\n").expect("it waits");
+    shell.wait().expect("our own child");
+    assert_eq!(meter.anonymous(), None, "it is gone");
 }

@@ -64,13 +64,45 @@ impl Instance {
     /// # Errors
     /// [`InstanceError::NoUnifiedTree`], [`InstanceError::NotDelegated`].
     pub fn plan(layout: &Layout, slot: u32, wanted: &[Controller]) -> Result<Self, InstanceError> {
-        let name = format!("hearth-{slot}");
         let unified = layout.v2.as_ref().ok_or(InstanceError::NoUnifiedTree)?;
+        let name = format!("hearth-{slot}");
+        let (mut trees, in_v2) = Self::version_1(layout, &name, wanted);
+        let parent = parent(unified, &in_v2)?;
+        trees.push(Tree { version: Version::V2, controllers: in_v2, path: parent.join(&name) });
+        Ok(Self { trees })
+    }
+
+    /// The same of an ordinary user, who has of the hierarchies what was delegated to him: it may be
+    /// nothing at all.
+    ///
+    /// # Errors
+    /// As [`Instance::plan`], but for the version-2 tree's absence.
+    pub fn plan_delegated(
+        layout: &Layout,
+        slot: u32,
+        wanted: &[Controller],
+    ) -> Result<Self, InstanceError> {
+        if layout.v2.is_some() {
+            return Self::plan(layout, slot, wanted);
+        }
+        let (trees, nowhere) = Self::version_1(layout, &format!("hearth-{slot}"), wanted);
+        match nowhere.is_empty() {
+            true => Ok(Self { trees }),
+            false => Err(InstanceError::NoUnifiedTree),
+        }
+    }
+
+    /// Directories in version-1 hierarchies, and the controllers that are in none.
+    fn version_1(
+        layout: &Layout,
+        name: &str,
+        wanted: &[Controller],
+    ) -> (Vec<Tree>, Vec<Controller>) {
         let mut trees: Vec<Tree> = Vec::new();
         let (in_v1, in_v2): (Vec<_>, Vec<_>) =
             wanted.iter().partition(|controller| layout.v1.contains_key(controller));
         for controller in in_v1 {
-            let path = layout.v1[&controller].own.join(&name);
+            let path = layout.v1[&controller].own.join(name);
             // cpu and memory may share a hierarchy; they then share the directory too.
             match trees.iter_mut().find(|tree| tree.path == path) {
                 Some(tree) => tree.controllers.push(controller),
@@ -79,9 +111,7 @@ impl Instance {
                 }
             }
         }
-        let parent = parent(unified, &in_v2)?;
-        trees.push(Tree { version: Version::V2, controllers: in_v2, path: parent.join(&name) });
-        Ok(Self { trees })
+        (trees, in_v2)
     }
 
     /// Every directory.

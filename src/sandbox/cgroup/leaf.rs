@@ -73,8 +73,9 @@ pub enum LeafError {
 pub struct Leaf {
     /// One directory per hierarchy; the version-2 tree's among them.
     parts: Vec<Part>,
-    /// `cgroup.kill`, kept open: it is written when nothing must be in the way.
-    kill: File,
+    /// `cgroup.kill`, kept open: it is written when nothing must be in the way. None where an ordinary
+    /// user has no part of the version-2 tree; then the end of a cell's first process is what kills.
+    kill: Option<File>,
 }
 
 #[derive(Debug)]
@@ -107,7 +108,7 @@ impl Leaf {
         name: &str,
         limits: &LeafLimits,
         parts: &mut Vec<Part>,
-    ) -> Result<File, LeafError> {
+    ) -> Result<Option<File>, LeafError> {
         let mut kill = None;
         for tree in trees {
             let path = tree.path.join(name);
@@ -130,11 +131,7 @@ impl Leaf {
             }
         }
         set(parts, limits, Change::First)?;
-        kill.ok_or_else(|| LeafError::File {
-            operation: "find",
-            path: PathBuf::from("cgroup.kill"),
-            source: io::ErrorKind::NotFound.into(),
-        })
+        Ok(kill)
     }
 
     /// `cgroup.procs` of every leaf, open for writing: whoever writes `0` into one joins it.
@@ -165,7 +162,7 @@ impl Leaf {
     /// # Errors
     /// What writing returns.
     pub fn kill(&self) -> io::Result<()> {
-        (&self.kill).write_all(b"1")
+        self.kill.as_ref().map_or(Ok(()), |mut kill| kill.write_all(b"1"))
     }
 
     /// The memory statistics, open for reading; `None` where memory is not limited.

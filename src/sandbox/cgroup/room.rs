@@ -140,7 +140,7 @@ fn is_root(group: &Path) -> bool {
 }
 
 /// An ordinary user may in what was handed to him.
-fn may_make_groups(group: &Path) -> bool {
+pub(super) fn may_make_groups(group: &Path) -> bool {
     let may_write = |path: &Path| access(path, AccessFlags::W_OK).is_ok();
     may_write(group) && may_write(&group.join("cgroup.procs"))
 }

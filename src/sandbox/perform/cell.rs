@@ -14,6 +14,7 @@ use super::{Cause, StepError};
 use crate::cgroup::{Leaf, LeafLimits};
 use crate::failpoint;
 use crate::plan::{AssignStep, FinishStep, PrepareStep, Spec, tmp_options};
+use crate::sys::process::Child;
 use crate::sys::{mount, socket};
 
 /// What belongs to a cell whose first process does not exist yet.
@@ -38,7 +39,8 @@ pub struct Draft {
 pub struct Finished {
     /// Listens on the Runtime API's address, inside; non-blocking.
     pub listener: OwnedFd,
-    /// `memory.stat` of the leaf; empty where memory is not limited.
+    /// `memory.stat` of the leaf; where memory is not limited, the first process's directory in the
+    /// spawner's `/proc`.
     pub statistics: OwnedFd,
 }
 
@@ -99,8 +101,8 @@ impl Parts {
                 self.image = Some(tree);
             }
             PrepareStep::CloneDevices => {
-                let tree = mount::clone_tree(stage.devices.as_fd())?;
-                mount::set_attributes(tree.as_fd(), device_attributes())?;
+                let tree = mount::clone_trees(stage.devices.as_fd())?;
+                mount::set_attributes_of_all(tree.as_fd(), device_attributes())?;
                 self.devices = Some(tree);
             }
             PrepareStep::ConnectRunner => {
@@ -134,7 +136,7 @@ impl Parts {
 pub fn finish(
     steps: &[FinishStep],
     stage: &Stage,
-    cell: BorrowedFd<'_>,
+    cell: &Child,
     leaf: &Leaf,
 ) -> Result<Finished, StepError> {
     let (mut listener, mut statistics) = (None, None);
@@ -142,12 +144,17 @@ pub fn finish(
         let performed = match *step {
             FinishStep::OpenListener { port, backlog } => {
                 let open = || socket::listen_on_loopback(port, backlog);
-                within(cell, CloneFlags::CLONE_NEWNET, stage.own_network.as_fd(), open)
-                    .map(|opened| listener = Some(opened))
-                    .map_err(Cause::from)
+                within(
+                    cell.pidfd.as_fd(),
+                    CloneFlags::CLONE_NEWNET,
+                    stage.own_network.as_fd(),
+                    open,
+                )
+                .map(|opened| listener = Some(opened))
+                .map_err(Cause::from)
             }
             FinishStep::OpenStatistics => {
-                open_statistics(leaf).map(|opened| statistics = Some(opened))
+                open_statistics(leaf, cell.pid).map(|opened| statistics = Some(opened))
             }
         };
         performed.map_err(|cause| StepError::at(step, cause))?;
@@ -161,12 +168,13 @@ pub fn finish(
     }
 }
 
-fn open_statistics(leaf: &Leaf) -> Result<OwnedFd, Cause> {
-    match leaf.statistics()? {
-        Some(file) => Ok(file),
-        // Memory is not limited, by the operator's word: a file that says nothing about it.
-        None => Ok(open(c"/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?),
+fn open_statistics(leaf: &Leaf, pid: i32) -> Result<OwnedFd, Cause> {
+    if let Some(file) = leaf.statistics()? {
+        return Ok(file);
     }
+    // Nobody counts for us: what its processes say of themselves is all there is.
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    Ok(open(format!("/proc/{pid}").as_str(), flags, Mode::empty())?)
 }
 
 /// Performs the assign steps: this code, these limits, into a cell in which nothing has run yet.

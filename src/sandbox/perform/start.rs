@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::{Mode, SFlag, makedev, mkdirat, mknodat, umask};
 use nix::unistd::symlinkat;
 
@@ -121,7 +121,8 @@ impl Builder {
                 let proc = mount::new_filesystem(c"proc", &[], NOTHING_SPECIAL)?;
                 self.attach(proc, "proc")
             }
-            StartStep::MakeDevices => self.devices(),
+            StartStep::MakeDevices => self.devices(make_nodes),
+            StartStep::BindDevices => self.bind_devices(),
             StartStep::Pivot => {
                 self.make_directory(CELL_ROOT.trim_start_matches('/'))?;
                 let root = self.root()?;
@@ -186,21 +187,56 @@ impl Builder {
         self.attach(tree, name)
     }
 
-    fn devices(&self) -> nix::Result<()> {
+    /// A small file system with something called after each device, and the links, at `/dev`.
+    fn devices(&self, fill: fn(&OwnedFd) -> nix::Result<()>) -> nix::Result<()> {
         let options = [(c"size", c"64k"), (c"nr_inodes", c"32"), (c"mode", c"755")];
         let writable = Attributes { read_only: false, ..DEVICES };
         let dev = mount::new_filesystem(c"tmpfs", &options, writable)?;
-        let before = umask(Mode::empty());
-        let made = NODES.iter().try_for_each(|(name, major, minor)| {
-            let mode = Mode::from_bits_truncate(0o666);
-            mknodat(&dev, *name, SFlag::S_IFCHR, mode, makedev(*major, *minor))
-        });
-        umask(before);
-        made?;
+        fill(&dev)?;
         LINKS.iter().try_for_each(|(name, to)| symlinkat(*to, &dev, *name))?;
         mount::set_attributes(dev.as_fd(), DEVICES)?;
         self.attach(dev, "dev")
     }
+
+    /// The host's nodes, each checked to be what its name says, over empty files.
+    fn bind_devices(&self) -> nix::Result<()> {
+        let hosts = directory(Path::new("/dev"))?;
+        let found: Vec<OwnedFd> =
+            NODES.iter().map(|node| existing_node(&hosts, node)).collect::<nix::Result<_>>()?;
+        self.devices(make_places)?;
+        for (node, (name, ..)) in found.iter().zip(NODES) {
+            let tree = mount::clone_tree(node.as_fd())?;
+            mount::set_attributes(tree.as_fd(), DEVICES)?;
+            let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            let dev = mount::open_beneath(self.root()?, Path::new("dev"))?;
+            let place = openat(&dev, name, flags, Mode::empty())?;
+            mount::attach(tree.as_fd(), place.as_fd())?;
+        }
+        Ok(())
+    }
+}
+
+fn make_nodes(dev: &OwnedFd) -> nix::Result<()> {
+    let before = umask(Mode::empty());
+    let made = NODES.iter().try_for_each(|(name, major, minor)| {
+        let mode = Mode::from_bits_truncate(0o666);
+        mknodat(dev, *name, SFlag::S_IFCHR, mode, makedev(*major, *minor))
+    });
+    umask(before);
+    made
+}
+
+fn make_places(dev: &OwnedFd) -> nix::Result<()> {
+    let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+    NODES.iter().try_for_each(|(name, ..)| openat(dev, *name, flags, Mode::empty()).map(drop))
+}
+
+/// A node of the host's `/dev`: the device itself, and not something that took its name.
+fn existing_node(dev: &OwnedFd, node: &(&str, u64, u64)) -> nix::Result<OwnedFd> {
+    let (name, major, minor) = *node;
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let found = openat(dev, name, flags, Mode::empty())?;
+    if is_device(&found, major, minor)? { Ok(found) } else { Err(Errno::ENODEV) }
 }
 
 /// A directory by one of our own or the operator's own paths: links in those are his.
@@ -210,7 +246,12 @@ fn directory(path: &Path) -> nix::Result<OwnedFd> {
 
 /// Checks that a descriptor is the null device, not something that took its name.
 pub(super) fn is_null_device(file: &File) -> nix::Result<bool> {
+    let (_, major, minor) = NODES[0];
+    is_device(file, major, minor)
+}
+
+fn is_device(file: impl AsFd, major: u64, minor: u64) -> nix::Result<bool> {
     let stat = nix::sys::stat::fstat(file)?;
     let character = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR;
-    Ok(character && stat.st_rdev == makedev(1, 3))
+    Ok(character && stat.st_rdev == makedev(major, minor))
 }

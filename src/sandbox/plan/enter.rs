@@ -7,6 +7,7 @@
 use nix::sys::resource::Resource;
 
 use super::{Describe, Spec, TMP_MIB, tmp_options};
+use crate::cgroup::Controller;
 use crate::landlock::{self, Abi, Grant};
 use crate::seccomp::Policy;
 
@@ -109,6 +110,9 @@ pub(super) fn enter(spec: &Spec) -> Vec<EnterStep> {
     let limit = |resource, soft, hard| EnterStep::ResourceLimit { resource, soft, hard };
     let same = |resource, value| limit(resource, value, value);
     let user = |name, value| EnterStep::UserLimit { name, value };
+    // Of each user namespace by itself, so of each cell, even where many have one user. Where a leaf
+    // bounds processes it is for tools that ask; where none does, it is all there is: AWS's number.
+    let processes = if spec.enforced.contains(&Controller::Pids) { 4096 } else { 1024 };
     let mut steps = vec![
         // The score file belongs to the id it was born with until its credentials change.
         EnterStep::OutOfMemoryFirst,
@@ -123,8 +127,7 @@ pub(super) fn enter(spec: &Spec) -> Vec<EnterStep> {
         user("max_inotify_watches", budget.inotify_watches),
         // AWS's limit of descriptors.
         same(Resource::RLIMIT_NOFILE, 1024),
-        // The real bound is pids.max; this one is for tools that ask.
-        same(Resource::RLIMIT_NPROC, 4096),
+        same(Resource::RLIMIT_NPROC, processes),
         // 1, not 0: the kernel starts a piped core handler, as root on the host, unless it is 1.
         same(Resource::RLIMIT_CORE, 1),
         same(Resource::RLIMIT_MEMLOCK, 64 * 1024),
@@ -161,6 +164,8 @@ pub(super) fn enter(spec: &Spec) -> Vec<EnterStep> {
         steps.push(EnterStep::EnterDomain { abi: spec.landlock });
     }
     steps.extend([EnterStep::CloseDescriptors, EnterStep::LoadFilter, EnterStep::Execute]);
+    // Refused where the user mapped his own group himself.
+    steps.retain(|step| spec.drops_groups || *step != EnterStep::DropGroups);
     steps
 }
 

@@ -21,6 +21,8 @@ pub enum StartStep {
     MountProc,
     /// The device nodes all cells share.
     MakeDevices,
+    /// The same, the host's own: only its root can make some.
+    BindDevices,
     /// Enter the new root, let go of the host's.
     Pivot,
     /// Descriptors of the own namespaces.
@@ -104,7 +106,7 @@ pub enum EndStep {
     RemoveLeaves,
 }
 
-pub(super) fn start() -> Vec<StartStep> {
+pub(super) fn start(spec: &Spec) -> Vec<StartStep> {
     vec![
         StartStep::PrivateMounts,
         StartStep::OpenSources,
@@ -112,7 +114,7 @@ pub(super) fn start() -> Vec<StartStep> {
         StartStep::BindSources,
         StartStep::BindControlGroups,
         StartStep::MountProc,
-        StartStep::MakeDevices,
+        if spec.as_root { StartStep::MakeDevices } else { StartStep::BindDevices },
         StartStep::Pivot,
         StartStep::RememberNamespaces,
     ]
@@ -171,6 +173,7 @@ impl Describe for StartStep {
             Self::BindControlGroups => "bind this instance's directory of each hierarchy",
             Self::MountProc => "mount /proc, complete",
             Self::MakeDevices => "mount /dev: null zero full random urandom, links; read-only",
+            Self::BindDevices => "mount /dev: the host's five nodes, bound; links; read-only",
             Self::Pivot => "pivot_root, detach the old root",
             Self::RememberNamespaces => "open own mount and network namespaces",
         }
@@ -186,6 +189,7 @@ impl Describe for StartStep {
             Self::BindControlGroups => "leaves of this instance, and of no other",
             Self::MountProc => "a cell may mount its own proc only where a complete one is visible",
             Self::MakeDevices => "made once: mknod is given up afterwards",
+            Self::BindDevices => "whoever is not the host's root cannot make any",
             Self::Pivot => "the host's files are gone from this process and all it makes",
             Self::RememberNamespaces => "the way back after stepping into a cell",
         }
@@ -244,7 +248,7 @@ impl Describe for FinishStep {
             Self::OpenListener { port, .. } => {
                 format!("listen on 127.0.0.1:{port} inside, step back")
             }
-            Self::OpenStatistics => "open its memory.stat".to_owned(),
+            Self::OpenStatistics => "open its memory.stat, or its directory in /proc".to_owned(),
         }
     }
 

@@ -64,7 +64,19 @@ pub fn open_unlinked(path: &Path) -> nix::Result<OwnedFd> {
 /// # Errors
 /// What `open_tree` returns: `EINVAL` when the directory is not on a mount of this namespace.
 pub fn clone_tree(directory: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
-    let flags = libc::OPEN_TREE_CLONE | libc::O_CLOEXEC as u32 | libc::AT_EMPTY_PATH as u32;
+    open_tree(directory, 0)
+}
+
+/// The same with whatever is mounted beneath it.
+///
+/// # Errors
+/// As [`clone_tree`].
+pub fn clone_trees(directory: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
+    open_tree(directory, libc::AT_RECURSIVE as u32)
+}
+
+fn open_tree(directory: BorrowedFd<'_>, depth: u32) -> nix::Result<OwnedFd> {
+    let flags = libc::OPEN_TREE_CLONE | libc::O_CLOEXEC as u32 | libc::AT_EMPTY_PATH as u32 | depth;
     // SAFETY: the path is a static, empty C string; a non-negative result is a new descriptor.
     unsafe {
         owned(libc::syscall(
@@ -81,6 +93,23 @@ pub fn clone_tree(directory: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
 /// # Errors
 /// What `mount_setattr` returns.
 pub fn set_attributes(mount: BorrowedFd<'_>, attributes: Attributes) -> nix::Result<()> {
+    change_attributes(mount, attributes, 0)
+}
+
+/// The same on a mount and all beneath it.
+///
+/// # Errors
+/// What `mount_setattr` returns.
+pub fn set_attributes_of_all(mount: BorrowedFd<'_>, attributes: Attributes) -> nix::Result<()> {
+    change_attributes(mount, attributes, libc::AT_RECURSIVE)
+}
+
+/// Sets and never clears: what a mount of the host's has, and its user may not take away, stays.
+fn change_attributes(
+    mount: BorrowedFd<'_>,
+    attributes: Attributes,
+    depth: libc::c_int,
+) -> nix::Result<()> {
     let attr =
         libc::mount_attr { attr_set: attributes.bits(), attr_clr: 0, propagation: 0, userns_fd: 0 };
     // SAFETY: the path is a static, empty C string, and `attr` is readable for the size given.
@@ -89,7 +118,7 @@ pub fn set_attributes(mount: BorrowedFd<'_>, attributes: Attributes) -> nix::Res
             libc::SYS_mount_setattr,
             mount.as_raw_fd(),
             c"".as_ptr(),
-            libc::AT_EMPTY_PATH,
+            libc::AT_EMPTY_PATH | depth,
             &raw const attr,
             size_of::<libc::mount_attr>(),
         )

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use sandbox::checks::Need;
+use sandbox::identity::Allotment;
 
 use super::{Arguments, ArgumentsError};
 
@@ -29,6 +30,15 @@ fn both_spellings_are_read_and_the_state_directory_has_a_default() {
     assert_eq!(arguments.state.to_str(), Some("/run/hearth"));
     assert_eq!((arguments.capacity, arguments.runner), (7, 9));
     assert_eq!(arguments.unenforced, [Need::Cpu, Need::Swap]);
+}
+
+#[test]
+fn ids_of_an_ordinary_user_are_read() {
+    let mut given = GOOD.to_vec();
+    assert_eq!(parse(&given).unwrap().subordinate, None);
+    given.push("--subordinate-ids=100000:200000:65536");
+    let expected = Allotment { first_user: 100_000, first_group: 200_000, count: 65_536 };
+    assert_eq!(parse(&given).unwrap().subordinate, Some(expected));
 }
 
 #[test]
@@ -60,6 +70,11 @@ fn values_that_cannot_be_are_refused() {
         "--allow-unenforced=memory,seccomp",
         "--notify=relative",
         "--notify=@",
+        "--subordinate-ids=100000",
+        "--subordinate-ids=100000:100000:63",
+        "--subordinate-ids=0:100000:65536",
+        "--subordinate-ids=4294967000:100000:65536",
+        "--subordinate-ids=1:2:65536:4",
     ] {
         let mut given = GOOD.to_vec();
         given.push(bad);

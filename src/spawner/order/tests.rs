@@ -2,10 +2,13 @@
 
 use super::{Answer, MAX_MESSAGE, Order};
 
+/// Ids of root's cells.
+const BOUNDS: (u32, u32) = (16, 65_535);
+
 #[test]
 fn orders_and_answers_are_read_back_as_they_were_written() {
     let order = Order { cell: 7, id: 16 };
-    assert_eq!(Order::decode(&order.encode()), Ok(order));
+    assert_eq!(Order::decode(&order.encode(), BOUNDS), Ok(order));
     for answer in [
         Answer::Born { cell: 7, pid: 12 },
         Answer::Failed { cell: 8, detail: "clone: EAGAIN".to_owned() },
@@ -17,7 +20,7 @@ fn orders_and_answers_are_read_back_as_they_were_written() {
 #[test]
 fn an_id_that_no_cell_may_have_is_refused() {
     for id in [0, 1, 15, 65_536, u32::MAX] {
-        assert!(Order::decode(&Order { cell: 1, id }.encode()).is_err(), "{id}");
+        assert!(Order::decode(&Order { cell: 1, id }.encode(), BOUNDS).is_err(), "{id}");
     }
 }
 
@@ -40,10 +43,10 @@ fn long_explanations_are_cut_and_fit() {
 fn cut_and_padded_messages_are_refused() {
     let whole = Order { cell: 7, id: 16 }.encode();
     for end in 0..whole.len() {
-        assert!(Order::decode(&whole[..end]).is_err());
+        assert!(Order::decode(&whole[..end], BOUNDS).is_err());
     }
     let padded = [whole.as_slice(), &[0]].concat();
-    assert!(Order::decode(&padded).is_err());
+    assert!(Order::decode(&padded, BOUNDS).is_err());
 }
 
 /// The frames of a list: whether each is a message, its bytes, what it is. As in `wire`'s corpus.
@@ -65,7 +68,7 @@ fn every_frame_that_is_kept_and_all_that_derive_from_it_are_understood_as_spelle
     type Format = fn(&[u8]) -> Option<Vec<u8>>;
     let formats: [(&str, Format); 2] = [
         (include_str!("corpus/maker_order.txt"), |bytes| {
-            Order::decode(bytes).ok().map(Order::encode)
+            Order::decode(bytes, BOUNDS).ok().map(Order::encode)
         }),
         (include_str!("corpus/maker_answer.txt"), |bytes| {
             Answer::decode(bytes).ok().map(|answer| answer.encode())

@@ -174,7 +174,7 @@ impl Service {
         let Some(cell) = self.cells.get_mut(number) else { return Ok(()) };
         let Some(process) = &cell.process else { return Ok(()) };
         reach(Point::Walled);
-        let finished = finish(&self.plan.finish, &self.stage, process.pidfd.as_fd(), &cell.leaf);
+        let finished = finish(&self.plan.finish, &self.stage, process, &cell.leaf);
         let pidfd = process.pidfd.try_clone();
         let (finished, pidfd) = match (finished, pidfd) {
             (Ok(finished), Ok(pidfd)) => (finished, pidfd),

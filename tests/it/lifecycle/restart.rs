@@ -154,21 +154,6 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
-fn somebody_else_than_root_is_told_what_to_do() {
-    use std::os::unix::process::CommandExt;
-    let home = Home::new();
-    // The binary may lie in a directory that only root can enter: a copy lies where all can.
-    let copy = home.path().join("hearth");
-    std::fs::copy(env!("CARGO_BIN_EXE_hearth"), &copy).expect("there is room");
-    let mut command = Command::new(&copy);
-    command.args(["serve", "--data-dir"]).arg(home.data());
-    command.uid(65_534).gid(65_534).current_dir("/").stdin(Stdio::null());
-    let ran = run(&mut command, "");
-    assert_eq!(ran.code, 1, "{ran:#?}");
-    assert!(ran.stderr.contains("root") && ran.stderr.contains("sudo"), "{ran:#?}");
-}
-
-#[test]
 fn the_control_plane_runs_without_root_and_without_capabilities() {
     let daemon = Daemon::start();
     let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid)).expect("it runs");
