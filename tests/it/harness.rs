@@ -3,6 +3,7 @@
 //! Nothing here is shared with the product: requests are written byte by byte ([`http`]) and signed by
 //! code of their own ([`signature`]), so that a mistake of the product cannot hide behind itself.
 
+pub mod account;
 pub mod daemon;
 pub mod eventually;
 pub mod function;
@@ -16,6 +17,7 @@ pub mod signature;
 pub mod systemd;
 pub mod tools;
 
+pub use account::{Account, Means};
 pub use daemon::{Daemon, Home, Options, shared};
 pub use eventually::eventually;
 pub use function::{Deployed, Function};

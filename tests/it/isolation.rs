@@ -5,13 +5,13 @@
 //! failing inside would prove nothing. The modules stand beside the promises of `docs/security.md`.
 
 // Other processes: seeing, reading, signalling, tracing them.
-mod processes;
+pub mod processes;
 // Other files: reading what is not ours, writing what is read-only, leaving by a descriptor.
-mod files;
+pub mod files;
 // Host root: becoming it, acting as it, leaving the root folder.
-mod root;
+pub mod root;
 // Network: the host's listeners, packets, the firewall, the hypervisor.
-mod network;
+pub mod network;
 // Memory, processes, processors and the rest: taking more than one is given.
 mod resources;
 // Answers: what a function says to the platform, on its link and through the Runtime API.
@@ -19,9 +19,9 @@ mod answers;
 // Secrets: of the daemon, of other functions, of the processor.
 mod secrets;
 // Capabilities, and what needs one.
-mod capabilities;
+pub mod capabilities;
 // System calls that are not there.
-mod syscalls;
+pub mod syscalls;
 // Between functions: what both are shown.
 mod neighbours;
 // Between functions: what one leaves behind.
@@ -43,7 +43,7 @@ use serde_json::Value;
 
 use crate::harness::daemon::require_root;
 use crate::harness::tools::run;
-use crate::harness::{Function, Package, setup};
+use crate::harness::{Daemon, Function, Package, setup};
 
 /// A program that attacks.
 struct Probe(String);
@@ -85,8 +85,13 @@ impl Probe {
     /// them inside.
     #[track_caller]
     fn holds_inside_and_breaks_outside(&self, inside: &Value, outside: &Value) -> Findings {
-        let daemon = crate::harness::shared();
-        let function = self.function().deploy(&daemon);
+        self.holds_in(&crate::harness::shared(), inside, outside)
+    }
+
+    /// The same in a sandbox of this daemon.
+    #[track_caller]
+    fn holds_in(&self, daemon: &Daemon, inside: &Value, outside: &Value) -> Findings {
+        let function = self.function().deploy(daemon);
         let held = findings(&function.answer(inside));
         let broken = findings(&self.outside(outside));
         let names = |findings: &Findings| findings.keys().cloned().collect::<Vec<_>>();

@@ -9,4 +9,4 @@ mod stuck;
 // Who is charged for what sandboxes read.
 mod pages;
 // `hearth dev`, from the first line it prints to Ctrl-C.
-mod dev;
+pub mod dev;

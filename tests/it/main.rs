@@ -42,3 +42,5 @@ mod cli;
 mod isolation;
 // Programs of every kind work behind them.
 mod programs;
+// The same for whoever is not root, with and without what he may have been given.
+mod rootless;

@@ -17,6 +17,7 @@
 #[path = "../it/harness"]
 #[allow(dead_code, unused_imports, reason = "the soaks need a part of it")]
 mod harness {
+    pub mod account;
     pub mod daemon;
     pub mod eventually;
     pub mod function;
@@ -28,6 +29,7 @@ mod harness {
     pub mod signature;
     pub mod tools;
 
+    pub use account::{Account, Means};
     pub use daemon::{Daemon, Home, Options, shared};
     pub use eventually::eventually;
     pub use function::{Deployed, Function};

@@ -27,9 +27,9 @@ use tempfile::TempDir;
 
 use super::eventually::patience;
 use super::http::{Request, Response};
-use super::leftovers::{Process, Trace, slot_of};
+use super::leftovers::{NO_SLOT, Process, Trace, slot_of};
 use super::signature::Signer;
-use super::{eventually, setup};
+use super::{Account, eventually, setup};
 
 /// Longest start. The first one on a machine copies the interpreters into an image.
 const START: Duration = Duration::from_secs(180);
@@ -53,6 +53,10 @@ pub struct Options {
     pub environment: Vec<(&'static str, String)>,
     /// As a person starts it: it says what it does, and goes on when its standard input ends.
     pub by_hand: bool,
+    /// An ordinary user who starts it; root does otherwise.
+    pub account: Option<Arc<Account>>,
+    /// Whatever else stands on its command line.
+    pub more: Vec<String>,
 }
 
 /// A running daemon.
@@ -126,11 +130,17 @@ impl Daemon {
         let _ = fs::remove_file(&ready); // Of an earlier daemon, if there was one.
         let log = File::options().create(true).append(true).open(home.path().join("stderr.log"));
         let log = log.expect("our own directory");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
-        command.args(["serve", "--data-dir"]).arg(home.data());
+        let (mut command, images) = match &options.account {
+            None => (Command::new(env!("CARGO_BIN_EXE_hearth")), images()),
+            Some(account) => (account.hearth(home.path()), home.path().join("images")),
+        };
+        command.args(["serve", "--data-dir"]).arg(home.data()).args(&options.more);
         command.args(["--api-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]);
-        command.arg("--image-dir").arg(images()).arg("--ready-file").arg(&ready);
-        command.args(interpreters());
+        command.arg("--image-dir").arg(images).arg("--ready-file").arg(&ready);
+        if options.account.is_none() {
+            // An ordinary user's serves what the host has: another Node lies where only root may go.
+            command.args(interpreters());
+        }
         if !options.by_hand {
             command.arg("--until-stdin-closes");
         }
@@ -161,11 +171,15 @@ impl Daemon {
             }
             std::thread::sleep(Duration::from_millis(10));
         };
-        Self::running(home, child, &facts)
+        Self::running_as(home, child, &facts, options.account.is_none())
     }
 
-    /// One that runs, as its ready file says.
+    /// One of root's that runs, as its ready file says.
     pub fn running(home: &Arc<Home>, child: Child, facts: &Value) -> Self {
+        Self::running_as(home, child, facts, true)
+    }
+
+    fn running_as(home: &Arc<Home>, child: Child, facts: &Value, as_root: bool) -> Self {
         let text = |name: &str| {
             facts[name].as_str().unwrap_or_else(|| panic!("no text `{name}` in {facts}")).to_owned()
         };
@@ -188,7 +202,11 @@ impl Daemon {
             http: address("http"),
             pid: number("pid").try_into().expect("a process id"),
             spawner,
-            slot: eventually("the spawner's family shows its slot", START, || slot_of(spawner)),
+            slot: match as_root {
+                true => eventually("its family shows its slot", START, || slot_of(spawner)),
+                // An ordinary user's numbering says nothing about the machine's.
+                false => NO_SLOT,
+            },
             credentials,
             key,
             ended: false,

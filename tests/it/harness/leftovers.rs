@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 const UIDS: u64 = 1_879_048_192;
 /// Uids of one daemon.
 const RANGE: u64 = 65_536;
+/// Stands for the slot of a daemon that root did not start: no uid and no control group of the
+/// machine's is its.
+pub const NO_SLOT: u64 = u64::MAX >> 32;
 /// The kinds of namespace a sandbox has of its own.
 const NAMESPACES: [&str; 7] = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"];
 
@@ -65,6 +68,11 @@ impl Process {
             depth: field("NSpid:")?.split_whitespace().count(),
             name: head.split_once('(')?.1.to_owned(),
         })
+    }
+
+    /// Its user id on the host.
+    pub fn uid(&self) -> u64 {
+        self.uid
     }
 
     /// All processes.
@@ -130,7 +138,9 @@ impl Trace {
 
     /// The processes that ran in its sandboxes.
     pub fn sandboxed(&self) -> Vec<&Process> {
-        let inside = |one: &&Process| one.depth >= 3 && in_range(one.uid, self.slot);
+        let inside = |one: &&Process| {
+            one.depth >= 3 && (self.slot == NO_SLOT || in_range(one.uid, self.slot))
+        };
         self.processes.iter().filter(inside).collect()
     }
 
@@ -214,12 +224,20 @@ fn in_range(uid: u64, slot: u64) -> bool {
 /// because a daemon makes its own beneath the one it was started in.
 fn cgroups(slot: u64) -> BTreeSet<(PathBuf, u64)> {
     let mut found = BTreeSet::new();
+    for (_, own) in own_groups() {
+        collect(&own.join(format!("hearth-{slot}")), &mut found);
+    }
+    found
+}
+
+/// The controllers of each hierarchy, comma-separated and none for version 2, and our group in it.
+pub fn own_groups() -> Vec<(String, PathBuf)> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted");
     let ours = fs::read_to_string("/proc/self/cgroup").expect("/proc is mounted");
-    for line in ours.lines() {
+    let group = |line: &str| {
         // `4:memory:/path`, and `0::/path` for version 2.
         let mut parts = line.splitn(3, ':').skip(1);
-        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
+        let (controllers, path) = (parts.next()?, parts.next()?);
         let is_mount = |line: &&str| {
             let options = line.rsplit(' ').next().unwrap_or_default();
             match controllers {
@@ -229,14 +247,10 @@ fn cgroups(slot: u64) -> BTreeSet<(PathBuf, u64)> {
                 }
             }
         };
-        let mount = mounts.lines().find(is_mount).and_then(|line| line.split(' ').nth(4));
-        if let Some(mount) = mount {
-            let name = format!("hearth-{slot}");
-            let own = Path::new(mount).join(path.trim_start_matches('/')).join(name);
-            collect(&own, &mut found);
-        }
-    }
-    found
+        let mount = mounts.lines().find(is_mount)?.split(' ').nth(4)?;
+        Some((controllers.to_owned(), Path::new(mount).join(path.trim_start_matches('/'))))
+    };
+    ours.lines().filter_map(group).collect()
 }
 
 /// A directory and everything beneath it; cgroups come and go while we look.

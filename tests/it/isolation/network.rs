@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::Probe;
-use crate::harness::shared;
+use crate::harness::{Daemon, shared};
 
 /// An address of this host other than loopback, if it has one: what a route to elsewhere would use.
 fn own_address() -> Option<IpAddr> {
@@ -23,7 +23,11 @@ fn own_address() -> Option<IpAddr> {
 
 #[test]
 fn a_function_reaches_nothing_of_the_host_over_any_kind_of_network() {
-    let daemon = shared();
+    holds(&shared());
+}
+
+/// In sandboxes of this daemon.
+pub fn holds(daemon: &Daemon) {
     // On all addresses, so that the control reaches it by each.
     let listener = TcpListener::bind("[::]:0").expect("a port");
     let port = listener.local_addr().expect("bound").port();
@@ -54,7 +58,7 @@ fn a_function_reaches_nothing_of_the_host_over_any_kind_of_network() {
         "address": own_address(),
     });
     let probe = Probe::new(include_str!("probes/network.py"));
-    probe.holds_inside_and_breaks_outside(&event, &event);
+    probe.holds_in(daemon, &event, &event);
 
     // The daemon's own listeners, which are on IPv4's loopback only.
     let source = "
@@ -69,7 +73,7 @@ fn a_function_reaches_nothing_of_the_host_over_any_kind_of_network() {
                     refused += 1
             return refused
         ";
-    let function = crate::harness::Function::python(source).deploy(&daemon);
+    let function = crate::harness::Function::python(source).deploy(daemon);
     assert_eq!(function.answer(&json!([daemon.api.port(), daemon.http.port()])), 2);
     done.store(true, Ordering::Relaxed);
     echo.join().expect("it ends");

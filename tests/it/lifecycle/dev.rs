@@ -14,13 +14,13 @@ use nix::sys::signal::Signal;
 
 use crate::harness::daemon::{ended, images, nothing_left, require_root, send};
 use crate::harness::leftovers::{Process, Trace};
-use crate::harness::{Home, Request, Response, eventually, setup};
+use crate::harness::{Account, Home, Request, Response, eventually, setup};
 
 /// Longest wait for a deployment to show.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running `hearth dev`.
-struct Dev {
+pub struct Dev {
     child: Child,
     folder: PathBuf,
     home: Arc<Home>,
@@ -33,6 +33,11 @@ struct Dev {
 impl Dev {
     /// Starts it on a copy of an example.
     fn start(example: &str) -> Self {
+        Self::start_as(example, None)
+    }
+
+    /// The same, of an ordinary user, who is told nothing about where things lie but images.
+    pub fn start_as(example: &str, account: Option<&Account>) -> Self {
         require_root();
         let home = Home::new();
         let folder = home.path().join(example);
@@ -41,15 +46,23 @@ impl Dev {
         for entry in fs::read_dir(source).expect("the example is there").flatten() {
             fs::copy(entry.path(), folder.join(entry.file_name())).expect("a file");
         }
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
+        let mut command = match account {
+            None => Command::new(env!("CARGO_BIN_EXE_hearth")),
+            Some(account) => account.hearth(home.path()),
+        };
         // Beyond the ports a user's own daemon has; taken ones are stepped over.
         static NEXT: AtomicU16 = AtomicU16::new(0);
         let step = NEXT.fetch_add(10, Ordering::Relaxed);
         command.arg("dev").arg(&folder);
         command.args(["--api-port", &(29_000 + step).to_string()]);
         command.args(["--http-port", &(28_080 + step).to_string()]);
-        command.arg("--data-dir").arg(home.data()).arg("--image-dir").arg(images());
-        if let Some(node) = &setup::node().given {
+        match account {
+            None => command.arg("--data-dir").arg(home.data()).arg("--image-dir").arg(images()),
+            Some(_) => command.arg("--image-dir").arg(home.path().join("images")),
+        };
+        if account.is_some() {
+            // Another Node lies where only root may be able to go.
+        } else if let Some(node) = &setup::node().given {
             command.arg("--runtime-path");
             command.arg(format!("{}={}", setup::node().runtime, node.display()));
         }
@@ -61,12 +74,13 @@ impl Dev {
         Self { child, folder, home, said, name: example.to_owned() }
     }
 
-    fn said(&self) -> String {
+    /// All it has printed.
+    pub fn said(&self) -> String {
         self.said.lock().expect("nobody panics holding it").clone()
     }
 
     /// The path-style URL that it prints.
-    fn url(&mut self) -> (SocketAddr, String) {
+    pub fn url(&mut self) -> (SocketAddr, String) {
         let begins = "http://127.0.0.1:";
         let child = &mut self.child;
         let (said, name) = (&self.said, &self.name);
@@ -82,7 +96,7 @@ impl Dev {
     }
 
     /// Calls the function until it answers as wanted.
-    fn eventually_answers(&self, (to, path): &(SocketAddr, String), what: &str, text: &str) {
+    pub fn eventually_answers(&self, (to, path): &(SocketAddr, String), what: &str, text: &str) {
         eventually(what, PATIENCE, || {
             let response = Request::new("GET", path).send(*to);
             response.text().contains(text).then_some(())
@@ -95,7 +109,7 @@ impl Dev {
     }
 
     /// Ends it with a signal and checks that nothing is left.
-    fn end(mut self, signal: Signal, how: &str) {
+    pub fn end(mut self, signal: Signal, how: &str) {
         let trace = self.trace();
         assert!(trace.processes().len() >= 4, "{trace:?}");
         send(self.child.id(), signal);
