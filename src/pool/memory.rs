@@ -5,9 +5,9 @@
 //! are not counted.
 //!
 //! Where nobody counts for a group, because its limits are not enforced, the processes of the sandbox
-//! are asked one by one and what they say is added up. Pages that they share after a fork then count
-//! for each of them, so the sum is never too small, and what comes and goes between two looks is
-//! never seen.
+//! are asked one by one. A child counts with what it has beyond its parent, because after a fork they
+//! share what both have; a child that changes what it inherited has more than that, and it is not
+//! seen. Nor is what comes and goes between two looks.
 
 use std::collections::HashSet;
 use std::io;
@@ -58,19 +58,25 @@ impl Meter {
 /// What the processes of a sandbox have: the first and all that descend from it. Whoever loses his
 /// parent becomes the first one's child, so that is all of them.
 fn of_processes(first: &OwnedFd) -> Option<u64> {
-    let status = read(first, "status").ok()?;
-    let mut sum = rss_anon(&status);
+    let own = rss_anon(&read(first, "status").ok()?);
+    let mut sum = own;
     let mut seen = HashSet::new();
-    let mut waiting = children(first, ".");
-    while let Some(pid) = waiting.pop() {
+    let mut waiting = vec![(children(first, "."), own)];
+    while let Some((pids, inherited)) = waiting.last_mut() {
+        let inherited = *inherited;
+        let Some(pid) = pids.pop() else {
+            waiting.pop();
+            continue;
+        };
         if seen.len() >= MOST_PROCESSES || !seen.insert(pid) {
             continue;
         }
         let path = format!("../{pid}");
         // One that has ended meanwhile has none.
         if let Ok(status) = read(first, &format!("{path}/status")) {
-            sum += rss_anon(&status);
-            waiting.extend(children(first, &path));
+            let own = rss_anon(&status);
+            sum += own.saturating_sub(inherited);
+            waiting.push((children(first, &path), own));
         }
     }
     Some(sum)

@@ -34,7 +34,7 @@ pub fn holds(daemon: &Daemon) {
     let datagrams = UdpSocket::bind("[::]:0").expect("a port");
     datagrams.set_read_timeout(Some(Duration::from_millis(100))).expect("above zero");
     let udp = datagrams.local_addr().expect("bound").port();
-    let name = format!("hearth-test-{}", std::process::id());
+    let name = format!("hearth-test-{}-{port}", std::process::id());
     let address = SocketAddr::from_abstract_name(&name).expect("a short name");
     let abstracts = UnixListener::bind_addr(&address).expect("a fresh name");
 

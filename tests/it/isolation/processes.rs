@@ -17,10 +17,14 @@ fn a_function_neither_sees_nor_touches_another_process() {
 /// In sandboxes of this daemon, against a process of this user.
 pub fn holds(daemon: &Daemon, user: u32) {
     let marker = format!("HEARTH_VICTIM={}", std::process::id());
-    let mut victim = Command::new("sleep");
     let (name, value) = marker.split_once('=').expect("just written");
-    victim.arg("600").env(name, value).stdin(Stdio::null()).uid(user).gid(user);
-    let mut victim = victim.spawn().expect("sleep is part of every system");
+    let sleeper = |user| {
+        let mut command = Command::new("sleep");
+        command.arg("600").env(name, value).stdin(Stdio::null()).uid(user).gid(user);
+        command.spawn().expect("sleep is part of every system")
+    };
+    // The control's is root's own: not even root may do everything to anybody on every host.
+    let (mut victim, control) = (sleeper(user), sleeper(0));
 
     // And another function, whose process the host knows by its marker.
     let source = "def handler(event, context):\n    return 'here'\n";
@@ -35,12 +39,16 @@ pub fn holds(daemon: &Daemon, user: u32) {
     let sandboxed = trace.sandboxed();
     let other = sandboxed.into_iter().find(carries).expect("its interpreter has the variable");
 
-    let event = |other: u32, first: u32| json!({"victims": [victim.id(), other], "marker": marker, "first": first});
+    let event = |victims: [u32; 2], first: u32| {
+        let marker = &marker;
+        json!({"victims": victims, "marker": marker, "first": first})
+    };
     let probe = Probe::new(include_str!("probes/processes.py"));
-    // From outside the same process twice: root itself may not change limits in a namespace that
-    // somebody else has made.
-    probe.holds_in(daemon, &event(other.pid, 1), &event(victim.id(), victim.id()));
+    let outside = event([control.id(); 2], control.id());
+    probe.holds_in(daemon, &event([victim.id(), other.pid], 1), &outside);
     assert_eq!(victim.try_wait().expect("our own child"), None, "it sleeps on");
-    victim.kill().expect("our own child");
-    victim.wait().expect("our own child");
+    for mut one in [victim, control] {
+        one.kill().expect("our own child");
+        one.wait().expect("our own child");
+    }
 }
