@@ -133,11 +133,17 @@ impl Config {
             runtime_path.push(format!("{id}={}", path.display()).parse()?);
         }
         runtime_path.extend(runtime_paths(host)?);
+        // A control plane that joins a spawner is half of a service that root set up.
+        let joins = args.spawner_socket.is_some();
+        let places = || if joins { Ok(Places::of_root()) } else { Places::usual() };
+        let usual = |given: Option<PathBuf>, pick: fn(Places) -> PathBuf| {
+            given.map_or_else(|| places().map(pick), Ok)
+        };
         let mib = |given: Option<u64>, default: u64| given.unwrap_or(default) << 20;
         let config = Self {
-            data_dir: or_usual(host.data_dir.clone().or(file.data_dir), |places| places.data)?,
-            image_dir: or_usual(host.image_dir.clone().or(file.image_dir), |places| places.images)?,
-            state_dir: or_usual(host.state_dir.clone().or(file.state_dir), |places| places.state)?,
+            data_dir: usual(host.data_dir.clone().or(file.data_dir), |places| places.data)?,
+            image_dir: usual(host.image_dir.clone().or(file.image_dir), |places| places.images)?,
+            state_dir: usual(host.state_dir.clone().or(file.state_dir), |places| places.state)?,
             api_listen: args.api_listen.or(file.api_listen).unwrap_or(loopback(9000)),
             http_listen: args.http_listen.or(file.http_listen).unwrap_or(loopback(8080)),
             dev: args.dev,
@@ -264,11 +270,6 @@ impl Places {
         let [data, dev, images] = ["data", "dev", "images"].map(|name| root.join(name));
         Self { data, dev, images, state }
     }
-}
-
-/// What was given, or the usual place.
-fn or_usual(given: Option<PathBuf>, pick: fn(Places) -> PathBuf) -> Result<PathBuf> {
-    given.map_or_else(|| Places::usual().map(pick), Ok)
 }
 
 fn loopback(port: u16) -> SocketAddr {
