@@ -67,7 +67,7 @@ def settle():
     for kind, target, flags, data in MOUNTS:
         os.makedirs(target, exist_ok=True)
         mount(kind, kind, target, flags, data)
-    for folder in ("/var/tmp", "/var/lib", "/root"):
+    for folder in ("/var/tmp", "/var/lib", "/root", "/usr/local/bin"):
         os.makedirs(folder, exist_ok=True)
     os.chmod("/var/tmp", 0o1777)
     for name, text in ETC.items():

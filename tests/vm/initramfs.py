@@ -21,6 +21,8 @@ PACKAGES = [
     "gzip", "hostname", "libc-bin", "mawk", "mount", "procps", "sed", "tar", "tzdata", "util-linux",
     "python3-minimal", "python3.11", "python3.11-minimal", "libpython3.11-minimal",
     "libpython3.11-stdlib", "media-types",
+    # What runs the services.
+    "systemd", "passwd", "libpam-modules", "libpam-runtime",
 ]
 # Parts of those that nothing there reads.
 LEFT_OUT = (
