@@ -24,6 +24,14 @@ const SCHED_POLICY: u32 = !0x4000_0000;
 const TCP_ULP: u32 = 31;
 /// `UDP_ENCAP`: the same door for ESP-in-UDP.
 const UDP_ENCAP: u32 = 100;
+/// Signatures of TCP segments; the library does not know these.
+const TCP_MD5SIG_EXT: u32 = 32;
+const TCP_AO_ADD_KEY: u32 = 38;
+/// Options of IPv6, and of both versions, that the library does not know.
+const IPV6_JOIN_ANYCAST: u32 = 27;
+const IPV6_FLOWLABEL_MGR: u32 = 32;
+const MCAST_JOIN_GROUP: u32 = 42;
+const MCAST_MSFILTER: u32 = 48;
 /// `TIOCLINUX`: console selection, which can type into a terminal.
 const TIOCLINUX: u32 = 0x541C;
 /// Linux 6.4; the library does not know it yet.
@@ -77,33 +85,54 @@ pub(super) const SOCKETPAIR: &[Rule] = &[
     Rule { when: &[], then: Verdict::Refuse(libc::EAFNOSUPPORT) },
 ];
 
-/// Attaching a program of BPF to a socket. What the kernel compiles of it comes out of one budget of the
-/// machine (`net.core.bpf_jit_limit`): when that is used up, nobody can load a system-call filter.
-macro_rules! filter {
-    ($option:ident) => {
+/// An option of a socket that is nobody's to set here.
+macro_rules! option {
+    ($level:ident, $name:expr) => {
+        Rule {
+            when: &[Condition::Is(1, libc::$level as u32), Condition::Is(2, $name as u32)],
+            then: ADMIN,
+        }
+    };
+}
+
+/// The eight options from `MCAST_JOIN_GROUP` less two: joining and leaving groups, by source too.
+macro_rules! groups {
+    ($level:ident) => {
         Rule {
             when: &[
-                Condition::Is(1, libc::SOL_SOCKET as u32),
-                Condition::Is(2, libc::$option as u32),
+                Condition::Is(1, libc::$level as u32),
+                Condition::Masked(2, !7, MCAST_JOIN_GROUP & !7),
             ],
             then: ADMIN,
         }
     };
 }
 
+/// Programs of BPF: what the kernel compiles of them comes out of one budget of the machine
+/// (`net.core.bpf_jit_limit`), and when that is used up, nobody can load a system-call filter. Sending
+/// without copying: pages of the page cache would get into the kernel's packets. And what a socket keeps
+/// in memory that is charged to nobody, up to 128 KiB each (`net.core.optmem_max`): memberships of
+/// groups, keys, flow labels; there is nobody to send to but oneself.
 pub(super) const SETSOCKOPT: &[Rule] = &[
-    Rule {
-        when: &[Condition::Is(1, libc::IPPROTO_TCP as u32), Condition::Is(2, TCP_ULP)],
-        then: ADMIN,
-    },
-    Rule {
-        when: &[Condition::Is(1, libc::IPPROTO_UDP as u32), Condition::Is(2, UDP_ENCAP)],
-        then: ADMIN,
-    },
-    filter!(SO_ATTACH_FILTER),
-    filter!(SO_ATTACH_BPF),
-    filter!(SO_ATTACH_REUSEPORT_CBPF),
-    filter!(SO_ATTACH_REUSEPORT_EBPF),
+    option!(IPPROTO_TCP, TCP_ULP),
+    option!(IPPROTO_UDP, UDP_ENCAP),
+    option!(SOL_SOCKET, libc::SO_ATTACH_FILTER),
+    option!(SOL_SOCKET, libc::SO_ATTACH_BPF),
+    option!(SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_CBPF),
+    option!(SOL_SOCKET, libc::SO_ATTACH_REUSEPORT_EBPF),
+    option!(SOL_SOCKET, libc::SO_ZEROCOPY),
+    option!(IPPROTO_TCP, libc::TCP_MD5SIG),
+    option!(IPPROTO_TCP, TCP_MD5SIG_EXT),
+    option!(IPPROTO_TCP, TCP_AO_ADD_KEY),
+    option!(IPPROTO_IP, libc::IP_ADD_MEMBERSHIP),
+    option!(IPPROTO_IP, libc::IP_ADD_SOURCE_MEMBERSHIP),
+    option!(IPPROTO_IP, MCAST_MSFILTER),
+    groups!(IPPROTO_IP),
+    option!(IPPROTO_IPV6, libc::IPV6_ADD_MEMBERSHIP),
+    option!(IPPROTO_IPV6, IPV6_JOIN_ANYCAST),
+    option!(IPPROTO_IPV6, IPV6_FLOWLABEL_MGR),
+    option!(IPPROTO_IPV6, MCAST_MSFILTER),
+    groups!(IPPROTO_IPV6),
     Rule { when: &[], then: Verdict::Allow },
 ];
 

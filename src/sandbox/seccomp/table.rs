@@ -249,7 +249,7 @@ static COMMON: &[Entry] = &[
     allow("recvmmsg", libc::SYS_recvmmsg, "own sockets"),
     is("socket", libc::SYS_socket, rules::SOCKET, "local, TCP and UDP sockets"),
     is("socketpair", libc::SYS_socketpair, rules::SOCKETPAIR, "local sockets"),
-    is("setsockopt", libc::SYS_setsockopt, rules::SETSOCKOPT, "all but handing a connection to another protocol or to a filter"),
+    is("setsockopt", libc::SYS_setsockopt, rules::SETSOCKOPT, "all but other protocols, filters, groups and keys"),
     // Time and the machine.
     allow("clock_gettime", libc::SYS_clock_gettime, "clock"),
     allow("clock_getres", libc::SYS_clock_getres, "clock"),

@@ -12,7 +12,7 @@ FSYNC, FDATASYNC, SYNC_FILE_RANGE, FADVISE = 74, 75, 277, 221
 SYNCFS, SECCOMP, OPENAT2, CACHESTAT = 306, 317, 437, 451
 DONTNEED, MS_SYNC, MADV_MERGEABLE = 4, 4, 12
 PR_SET_SECCOMP, PR_SET_MEMORY_MERGE = 22, 67
-SO_ATTACH_FILTER, SO_ATTACH_REUSEPORT_CBPF = 26, 51
+SO_ATTACH_FILTER, SO_ATTACH_REUSEPORT_CBPF, SO_ZEROCOPY = 26, 51, 60
 
 # Calls that came with a version of Linux; before it there is nothing to attack.
 LINUX = tuple(int(part) for part in os.uname().release.split(".")[:2])
@@ -104,6 +104,18 @@ def filter_a_socket(option):
         one.setsockopt(socket.SOL_SOCKET, option, PROGRAM)
 
 
+def join_a_group():
+    """Two thousand would fit into one socket, and nobody counts their memory."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as one:
+        group = socket.inet_pton(socket.AF_INET6, "ff01::1:7070") + struct.pack("I", 1)
+        one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, group)
+
+
+def send_without_copying():
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, SO_ZEROCOPY, 1)
+
+
 def merge_pages():
     page = mmap.mmap(-1, mmap.PAGESIZE)
     page.madvise(MADV_MERGEABLE)
@@ -130,6 +142,8 @@ def handler(event, context):
     claim("learn what is cached", pages == [1, 1], pages)
     attack("filter a socket", lambda: filter_a_socket(SO_ATTACH_FILTER))
     attack("filter a group of sockets", lambda: filter_a_socket(SO_ATTACH_REUSEPORT_CBPF))
+    attack("join a group", join_a_group)
+    attack("send without copying", send_without_copying)
     attack("load a filter", lambda: in_a_child(lambda: loaded(lambda: syscall(SECCOMP, 1, 0, PROGRAM))))
     attack("load a filter, the old way", lambda: in_a_child(lambda: loaded(lambda: prctl(PR_SET_SECCOMP, 2, PROGRAM))))
     attack("merge pages", merge_pages)
