@@ -328,14 +328,15 @@ fn resident_kib(pid: u32) -> u64 {
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
-/// What the host sees beneath a spawner: nothing but its own three processes and walled-in cells.
+/// What the host sees beneath a spawner: nothing but its own four processes and walled-in cells.
 fn only_sandboxes_exist(spawner: &Spawner, capacity: usize) {
     let namespace = |pid: u32, kind: &str| std::fs::read_link(format!("/proc/{pid}/ns/{kind}"));
     let inner = spawner.inner_pid();
     let mut of_the_spawner = children_of(inner);
     let maker = of_the_spawner.remove(0);
     let (ids, mut uids) = (cells_of(spawner), BTreeSet::new());
-    assert_eq!(children_of(spawner.pid()), [inner], "the outer process has one child");
+    let sweeper = spawner.sweeper_pid();
+    assert_eq!(children_of(spawner.pid()), [inner, sweeper], "the outer process has two children");
     assert_eq!(children_of(maker), [], "cells are the spawner's children");
     for pid in processes_of(spawner.uid_base..spawner.uid_base + IDS) {
         let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else { continue };
