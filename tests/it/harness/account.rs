@@ -53,6 +53,8 @@ pub struct Account {
     pub means: Means,
     /// First of his subordinate ids, if he has any.
     pub first_id: u32,
+    /// Whether his ids are under a name, which `newuidmap` insists on, or under his number.
+    named: bool,
     /// Directories of control groups that are his.
     groups: Vec<PathBuf>,
 }
@@ -67,7 +69,14 @@ impl Account {
         let process = std::process::id() % 1_000;
         let first_id = FIRST_ID + process * IDS_OF_A_PROCESS + (number % 16) * 65_536;
         let groups = if means.groups { delegate(number) } else { Vec::new() };
-        Self { means, first_id, groups }
+        Self { means, first_id, named: true, groups }
+    }
+
+    /// One who has ids, by his number and without a name.
+    pub fn nameless() -> Self {
+        let mut account = Self::new(Means { ids: true, groups: false });
+        account.named = false;
+        account
     }
 
     /// A command that runs `hearth` as this user, whose home directory this is. Its process is the
@@ -102,10 +111,13 @@ impl Account {
         fs::create_dir_all(&images).expect("our own directory");
         script += &bind(&cache(), &images);
         if self.means.ids {
-            let passwd = fs::read_to_string("/etc/passwd").expect("every system has one");
-            let line = format!("{NAME}:x:{USER}:{USER}::{}:/bin/sh\n", home.display());
-            script += &bind(&place("passwd", &(passwd + &line)), Path::new("/etc/passwd"));
-            let range = place("subordinate", &format!("{NAME}:{}:65536\n", self.first_id));
+            if self.named {
+                let passwd = fs::read_to_string("/etc/passwd").expect("every system has one");
+                let line = format!("{NAME}:x:{USER}:{USER}::{}:/bin/sh\n", home.display());
+                script += &bind(&place("passwd", &(passwd + &line)), Path::new("/etc/passwd"));
+            }
+            let name = if self.named { NAME.to_owned() } else { USER.to_string() };
+            let range = place("subordinate", &format!("{name}:{}:65536\n", self.first_id));
             for file in ["/etc/subuid", "/etc/subgid"] {
                 script += &bind(&range, Path::new(file));
             }

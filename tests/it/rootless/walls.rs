@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{EVERYTHING, NOTHING, start, stop};
+use super::{EVERYTHING, NOTHING, options, start, stop};
 use crate::harness::account::USER;
 use crate::harness::tools::run;
-use crate::harness::{Daemon, Function, Means};
+use crate::harness::{Account, Daemon, Function, Home, Means};
 use crate::isolation;
 
 /// All probes that concern nothing but walls.
@@ -83,6 +84,17 @@ fn without_subordinate_ids_all_sandboxes_have_the_users_own_and_that_is_said() {
     let log = daemon.log();
     assert!(log.contains(&format!("all sandboxes share one user id, {USER}: ")), "{log}");
     assert!(log.contains("sandboxes keep this user's supplementary groups"), "{log}");
+    stop(&account, daemon);
+}
+
+#[test]
+fn where_newuidmap_refuses_the_daemon_says_so_and_goes_on_without_subordinate_ids() {
+    let account = Arc::new(Account::nameless());
+    let daemon = Daemon::start_in(&Home::new(), &options(&account));
+    assert_eq!(ids_of_two(&daemon), BTreeSet::from([u64::from(USER)]));
+    let log = daemon.log();
+    assert!(log.contains("all sandboxes share one user id: /"), "{log}");
+    assert!(log.contains("newgidmap says: ") || log.contains("newuidmap says: "), "{log}");
     stop(&account, daemon);
 }
 
