@@ -243,13 +243,14 @@ impl Daemon {
         self.send(if body.is_null() { request } else { request.json(body) })
     }
 
-    /// The spawner proper: the only child of the outer process.
+    /// The spawner proper: the child of the outer process that has a pid namespace of its own.
     pub fn spawner_proper(&self) -> u32 {
         let all = Process::all();
         let outer = all.iter().find(|one| one.pid == self.spawner).expect("it lives");
         let family = Process::family(outer.pid, &all);
-        let inner = family.iter().find(|one| one.parent_in(&all) == Some(outer));
-        inner.expect("it has a child").pid
+        let children = family.iter().filter(|one| one.parent_in(&all) == Some(outer));
+        let mut proper = children.filter(|one| one.is_deeper_than(outer));
+        proper.next().expect("it has a child").pid
     }
 
     /// What it has on this machine at this moment.

@@ -101,6 +101,11 @@ impl Process {
         all.iter().find(|one| one.pid == self.parent)
     }
 
+    /// Whether it is in a pid namespace beneath the other's.
+    pub fn is_deeper_than(&self, other: &Self) -> bool {
+        self.depth > other.depth
+    }
+
     /// The namespaces it is in, as `kind:[inode]`.
     fn namespaces(&self) -> BTreeSet<String> {
         let link = |kind| fs::read_link(format!("/proc/{}/ns/{kind}", self.pid)).ok();

@@ -174,8 +174,11 @@ fn under_a_real_systemd_a_spawner_that_hangs_is_replaced_with_the_control_plane(
     systemd.write(drop_in, "[Service]\nTimeoutStopSec=2\n");
     systemd.check(&["systemctl", "daemon-reload"]);
     let outer = systemd.show("hearth-spawner.service", "MainPID");
-    let proper = systemd.check(&["cat", &format!("/proc/{outer}/task/{outer}/children")]);
-    systemd.check(&["kill", "-STOP", &proper]);
+    // The spawner proper, and who would clean up after the outer process.
+    let inner = systemd.check(&["cat", &format!("/proc/{outer}/task/{outer}/children")]);
+    for pid in inner.split_whitespace() {
+        systemd.check(&["kill", "-STOP", pid]);
+    }
     systemd.check(&["systemctl", "restart", "hearth.service"]);
     assert_ne!(systemd.show("hearth-spawner.service", "MainPID"), outer);
     assert_eq!(invoke(&systemd), json!({"body": "served"}));
