@@ -3,7 +3,7 @@
 //! | process | shape | what stands behind it |
 //! |---|---|---|
 //! | spawner proper | allowlist; anything else ends it | it makes no process and executes nothing any more: the maker does, which has no privilege outside of the nursery |
-//! | outer process | allowlist; anything else ends it | it waits, passes a signal on, removes directories |
+//! | outer process, sweeper | allowlist; anything else ends it | it waits, passes a signal on, removes directories |
 //! | maker | what a function may call, and what making a cell takes | every cell inherits it, so it refuses only what no function may do |
 //! | control plane | denylist | it has no privilege to lose, and its libraries are not ours |
 //!

@@ -337,6 +337,7 @@ fn only_sandboxes_exist(spawner: &Spawner, capacity: usize) {
     let (ids, mut uids) = (cells_of(spawner), BTreeSet::new());
     let sweeper = spawner.sweeper_pid();
     assert_eq!(children_of(spawner.pid()), [inner, sweeper], "the outer process has two children");
+    assert_eq!(children_of(sweeper), []);
     assert_eq!(children_of(maker), [], "cells are the spawner's children");
     for pid in processes_of(spawner.uid_base..spawner.uid_base + IDS) {
         let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else { continue };

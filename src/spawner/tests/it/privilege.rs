@@ -37,8 +37,9 @@ fn spawner() -> Spawner {
     let cell = spawner.make();
     spawner.end(&cell);
     // The outer process has only to wait, and may come to that after all of this.
-    let outer = spawner.pid();
-    eventually("the outer process waits", || status(outer, "Seccomp") == "2");
+    for pid in [spawner.pid(), spawner.sweeper_pid()] {
+        eventually("it waits", || status(pid, "Seccomp") == "2");
+    }
     spawner
 }
 
@@ -47,6 +48,7 @@ fn each_process_keeps_the_capabilities_it_names_and_no_other() {
     let bits = |keep: &[(_, _)]| keep.iter().map(|(capability, _)| bit(capability)).sum::<u64>();
     let spawner = spawner();
     assert_keeps(spawner.pid(), bits(&OUTER));
+    assert_keeps(spawner.sweeper_pid(), bits(&OUTER));
     let sweeper = spawner.sweeper_pid();
     eventually("it has given up the rest", || status(sweeper, "Seccomp") == "2");
     assert_keeps(sweeper, bits(&OUTER));
@@ -64,7 +66,7 @@ fn each_process_has_loaded_its_own_filter_and_a_function_the_maker_s_and_its_own
     let mut spawner = spawner();
     let inner = spawner.inner_pid();
     let maker = children_of(inner)[0];
-    for pid in [spawner.pid(), inner, maker] {
+    for pid in [spawner.pid(), spawner.sweeper_pid(), inner, maker] {
         assert_eq!((status(pid, "Seccomp"), status(pid, "Seccomp_filters")), two("2", "1"));
     }
     let cell = spawner.ready();
@@ -104,7 +106,9 @@ fn a_crash_of_our_own_processes_leaves_no_core_and_nobody_reads_their_memory() {
     eventually("it has executed", || status(ordinary.id(), "Name") == "cat");
     assert!(memory(ordinary.id()), "the reader cannot read anything");
     // Not the maker: whoever made its user namespace, and that is root, may do anything in it.
-    assert!(!memory(spawner.pid()) && !memory(inner));
+    for pid in [spawner.pid(), spawner.sweeper_pid(), inner] {
+        assert!(!memory(pid), "process {pid}");
+    }
     drop(ordinary.stdin.take());
     ordinary.wait().unwrap();
 }
