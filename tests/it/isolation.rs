@@ -14,6 +14,8 @@ pub mod root;
 pub mod network;
 // Memory, processes, processors and the rest: taking more than one is given.
 mod resources;
+// Memory: what ends a function, and what does not.
+mod memory_kills;
 // Answers: what a function says to the platform, on its link and through the Runtime API.
 mod answers;
 // Secrets: of the daemon, of other functions, of the processor.
