@@ -68,13 +68,19 @@ def make(archive, root, built, kernel):
 
 def add_built(files, root, built, scratch):
     """What Cargo built, at its own paths. Cargo itself is a program that does nothing, well: whatever
-    a test would have it build is there."""
+    a test would have it build is there. The compiler is a script that copies what it would make."""
     target = built["hearth bin"].parents[1]
     privileged = target / "privileged/x86_64-unknown-linux-gnu/privileged"
     static = target / "tests/custom-runtime/x86_64-unknown-linux-gnu/release/bootstrap"
-    programs = [*built.values(), privileged / "hearth-spawner", privileged / "hearth-runner"]
+    programs = [*built.values(), *privileged.glob("hearth-spawner*"), privileged / "hearth-runner"]
+    programs = [path for path in programs if path.suffix != ".d"]
     if static.exists():
         programs.append(static)
+    files.put("/usr/bin/cc", root / "tests/vm/cc")
+    for source in (root / "src/spawner/tests/it/programs").glob("*.c"):
+        made = scratch / source.stem
+        subprocess.run(["cc", "-static", "-O1", "-o", str(made), str(source)], check=True)
+        files.put(f"/vm/compiled/{source.stem}", made)
     for program in programs:
         stripped = scratch / str(len(files.entries))
         subprocess.run(["strip", "-o", str(stripped), str(program)], check=True)
