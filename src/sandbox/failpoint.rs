@@ -66,12 +66,12 @@ points! {
     OrderTaken = "maker-order-taken",
     /// Maker: the process exists, without an identity.
     ProcessCloned = "maker-process-cloned",
-    /// Maker: it has its id.
-    ProcessMapped = "maker-process-mapped",
-    /// Maker: the spawner was sent its pidfd; it still waits.
+    /// Maker: the spawner was sent its pidfd.
     HandedBack = "maker-handed-back",
     /// BORN: the spawner has the pidfd.
     Born = "cell-born",
+    /// Maker: it has its id; it still waits.
+    ProcessMapped = "maker-process-mapped",
     /// Cell: it is in its control groups.
     GroupsJoined = "enter-groups-joined",
     /// Cell: the image is mounted, beside everything of the spawner's.

@@ -7,10 +7,10 @@
 //!
 //! ```text
 //!   spawner                                   maker
-//!      │── Order{cell,id} + image, devices, … ─► │   clone, maps
+//!      │── Order{cell,id} + image, devices, … ─► │   clone
 //!      │ ◄───────────── Born{cell,pid} + pidfd ──│   the child still waits
-//!      │                                         │   release
-//!      │ ◄──────────── Failed{cell,detail} ──────│   instead
+//!      │                                         │   maps, release
+//!      │ ◄──────────── Failed{cell,detail} ──────│   instead, or after it
 //! ```
 
 use std::io::{PipeReader, Read, Write};

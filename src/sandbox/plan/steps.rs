@@ -47,6 +47,8 @@ pub enum PrepareStep {
 pub enum BearStep {
     /// All namespaces but the cgroup namespace, at once.
     Clone,
+    /// The pidfd goes to the spawner.
+    HandBack,
     /// `gid_map`: one id.
     MapGroup {
         /// As the function sees it.
@@ -57,8 +59,6 @@ pub enum BearStep {
         /// As the function sees it.
         inside: u32,
     },
-    /// The pidfd goes to the spawner.
-    HandBack,
     /// The process may go on.
     Release,
 }
@@ -132,10 +132,11 @@ pub(super) fn prepare() -> Vec<PrepareStep> {
 pub(super) fn bear(spec: &Spec) -> Vec<BearStep> {
     vec![
         BearStep::Clone,
+        // Before anything of it can fail: the spawner then waits for every process there ever is, and
+        // gives its id to nobody before it is gone.
+        BearStep::HandBack,
         BearStep::MapGroup { inside: spec.inside_id },
         BearStep::MapUser { inside: spec.inside_id },
-        // Before it is released: the spawner then knows every process that can end.
-        BearStep::HandBack,
         BearStep::Release,
     ]
 }
