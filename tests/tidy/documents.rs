@@ -103,6 +103,49 @@ fn tests_that_documents_name_exist() {
     assert!(missing.is_empty(), "named in a document, but not there:\n{}", missing.join("\n"));
 }
 
+/// Decisions have numbers without a gap, their own at the head of each, and a place in the architecture's list.
+#[test]
+fn every_decision_has_its_number_and_is_listed() {
+    let folder = crate::root().join("docs/decisions");
+    let entries = fs::read_dir(&folder).expect("there are decisions");
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("it can be read").file_name().into_string().expect("UTF-8"))
+        .collect();
+    names.sort();
+    let map = fs::read_to_string(crate::root().join("docs/architecture.md")).expect("it is there");
+    for (number, name) in (1..).zip(&names) {
+        assert!(name.starts_with(&format!("{number:04}-")), "{name} should be number {number}");
+        let text = fs::read_to_string(folder.join(name)).expect("it can be read");
+        let head = text.lines().next().unwrap_or_default();
+        let title = head.strip_prefix(&format!("# {number}. "));
+        let title = title.unwrap_or_else(|| panic!("{name} opens with {head:?}"));
+        let entry = format!("\n{number}. [{title}](decisions/{name})\n");
+        assert!(map.contains(&entry), "docs/architecture.md does not list {name}");
+    }
+}
+
+/// Where documents lead to another file of ours, there is one.
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let documents = ["README.md", "docs"].map(|name| crate::root().join(name));
+    let mut left = documents.to_vec();
+    let mut broken = Vec::new();
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            let entries = fs::read_dir(&path).expect("it can be read");
+            left.extend(entries.map(|entry| entry.expect("it can be read").path()));
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("it can be read");
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        let ours = targets.filter(|target| !target.contains("://") && !target.is_empty());
+        let folder = path.parent().expect("it is in one");
+        let lost = ours.filter(|target| !folder.join(target).exists());
+        broken.extend(lost.map(|target| format!("{}: {target}", path.display())));
+    }
+    assert!(broken.is_empty(), "lead nowhere:\n{}", broken.join("\n"));
+}
+
 fn last_words(tests: &[Test]) -> BTreeSet<String> {
     tests.iter().map(|test| last_word(&test.name).to_owned()).collect()
 }
