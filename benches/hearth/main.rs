@@ -10,8 +10,8 @@
 //!   cargo bench --bench hearth -- --json             for machines
 //! ```
 //!
-//! It starts a real, release-built daemon, so it needs root. It is not a test: nothing fails because a
-//! machine is slow.
+//! It starts a real, release-built daemon as root does, so it is run as root. It is not a test: nothing
+//! fails because a machine is slow.
 
 #![allow(unreachable_pub, reason = "in a program, `pub` says that another file uses it")]
 

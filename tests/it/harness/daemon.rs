@@ -345,7 +345,7 @@ pub fn images() -> PathBuf {
 pub fn require_root() {
     assert!(
         geteuid().is_root(),
-        "these tests start real daemons, whose walls only root can build: run `cargo test` as root; \
+        "these tests start real daemons as root, and as users whom root makes: run `cargo test` as root; \
          without root, `cargo test --workspace --lib` runs what needs none"
     );
 }
