@@ -158,8 +158,9 @@ impl Client {
             .map_err(|_| anyhow!("http://{} did not answer in time", self.authority))??;
         if self.credentials.is_none() && answer.status == StatusCode::FORBIDDEN {
             bail!(
-                "http://{} asks for an access key, and the administrator's cannot be read: use \
-                 sudo, or name a file with --credentials",
+                "http://{} asks for an access key, and no administrator's was found that can be \
+                 read: use sudo, or name a file with --credentials (a daemon says at its start \
+                 where its own lies)",
                 self.authority
             );
         }
@@ -222,7 +223,10 @@ impl Answer {
 /// Reads the first key of a file in AWS's shared-credentials format.
 fn read_credentials(file: &Path) -> Result<Credentials> {
     let text = std::fs::read_to_string(file).with_context(|| {
-        format!("credentials {} cannot be read (they belong to root)", file.display())
+        format!(
+            "credentials {} cannot be read (a daemon's own belong to root, or to who started it)",
+            file.display()
+        )
     })?;
     let value = |wanted: &str| {
         text.lines().find_map(|line| {

@@ -220,7 +220,8 @@ impl Daemon {
             false => host.allow_unenforced.clone(),
         };
         if !missing.is_empty() {
-            say(&format!("not enforced on this machine: {}", missing.join(", ")));
+            let names = missing.join(", ");
+            say(&format!("not enforced on this machine: {names} (see `hearth doctor`)"));
             command.arg("--allow-unenforced").arg(missing.join(","));
         }
         // A group of its own: Ctrl-C reaches this process, which then stops the daemon in order.

@@ -207,13 +207,18 @@ fn capacity() -> Vec<Finding> {
     let host = HostLimits::read();
     for (sysctl, wanted) in Budget::share(&host, 1_024).shortfall(&host, 1_024) {
         out.push(Finding {
-            what: "per-user budgets".to_owned(),
+            what: "shared budgets".to_owned(),
             good: false,
             needed: false,
             said: format!(
                 "{sysctl} is too low for 1024 sandboxes: each gets less, or takes it from others"
             ),
-            remedy: sysctl.strip_prefix("sysctl ").map(|name| format!("sysctl -w {name}={wanted}")),
+            remedy: Some(match sysctl.strip_prefix("sysctl ") {
+                Some(name) => format!(
+                    "as root: sysctl -w {name}={wanted}; `hearth service install` sees to it for good"
+                ),
+                None => format!("raise the hard limit: ulimit -Hi {wanted}"),
+            }),
         });
     }
     out

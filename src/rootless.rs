@@ -97,11 +97,13 @@ pub fn split(config: &mut Config) -> Result<Split> {
 
 /// Makes a directory and makes sure that it is nobody else's; its real path.
 fn own_dir(path: &Path, mode: u32) -> Result<PathBuf> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(mode)
-        .create(path)
-        .with_context(|| format!("{} cannot be made", path.display()))?;
+    DirBuilder::new().recursive(true).mode(mode).create(path).with_context(|| {
+        format!(
+            "{} cannot be made; see that HOME is yours, or give --data-dir, --image-dir and \
+                 --state-dir",
+            path.display()
+        )
+    })?;
     let path = path.canonicalize()?;
     let facts = fs::metadata(&path)?;
     let user = geteuid();
