@@ -41,6 +41,8 @@ ETC = {
     "group": "root:x:0:\n",
     "hosts": "127.0.0.1 localhost\n",
     "hostname": "vm\n",
+    "subuid": "",
+    "subgid": "",
 }
 
 libc = ctypes.CDLL(None, use_errno=True)

@@ -22,7 +22,7 @@ PACKAGES = [
     "python3-minimal", "python3.11", "python3.11-minimal", "libpython3.11-minimal",
     "libpython3.11-stdlib", "media-types",
     # What runs the services.
-    "systemd", "passwd", "libpam-modules", "libpam-runtime",
+    "systemd", "passwd", "uidmap", "libpam-modules", "libpam-runtime",
 ]
 # Parts of those that nothing there reads.
 LEFT_OUT = (
@@ -90,6 +90,11 @@ def add_built(files, root, built, scratch):
     sysroot = subprocess.run(["rustc", "--print", "sysroot"], cwd=root, capture_output=True, text=True)
     for cargo in {f"{sysroot.stdout.strip()}/bin/cargo", shutil.which("cargo")}:
         files.link(cargo, "/usr/bin/true")
+    # The host's own are among its packages; these were fetched for it.
+    for name in ("newuidmap", "newgidmap"):
+        helper = target / "tests/uidmap/bin" / name
+        if helper.exists():
+            files.put(f"/usr/bin/{name}", helper)
     for folder in (target / "tmp", target / "tests"):
         files.folder(folder)
     for path in sorted((root / "examples").rglob("*")):
