@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use images::RuntimePath;
 use model::{AccountId, Home, Region};
+use sandbox::checks::Need;
 use serde::Deserialize;
 
 use crate::args::{HostOptions, Serve, SpawnerUnit};
@@ -218,6 +219,13 @@ impl Config {
         if self.ready_cells >= self.max_instances {
             bail!("ready_cells ({}) must be below max_instances", self.ready_cells);
         }
+        // The spawner looks again; here it is before an image is copied for nothing.
+        let may_be_missing = |name: &str| {
+            Need::ALL.into_iter().any(|need| need.name() == name && need.may_be_missing())
+        };
+        if let Some(name) = self.allow_unenforced.iter().find(|name| !may_be_missing(name)) {
+            bail!("--allow-unenforced {name}: memory, pids, cpu and swap can be gone without");
+        }
         Ok(())
     }
 }
@@ -329,5 +337,16 @@ mod tests {
         assert!(typed(&["--dev", "--api-listen", "0.0.0.0:9000"]).is_err());
         assert!(typed(&["--dev", "--http-listen", "[::]:8080"]).is_err());
         assert!(typed(&["--dev", "--api-listen", "[::1]:9000"]).is_ok());
+    }
+
+    #[test]
+    fn limits_can_be_gone_without_and_walls_cannot() {
+        assert!(typed(&["--allow-unenforced=memory,pids,cpu,swap"]).is_ok());
+        for name in ["seccomp", "namespaces", "cgroup-kill", "kernel", "ram", ""] {
+            let refused = typed(&["--allow-unenforced", name]).expect_err(name);
+            assert!(refused.to_string().contains("memory, pids, cpu and swap"), "{refused}");
+        }
+        let named = file("allow_unenforced = [\"seccomp\"]\n");
+        assert!(typed(&["--config", &named.path().to_string_lossy()]).is_err());
     }
 }
