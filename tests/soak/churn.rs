@@ -54,7 +54,13 @@ fn churn(sandboxes: u32, leak: impl Fn(u32) -> Option<OwnedFd>) -> Series {
         let cell = standing.remove(0);
         spawner.assign(&cell, LIMITS).expect("assigned");
         if number % every == 0 {
-            cell.python("import json; open('/tmp/x', 'w').write(json.dumps([1]))");
+            // It stays until it is ended: a cell whose program ends, ends by itself.
+            cell.stay(
+                "import json, time\n\
+                 open('/tmp/x', 'w').write(json.dumps([1]))\n\
+                 print('away', flush=True)\n\
+                 time.sleep(600)",
+            );
         }
         spawner.end(&cell);
         drop(cell);
