@@ -211,7 +211,31 @@ fn unit_path(name: &str) -> String {
 // === impl Step ===
 
 impl Step {
+    /// What it changes in the system's tree.
+    fn path(&self) -> Option<String> {
+        match self {
+            Self::File { path, .. } | Self::Remove(path) | Self::RemoveAll(path) => {
+                Some(path.clone())
+            }
+            Self::Program(path)
+            | Self::RemoveEmpty(path)
+            | Self::FileOnce { path, .. }
+            | Self::RemoveUnchanged { path, .. } => Some((*path).to_owned()),
+            Self::Link { unit, target } => Some(format!("{UNITS}/{target}.wants/{unit}")),
+            Self::Sysctl { .. }
+            | Self::User
+            | Self::NoUser
+            | Self::Run(_)
+            | Self::Stop(_)
+            | Self::Restart(_) => None,
+        }
+    }
+
     fn perform(&self, root: &Path) -> Result<()> {
+        let root = &root.canonicalize()?;
+        if let Some(path) = self.path() {
+            stays_beneath(root, &path)?;
+        }
         let at = |path: &str| root.join(path.trim_start_matches('/'));
         match self {
             Self::Program(path) => {
@@ -288,6 +312,31 @@ impl std::fmt::Display for Step {
             Self::RemoveAll(path) => write!(f, "delete {path} and everything in it"),
         }
     }
+}
+
+/// Makes sure that no link in another system's tree leads to a file of this one: what is absolute there
+/// means something else here. `root` is a real path.
+fn stays_beneath(root: &Path, path: &str) -> Result<()> {
+    let mut real = root.to_owned();
+    let folders = Path::new(path.trim_start_matches('/')).parent().unwrap_or(Path::new(""));
+    for folder in folders {
+        real.push(folder);
+        // A link that leads nowhere would be followed once something is there.
+        if real.symlink_metadata().is_err() {
+            return Ok(());
+        }
+        let link = real.clone();
+        real = link.canonicalize().with_context(|| format!("{} leads nowhere", link.display()))?;
+        if !real.starts_with(root) {
+            bail!(
+                "{} leads to {}, outside of {}; make it a relative link",
+                link.display(),
+                real.display(),
+                root.display()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Writes a file beside its place and renames it: whoever reads or executes it finds all of the old or

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -127,6 +127,36 @@ fn what_the_operator_wrote_and_what_functions_are_made_of_stays_without_purge() 
     assert_eq!(files(root.path()).len(), 2);
     service(root.path(), &["uninstall", "--purge"]);
     assert_eq!(files(root.path()), BTreeMap::new());
+}
+
+#[test]
+fn links_in_another_systems_tree_lead_to_no_file_of_this_one() {
+    let (root, host) = (TempDir::new().expect("a folder"), TempDir::new().expect("a folder"));
+    let there = host.path().join("hearth/data");
+    fs::create_dir_all(&there).expect("ours");
+    let tried = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
+        command.arg("service").args(words).arg("--root").arg(root.path());
+        command.output().expect("hearth starts")
+    };
+    for (link, words) in
+        [("usr/local", &["install"][..]), ("var/lib", &["uninstall", "--purge"][..])]
+    {
+        let link = root.path().join(link);
+        fs::create_dir_all(link.parent().expect("a folder")).expect("ours");
+        symlink(host.path(), &link).expect("a link");
+        let out = tried(words);
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(!out.status.success() && said.contains("outside of"), "{said}");
+        assert_eq!(fs::read_dir(host.path()).expect("ours").count(), 1, "nothing was put there");
+        assert!(there.exists(), "and nothing deleted");
+        // The same place, by a link that stays in the tree.
+        fs::remove_file(&link).expect("ours");
+        fs::create_dir_all(root.path().join("elsewhere/hearth")).expect("ours");
+        symlink("../elsewhere", &link).expect("a link");
+        assert!(tried(words).status.success());
+    }
+    assert!(!root.path().join("elsewhere/hearth").exists(), "there it is deleted");
 }
 
 #[test]
