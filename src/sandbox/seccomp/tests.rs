@@ -187,6 +187,18 @@ fn rules_look_at_the_arguments_they_name() {
     {
         assert_eq!(call("setsockopt", [0, level, option, 0, 0, 0]), ALLOW, "{level} {option}");
     }
+    // Nor what is kept unsent, which nobody is charged with, by whichever call.
+    let more = libc::MSG_MORE as u64;
+    for (name, flags) in [("sendto", 3), ("sendmmsg", 3), ("sendmsg", 2)] {
+        let with = |value| std::array::from_fn(|at| if at == flags { value } else { 0 });
+        assert_eq!(call(name, with(more | 0x4000)), refused(libc::EOPNOTSUPP), "{name}");
+        assert_eq!(call(name, with(0x4000)), ALLOW, "{name}");
+    }
+    assert_eq!(call("setsockopt", [0, 17, 1, 0, 0, 0]), refused(libc::EPERM));
+    assert_eq!(call("setsockopt", [0, 6, 3, 0, 0, 0]), ALLOW);
+    // No file is leased, no core taken for oneself.
+    assert_eq!(call("fcntl", [1, 1024, 1, 0, 0, 0]), refused(libc::EINVAL));
+    assert_eq!(call("prctl", [62, 1, 0, 0, 0, 0]), refused(libc::EINVAL));
     // Disk, page cache and page merging of the host: as if it were done, or not there.
     assert_eq!(call("fsync", [0; 6]), refused(0));
     assert_eq!(call("msync", [0, 4096, 4, 0, 0, 0]), refused(0));
@@ -194,6 +206,7 @@ fn rules_look_at_the_arguments_they_name() {
     assert_eq!(call("fadvise64", [0, 0, 0, 4, 0, 0]), refused(0));
     assert_eq!(call("fadvise64", [0, 0, 0, 3, 0, 0]), ALLOW);
     assert_eq!(call("preadv2", [0, 0, 0, 0, 0, 8]), refused(libc::EOPNOTSUPP));
+    assert_eq!(call("preadv2", [0, 0, 0, 0, 0, 0x80]), refused(libc::EOPNOTSUPP));
     assert_eq!(call("preadv2", [0, 0, 0, 0, 0, 1]), ALLOW);
     assert_eq!(call("madvise", [0, 4096, 12, 0, 0, 0]), refused(libc::EINVAL));
     assert_eq!(call("madvise", [0, 4096, 4, 0, 0, 0]), ALLOW);

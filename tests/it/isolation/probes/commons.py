@@ -13,6 +13,7 @@ SYNCFS, SECCOMP, OPENAT2, CACHESTAT = 306, 317, 437, 451
 DONTNEED, MS_SYNC, MADV_MERGEABLE = 4, 4, 12
 PR_SET_SECCOMP, PR_SET_MEMORY_MERGE = 22, 67
 SO_ATTACH_FILTER, SO_ATTACH_REUSEPORT_CBPF, SO_ZEROCOPY = 26, 51, 60
+UDP_CORK, MSG_MORE = 1, 0x8000
 
 # Calls that came with a version of Linux; before it there is nothing to attack.
 LINUX = tuple(int(part) for part in os.uname().release.split(".")[:2])
@@ -116,6 +117,19 @@ def send_without_copying():
         one.setsockopt(socket.SOL_SOCKET, SO_ZEROCOPY, 1)
 
 
+def keep_a_datagram(flags, corked):
+    """Kept until more follows, in memory that nobody counts."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.connect(("127.0.0.1", 9))
+        one.setsockopt(socket.IPPROTO_UDP, UDP_CORK, 1) if corked else None
+        one.send(bytes(60_000), flags)
+
+
+def keep_a_message():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.sendmsg([bytes(60_000)], [], MSG_MORE, ("127.0.0.1", 9))
+
+
 def merge_pages():
     page = mmap.mmap(-1, mmap.PAGESIZE)
     page.madvise(MADV_MERGEABLE)
@@ -144,6 +158,9 @@ def handler(event, context):
     attack("filter a group of sockets", lambda: filter_a_socket(SO_ATTACH_REUSEPORT_CBPF))
     attack("join a group", join_a_group)
     attack("send without copying", send_without_copying)
+    attack("keep a datagram unsent", lambda: keep_a_datagram(MSG_MORE, False))
+    attack("keep all datagrams unsent", lambda: keep_a_datagram(0, True))
+    attack("keep a message unsent", keep_a_message)
     attack("load a filter", lambda: in_a_child(lambda: loaded(lambda: syscall(SECCOMP, 1, 0, PROGRAM))))
     attack("load a filter, the old way", lambda: in_a_child(lambda: loaded(lambda: prctl(PR_SET_SECCOMP, 2, PROGRAM))))
     attack("merge pages", merge_pages)
