@@ -24,7 +24,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{User, getegid, geteuid, getgroups};
+use nix::unistd::{AccessFlags, User, access, getegid, geteuid, getgroups};
 use sandbox::checks;
 use sandbox::identity::Allotment;
 use sandbox::subordinate::{self, Absent};
@@ -99,7 +99,7 @@ pub fn split(config: &mut Config) -> Result<Split> {
 fn own_dir(path: &Path, mode: u32) -> Result<PathBuf> {
     DirBuilder::new().recursive(true).mode(mode).create(path).with_context(|| {
         format!(
-            "{} cannot be made; see that HOME is yours, or give --data-dir, --image-dir and \
+            "{} cannot be made; see that HOME and XDG_RUNTIME_DIR are yours, or give --data-dir, --image-dir and \
                  --state-dir",
             path.display()
         )
@@ -238,12 +238,25 @@ pub fn findings() -> Vec<Note> {
             "start in a delegated group (systemd-run --user --scope -p Delegate=yes hearth …)",
         ));
     }
-    if variable("XDG_RUNTIME_DIR").is_none() {
-        out.push(note(
+    match variable("XDG_RUNTIME_DIR") {
+        None => out.push(note(
             "runtime directory",
             "XDG_RUNTIME_DIR is not set: allocations are recorded beside the data",
             "log in through a session manager, or export XDG_RUNTIME_DIR",
-        ));
+        )),
+        // Whoever became this user by sudo or su has often brought his own along.
+        Some(run) if !may_be_made(&run.join("hearth")) => out.push(note(
+            "runtime directory",
+            &format!("this user may not write to XDG_RUNTIME_DIR, {}", run.display()),
+            "unset it, log in through a session manager, or give --state-dir",
+        )),
+        Some(_) => {}
     }
     out
+}
+
+/// Whether it is there and can be written, or can be made.
+fn may_be_made(path: &Path) -> bool {
+    let there = path.ancestors().find(|path| path.exists());
+    there.is_some_and(|path| access(path, AccessFlags::W_OK).is_ok())
 }

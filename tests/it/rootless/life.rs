@@ -48,6 +48,17 @@ fn without_groups_dev_says_what_is_missing_and_serves() {
 }
 
 #[test]
+fn doctor_tells_an_ordinary_user_that_his_runtime_directory_is_another_s() {
+    let account = Account::new(NOTHING);
+    let home = Home::new();
+    let mut command = account.hearth(home.path());
+    // As sudo and su leave it: there, and root's.
+    command.env("XDG_RUNTIME_DIR", "/usr").args(["doctor", "--image-dir"]);
+    let ran = run(command.arg(home.path().join("images")), "");
+    assert!(ran.stdout.contains("may not write to XDG_RUNTIME_DIR, /usr"), "{ran:#?}");
+}
+
+#[test]
 fn doctor_tells_an_ordinary_user_what_he_has_and_how_to_have_more() {
     for means in EVERY_KIND {
         let account = Account::new(means);
