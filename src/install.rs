@@ -22,8 +22,9 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use nix::unistd::{User, geteuid};
 use sandbox::budget::HostLimits;
+use serde_json::json;
 
-use crate::args::{Install, Place, Service, Uninstall};
+use crate::args::{Format, Install, Place, Service, Uninstall};
 use crate::exit::Exit;
 use crate::output;
 use crate::units::{self, ALL, CONFIGURATION, DATA, PROGRAM, SYSCTLS, SYSUSERS, UNITS};
@@ -72,7 +73,7 @@ enum Step {
 ///
 /// # Errors
 /// Where there is no root or no systemd; the step that failed.
-pub fn run(args: &Service) -> Result<Exit> {
+pub fn run(args: &Service, format: Format) -> Result<Exit> {
     let (place, steps) = match args {
         Service::Install(Install { place }) => (place, install(live(place))),
         Service::Uninstall(Uninstall { place, purge }) => {
@@ -80,6 +81,11 @@ pub fn run(args: &Service) -> Result<Exit> {
             (place, uninstall(live(place), *purge, data))
         }
     };
+    if place.dry_run && format == Format::Json {
+        let steps: Vec<String> = steps.iter().map(Step::to_string).collect();
+        output::json(&json!({ "steps": steps }))?;
+        return Ok(Exit::Done);
+    }
     if place.dry_run {
         for step in &steps {
             output::line(&step.to_string())?;

@@ -56,7 +56,7 @@ fn run(arguments: &Arguments) -> Result<Exit> {
     match &arguments.command {
         // Everything that needs root happens before the first thread exists.
         Command::Serve(args) => serve::run(config::Config::new(args)?),
-        Command::Service(args) => install::run(args),
+        Command::Service(args) => install::run(args, format),
         Command::Spawner(args) => spawner_unit::run(args),
         Command::Doctor(args) => doctor::run(args, format),
         Command::Completions(args) => {

@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// Everything that is installed: path, and mode.
@@ -110,6 +111,10 @@ fn a_dry_run_names_every_file_and_writes_none() {
         let name = path.rsplit('/').next().expect("a name");
         assert!(said.contains(name), "{path} is not named in\n{said}");
     }
+    let out = service(root.path(), &["install", "--dry-run", "--output", "json"]);
+    let document: Value = serde_json::from_slice(&out.stdout).expect("one JSON document");
+    let steps = document["steps"].as_array().expect("a list").iter().filter_map(Value::as_str);
+    assert_eq!(steps.collect::<Vec<_>>(), said.lines().collect::<Vec<_>>());
     assert_eq!(files(root.path()), BTreeMap::new());
 }
 
