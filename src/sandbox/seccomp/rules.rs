@@ -218,6 +218,12 @@ pub(super) const MADVISE: &[Rule] = &[
         when: &[Condition::Is(2, libc::MADV_MERGEABLE as u32)],
         then: Verdict::Refuse(libc::EINVAL),
     },
+    // Whoever owns a file, as a sandbox does the image where it has the id of the user who made it,
+    // throws its pages out of everybody's cache.
+    Rule {
+        when: &[Condition::Is(2, libc::MADV_PAGEOUT as u32)],
+        then: Verdict::Refuse(libc::EINVAL),
+    },
     Rule { when: &[], then: Verdict::Allow },
 ];
 

@@ -129,7 +129,7 @@ static COMMON: &[Entry] = &[
     allow("munmap", libc::SYS_munmap, "address space"),
     allow("mprotect", libc::SYS_mprotect, "address space"),
     allow("mremap", libc::SYS_mremap, "address space"),
-    is("madvise", libc::SYS_madvise, rules::MADVISE, "address space, but no merging of pages"),
+    is("madvise", libc::SYS_madvise, rules::MADVISE, "address space, but no merging of pages and no eviction"),
     allow("brk", libc::SYS_brk, "heap"),
     is("msync", libc::SYS_msync, rules::MSYNC, "own mappings; nothing is flushed"),
     allow("mincore", libc::SYS_mincore, "own mappings"),

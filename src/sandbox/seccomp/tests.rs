@@ -209,6 +209,7 @@ fn rules_look_at_the_arguments_they_name() {
     assert_eq!(call("preadv2", [0, 0, 0, 0, 0, 0x80]), refused(libc::EOPNOTSUPP));
     assert_eq!(call("preadv2", [0, 0, 0, 0, 0, 1]), ALLOW);
     assert_eq!(call("madvise", [0, 4096, 12, 0, 0, 0]), refused(libc::EINVAL));
+    assert_eq!(call("madvise", [0, 4096, 21, 0, 0, 0]), refused(libc::EINVAL));
     assert_eq!(call("madvise", [0, 4096, 4, 0, 0, 0]), ALLOW);
     assert_eq!(call("prctl", [67, 1, 0, 0, 0, 0]), refused(libc::EINVAL));
     assert_eq!(call("prctl", [22, 2, 0, 0, 0, 0]), refused(libc::EINVAL));

@@ -10,7 +10,7 @@ import mmap
 
 FSYNC, FDATASYNC, SYNC_FILE_RANGE, FADVISE = 74, 75, 277, 221
 SYNCFS, SECCOMP, OPENAT2, CACHESTAT = 306, 317, 437, 451
-DONTNEED, MS_SYNC, MADV_MERGEABLE = 4, 4, 12
+DONTNEED, MS_SYNC, MADV_MERGEABLE, MADV_PAGEOUT = 4, 4, 12, 21
 PR_SET_SECCOMP, PR_SET_MEMORY_MERGE = 22, 67
 SO_ATTACH_FILTER, SO_ATTACH_REUSEPORT_CBPF, SO_ZEROCOPY = 26, 51, 60
 UDP_CORK, MSG_MORE = 1, 0x8000
@@ -130,6 +130,13 @@ def keep_a_message():
         one.sendmsg([bytes(60_000)], [], MSG_MORE, ("127.0.0.1", 9))
 
 
+def page_out(path):
+    """Of a file of one's own, that is everybody's cache."""
+    _, address = mapped(path)
+    if libc.madvise(ctypes.c_void_p(address), ctypes.c_size_t(mmap.PAGESIZE), MADV_PAGEOUT):
+        raise OSError(ctypes.get_errno(), "madvise")
+
+
 def merge_pages():
     page = mmap.mmap(-1, mmap.PAGESIZE)
     page.madvise(MADV_MERGEABLE)
@@ -163,6 +170,7 @@ def handler(event, context):
     attack("keep a message unsent", keep_a_message)
     attack("load a filter", lambda: in_a_child(lambda: loaded(lambda: syscall(SECCOMP, 1, 0, PROGRAM))))
     attack("load a filter, the old way", lambda: in_a_child(lambda: loaded(lambda: prctl(PR_SET_SECCOMP, 2, PROGRAM))))
+    attack("page a file out", lambda: page_out(path))
     attack("merge pages", merge_pages)
     if LINUX >= (6, 4):
         attack("merge all pages", lambda: in_a_child(lambda: prctl(PR_SET_MEMORY_MERGE, 1, 0, 0, 0)))
