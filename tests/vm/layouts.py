@@ -224,6 +224,8 @@ def beside_others_the_directory_lies_beneath_the_nearest_group_that_hands_down(p
 
 def a_controller_that_is_not_handed_down_is_refused_by_name_or_left_out(place):
     with group("system.slice/hearth.service", "memory pids") as service:
+        above = [ROOT, ROOT / "system.slice"]
+        before = [handed_down(one) for one in above]
         for _ in range(2):
             refused = Daemon(service, place)
             expect("its status", refused.process.poll(), REFUSED)
@@ -234,8 +236,7 @@ def a_controller_that_is_not_handed_down_is_refused_by_name_or_left_out(place):
             with Daemon(service, place, "--allow-unenforced=cpu") as daemon:
                 daemon.answers()
                 expect("its directory", daemon.directory().parent, service)
-        for above in (ROOT, ROOT / "system.slice"):
-            expect(f"what {above} hands down", handed_down(above), ["memory", "pids"])
+        expect("what is handed down above", [handed_down(one) for one in above], before)
 
 
 def kill_nine_of_the_spawner_leaves_a_group_in_which_it_can_be_started_again(place):

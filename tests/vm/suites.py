@@ -19,6 +19,9 @@ SLOWNESS = "15"
 LEFT_OUT = {
     "a_thousand_cells_leave_nothing_behind": "says nothing about a kernel that 200 cells do not",
     "a_burst_is_made_in_a_pipeline": "200 cells at once outlast the spawner's patience in here",
+    "hostile::": "frames and floods say nothing about a kernel",
+    "kills::the_control_plane_gone": "as killing the spawner proper, which is run",
+    "kills::the_spawner_and_the_control_plane": "as killing the outer process, which is run",
     "node_does_what_it_does_elsewhere": "no Node in here: 100 MB, and the kernel's part is the same",
     "a_node_example_is_served": "no Node in here",
 }
@@ -26,8 +29,8 @@ LEFT_OUT = {
 
 # A binary of tests and the tests' common prefix; or none, for the scenarios of layouts.py.
 SUITES = {
-    "spawner": ["/vm/spawner-test"],
     "layouts": None,
+    "spawner": ["/vm/spawner-test"],
     "isolation": ["/vm/hearth-test", "isolation::"],
     "lifecycle": ["/vm/hearth-test", "lifecycle::"],
     # The units, with every controller handed down to them; what is quick or slow, and who hangs, is

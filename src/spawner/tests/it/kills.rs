@@ -222,9 +222,12 @@ fn strike(spawner: &mut Spawner, victim: Victim) {
         Victim::Inner => slay(inner.expect("the spawner proper is there")),
         Victim::Control => spawner.close_socket(),
         Victim::Both => {
-            // The outer one first: nobody is to clean up.
+            // The outer one first: it is not to clean up.
             slay(spawner.pid());
-            inner.into_iter().for_each(slay);
+            if let Some(inner) = inner {
+                let _gone_with_the_outer_one =
+                    kill(Pid::from_raw(inner.cast_signed()), Signal::SIGKILL);
+            }
             spawner.close_socket();
         }
         // The first child is the maker.
