@@ -30,6 +30,7 @@ const UDP_CORK: u32 = 1;
 const TCP_MD5SIG_EXT: u32 = 32;
 const TCP_AO_ADD_KEY: u32 = 38;
 /// Options of IPv6, and of both versions, that the library does not know.
+const IPV6_2292PKTOPTIONS: u32 = 6;
 const IPV6_JOIN_ANYCAST: u32 = 27;
 const IPV6_FLOWLABEL_MGR: u32 = 32;
 const MCAST_JOIN_GROUP: u32 = 42;
@@ -135,7 +136,7 @@ pub(super) const SENDTO: &[Rule] = nothing_kept!(3);
 /// (`net.core.bpf_jit_limit`), and when that is used up, nobody can load a system-call filter. Sending
 /// without copying: pages of the page cache would get into the kernel's packets. And what a socket keeps
 /// in memory that is charged to nobody, up to 128 KiB each (`net.core.optmem_max`): memberships of
-/// groups, keys, flow labels; there is nobody to send to but oneself.
+/// groups, keys, flow labels, options for every packet; there is nobody to send to but oneself.
 pub(super) const SETSOCKOPT: &[Rule] = &[
     option!(IPPROTO_TCP, TCP_ULP),
     option!(IPPROTO_UDP, UDP_ENCAP),
@@ -153,6 +154,7 @@ pub(super) const SETSOCKOPT: &[Rule] = &[
     option!(IPPROTO_IP, MCAST_MSFILTER),
     groups!(IPPROTO_IP),
     option!(IPPROTO_IPV6, libc::IPV6_ADD_MEMBERSHIP),
+    option!(IPPROTO_IPV6, IPV6_2292PKTOPTIONS),
     option!(IPPROTO_IPV6, IPV6_JOIN_ANYCAST),
     option!(IPPROTO_IPV6, IPV6_FLOWLABEL_MGR),
     option!(IPPROTO_IPV6, MCAST_MSFILTER),

