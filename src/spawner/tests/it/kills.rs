@@ -13,6 +13,7 @@ mod remains;
 
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sandbox::failpoint::Point;
@@ -32,7 +33,7 @@ pub(crate) enum Victim {
     Inner,
     /// The control plane: its socket closes.
     Control,
-    /// The spawner, both processes of it, and the control plane.
+    /// The spawner, all processes of it, and the control plane.
     Both,
     /// The first process of the cell.
     Sandbox,
@@ -143,7 +144,11 @@ impl Way {
 }
 
 fn slay(pid: u32) {
-    kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).unwrap();
+    match kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL) {
+        // With its parent killed just before, it may have been faster.
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(errno) => panic!("kill {pid}: {errno}"),
+    }
 }
 
 /// A part of the machine in which one spawner after the other is killed.
@@ -216,7 +221,8 @@ fn cycle(spawner: &mut Spawner) {
 }
 
 fn strike(spawner: &mut Spawner, victim: Victim) {
-    let inner = children_of(spawner.pid()).first().copied();
+    let children = children_of(spawner.pid());
+    let inner = children.first().copied();
     match victim {
         Victim::Outer => slay(spawner.pid()),
         Victim::Inner => slay(inner.expect("the spawner proper is there")),
@@ -224,10 +230,8 @@ fn strike(spawner: &mut Spawner, victim: Victim) {
         Victim::Both => {
             // The outer one first: it is not to clean up.
             slay(spawner.pid());
-            if let Some(inner) = inner {
-                let _gone_with_the_outer_one =
-                    kill(Pid::from_raw(inner.cast_signed()), Signal::SIGKILL);
-            }
+            // The sweeper too, or it would do what the next start is to do.
+            children.into_iter().for_each(slay);
             spawner.close_socket();
         }
         // The first child is the maker.
