@@ -14,7 +14,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::UnixDatagram;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,6 +38,11 @@ const START: Duration = Duration::from_secs(180);
 const RESERVED_ID: u32 = 1_879_048_191;
 /// How a unit's program is started: it alone is whom the sockets are meant for.
 const AS_MEANT: &str = "LISTEN_PID=$$ WATCHDOG_PID=$$ exec \"$@\"";
+/// The same for another user, with the image cache where he can reach it: it may lie in a directory
+/// that only root can enter.
+const AS_ANOTHER_USER: &str = "mount --bind \"$1\" \"$2\" && user=$3 && shift 3 && \
+    export LISTEN_PID=$$ WATCHDOG_PID=$$ && \
+    exec setpriv --reuid \"$user\" --regid \"$user\" --clear-groups -- \"$@\"";
 /// The program, for a user who may not be able to reach its path.
 const PROGRAM_FD: i32 = 9;
 
@@ -148,15 +152,25 @@ impl Manager {
         for path in [&ready, &data] {
             chown(path, Some(self.user), Some(self.user)).expect("we are root");
         }
+        let images = self.home.path().join("images");
+        for folder in [&images, &daemon::images()] {
+            fs::create_dir_all(folder).expect("our own directory");
+        }
         let log = log(&self.home);
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", AS_MEANT, "sh"]).arg(format!("/proc/self/fd/{PROGRAM_FD}"));
-        command.args(["serve", "--data-dir"]).arg(data).arg("--config").arg(self.config());
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private"]);
+        command.args(["/bin/sh", "-c", AS_ANOTHER_USER, "sh"]);
+        command.arg(daemon::images()).arg(&images).arg(self.user.to_string());
+        command
+            .arg(format!("/proc/self/fd/{PROGRAM_FD}"))
+            .args(["serve", "--data-dir"])
+            .arg(data)
+            .arg("--config")
+            .arg(self.config());
         command.arg("--spawner-socket").arg(self.home.path().join("spawner.sock"));
-        command.arg("--image-dir").arg(daemon::images()).arg("--ready-file").arg(ready);
+        command.arg("--image-dir").arg(images).arg("--ready-file").arg(ready);
         command.env("NOTIFY_SOCKET", self.home.path().join("notify-serve"));
         command.env("LISTEN_FDS", "2").env("LISTEN_FDNAMES", "api:http");
-        command.uid(self.user).gid(self.user);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a copy")).stderr(log);
         let program = File::open(env!("CARGO_BIN_EXE_hearth")).expect("built");
         let listener = |listener: &TcpListener| listener.try_clone().expect("a copy").into();
