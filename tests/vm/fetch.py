@@ -80,7 +80,7 @@ def qemu(folder, say):
         return "\n".join(package.name for package in packages)
 
     once(home, QEMU, work)
-    libraries = [path for path in home.glob("**/*-linux-gnu") if path.is_dir()]
+    libraries = [*home.glob("usr/lib/*-linux-gnu"), *home.glob("lib/*-linux-gnu")]
     libraries += [path / "pulseaudio" for path in libraries if (path / "pulseaudio").is_dir()]
     data = [home / "usr/share" / name for name in ("qemu", "seabios", "ipxe", "vgabios")]
     command = [str(home / "usr/bin" / PROGRAM)]

@@ -10,6 +10,7 @@ whatever is left to it; the suites are a child.
 
 import ctypes
 import os
+import resource
 import signal
 import socket
 import struct
@@ -76,6 +77,9 @@ def settle():
         with open(f"/etc/{name}", "w") as file:
             file.write(text)
     os.chmod("/etc/shadow", 0o640)
+    # By itself it is a share of this small machine's memory, less than a probe outside must hold.
+    with open("/proc/sys/net/ipv4/udp_mem", "w") as limits:
+        limits.write("400000 500000 600000")
     socket.sethostname("vm")
     loopback_up()
     for name in MODULES:
@@ -102,6 +106,8 @@ def speak_to(path):
 def run_suites():
     import suites
 
+    # As systemd has it, for itself and for services.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 524_288))
     os.environ.clear()
     os.environ.update(PATH="/usr/sbin:/usr/bin:/sbin:/bin", HOME="/root", LANG="C.UTF-8")
     suites.main()

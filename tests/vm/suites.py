@@ -22,6 +22,9 @@ LEFT_OUT = {
     "hostile::": "frames and floods say nothing about a kernel",
     "kills::the_control_plane_gone": "as killing the spawner proper, which is run",
     "kills::the_spawner_and_the_control_plane": "as killing the outer process, which is run",
+    "what_no_control_group_pays_for_is_refused": "its control needs a file on a disk; there is none",
+    "isolation::answers::": "what the control plane makes of answers says nothing about a kernel",
+    "isolation::uploads::": "nor does what it makes of uploads",
     "node_does_what_it_does_elsewhere": "no Node in here: 100 MB, and the kernel's part is the same",
     "a_node_example_is_served": "no Node in here",
 }
@@ -81,7 +84,10 @@ def run_binary(command, test):
         stderr=subprocess.STDOUT, text=True, errors="replace",
     )
     passed, failed = 0, 1
+    begin = time.monotonic()
     for line in process.stdout:
+        if line.startswith("test ") and line.endswith((" ok\n", " FAILED\n")):
+            line = f"{line[:-1]} at {time.monotonic() - begin:.0f} s\n"
         print(line, end="", flush=True)
         if found := re.match(r"test result: .* (\d+) passed; (\d+) failed;", line):
             passed, failed = map(int, found.groups())
