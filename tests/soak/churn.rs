@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::counters::{Watched, sample};
+use crate::counters::Watched;
 use crate::harness::{Daemon, Function, Home, Options as Start, eventually};
 use crate::options::Options;
 use crate::series::Series;
-use crate::settle::settle;
+use crate::settle::settled;
 use crate::spawner::harness::{LIMITS, Spawner, World, children_of};
 
 /// Samples over a run, at least; none is further than this many sandboxes behind the one before.
@@ -67,8 +67,8 @@ fn churn(sandboxes: u32, leak: impl Fn(u32) -> Option<OwnedFd>) -> Series {
         standing.push(spawner.make());
         leaked.extend(leak(number));
         if number % every == 0 {
-            settle();
-            series.push(number, sample(&watched));
+            let counts = settled(&watched, series.first());
+            series.push(number, counts);
         }
     }
     series
@@ -114,8 +114,8 @@ pub fn functions_leave_nothing(options: &Options) {
                 let (ready, ended) = ("hearth_cells_ready 0\n", "state=\"ending\"} 0\n");
                 (!text.contains(ready) && text.contains(ended)).then_some(())
             });
-            settle();
-            series.push(number, sample(&watched));
+            let counts = settled(&watched, series.first());
+            series.push(number, counts);
         }
     }
     verdict(&series, options.functions);

@@ -103,6 +103,26 @@ fn processes() -> Host {
     Host { ours, namespaces: namespaces.len() as u64, inotify }
 }
 
+/// Processes that are in another namespace than this one, each with its name and those namespaces: who
+/// to ask when their number rises.
+pub fn elsewhere() -> Vec<String> {
+    let own: BTreeSet<String> = links(Path::new("/proc/self/ns")).collect();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").expect("/proc is mounted").flatten() {
+        let pid = entry.file_name().to_string_lossy().into_owned();
+        if pid.parse::<u32>().is_err() {
+            continue;
+        }
+        let theirs: BTreeSet<String> = links(&entry.path().join("ns")).collect();
+        let others: Vec<&str> = theirs.difference(&own).map(String::as_str).collect();
+        if !others.is_empty() {
+            let name = read(&format!("/proc/{pid}/comm"));
+            found.push(format!("{pid} {} {}", name.trim_end(), others.join(" ")));
+        }
+    }
+    found
+}
+
 fn links(folder: &Path) -> impl Iterator<Item = String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries

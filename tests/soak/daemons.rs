@@ -12,14 +12,13 @@ use std::thread::JoinHandle;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::counters::sample;
 use crate::harness::daemon::{MOMENT, images, nothing_left, send};
 use crate::harness::http::{connect, read};
 use crate::harness::leftovers::{Process, Trace};
 use crate::harness::{Daemon, Function, Home, Options as Start, Request, eventually};
 use crate::options::Options;
 use crate::series::Series;
-use crate::settle::settle;
+use crate::settle::settled;
 use crate::spawner::harness::children_of;
 
 /// What the daemon is doing.
@@ -78,8 +77,8 @@ pub fn nothing_is_left_of_daemons(options: &Options) {
                 kills += 1;
             }
         }
-        settle();
-        series.push(kills, sample(&[]));
+        let counts = settled(&[], series.first());
+        series.push(kills, counts);
     }
     println!("\n{kills} kills\n\n{}", series.table());
     series.must_not_rise();

@@ -6,10 +6,9 @@
 
 use std::sync::Mutex;
 
-use crate::counters::sample;
 use crate::options::Options;
 use crate::series::Series;
-use crate::settle::settle;
+use crate::settle::settled;
 use crate::spawner::kills::{Place, pairs};
 
 /// One more would only wait for the others: a kill is a start, a cell and an end, all of them work.
@@ -21,7 +20,6 @@ pub fn nothing_is_left_at_any_arrow(options: &Options) {
     println!("{} pairs of point and victim, {} times each", pairs.len(), options.repeats);
     let mut series = Series::default();
     let mut kills = 0;
-    settle();
     for _ in 0..options.repeats {
         let queue = Mutex::new(pairs.clone());
         std::thread::scope(|scope| {
@@ -35,8 +33,8 @@ pub fn nothing_is_left_at_any_arrow(options: &Options) {
             }
         });
         kills += u32::try_from(pairs.len()).unwrap_or(u32::MAX);
-        settle();
-        series.push(kills, sample(&[]));
+        let counts = settled(&[], series.first());
+        series.push(kills, counts);
     }
     println!("\n{kills} kills\n\n{}", series.table());
     series.must_not_rise();

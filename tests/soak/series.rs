@@ -7,7 +7,7 @@
 
 use std::fmt::Write as _;
 
-use crate::counters::{Count, Exactness};
+use crate::counters::{Count, Exactness, elsewhere};
 
 /// Samples at the start that are not looked at: caches fill and pools grow to the size they need.
 const WARM_UP: usize = 2;
@@ -50,6 +50,11 @@ impl Series {
     /// One more sample, after so many sandboxes.
     pub fn push(&mut self, sandboxes: u32, counts: Vec<Count>) {
         self.samples.push((sandboxes, counts));
+    }
+
+    /// The first sample, if there is one.
+    pub fn first(&self) -> Option<&[Count]> {
+        self.samples.first().map(|(_, counts)| counts.as_slice())
     }
 
     /// The line through each number.
@@ -95,7 +100,8 @@ impl Series {
         assert!(
             rising.is_empty(),
             "these grow, or something else runs on this machine, which soaks want for themselves: \
-             {rising:?}"
+             {rising:?}\nprocesses in namespaces of their own now:\n{}",
+            elsewhere().join("\n")
         );
     }
 
