@@ -17,6 +17,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use wire::spawner::Digest;
 
+use crate::phases::Rung;
 use crate::spawner::{Cell, Spawner, SpawnerError};
 
 /// How long after the last request for a cell the shelf is refilled: several times what a start
@@ -240,15 +241,6 @@ async fn sleep_until(when: Option<Instant>) {
         Some(when) => tokio::time::sleep_until(when).await,
         None => std::future::pending().await,
     }
-}
-
-/// Where a cell came from; the words are those of the design's ladder of cold starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rung {
-    /// It stood ready.
-    Exec,
-    /// It had to be made.
-    Make,
 }
 
 // === impl Shelves ===

@@ -41,6 +41,7 @@ use crate::instance::{Instance, Transport};
 use crate::invocation::{Durations, FunctionError, Invocation, Outcome, Refusal};
 use crate::link::{Incoming, LinkError, Outgoing, Quiet};
 use crate::logs::End;
+use crate::phases::ColdStart;
 use crate::session::{Answer, Event};
 use crate::shell::{Admitted, Failure, Grant, Shell, wall_ms};
 
@@ -400,8 +401,19 @@ impl Flight {
             function_error: failed.then_some(FunctionError::Unhandled),
             log_tail,
             executed_version: self.invocation.function.version,
-            durations: Durations { queue, init: self.init, run },
+            durations: Durations { queue, init: self.init, run, cold: self.cold(instance, run) },
         }
+    }
+
+    /// How the instance was started, if this is its first event, with the event's own part of it.
+    fn cold(&self, instance: &Instance, run: Duration) -> Option<ColdStart> {
+        self.init?;
+        let mut cold = instance.cold()?;
+        let phases = &mut cold.phases;
+        let started = phases.acquire + phases.process + phases.assign + phases.init;
+        phases.queue = self.delivered.saturating_sub(self.arrived).saturating_sub(started);
+        phases.first_byte = run;
+        Some(cold)
     }
 
     fn refuse(&mut self, refusal: Refusal) -> Result<Outcome, Refusal> {

@@ -22,6 +22,7 @@ use crate::fault::Cause;
 use crate::link::{Link, LinkError};
 use crate::logs::Journal;
 use crate::memory::Meter;
+use crate::phases::ColdStart;
 use crate::session::Handle;
 use crate::socket::Datagrams;
 use crate::spawner::Ended;
@@ -60,6 +61,8 @@ pub(crate) struct Instance {
     initialised: AtomicBool,
     /// How long it took; taken by the first event. Nanoseconds, 0 when taken.
     init: AtomicU64,
+    /// How it was started; set before it is ready, for the first event.
+    cold: OnceLock<ColdStart>,
     cause: OnceLock<Cause>,
     /// What the spawner said when the cell was gone; `None` inside if the spawner went first.
     ended: OnceLock<Option<Ended>>,
@@ -112,6 +115,7 @@ impl Instance {
             looked: AtomicU64::new(0),
             initialised: AtomicBool::new(false),
             init: AtomicU64::new(0),
+            cold: OnceLock::new(),
             cause: OnceLock::new(),
             ended: OnceLock::new(),
             changed: Notify::new(),
@@ -196,8 +200,10 @@ impl Instance {
         self.last_word.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Keeps how long the initialisation took, for the first event.
-    pub(crate) fn set_init(&self, took: Duration) {
+    /// Keeps how the instance was started and how long that took, for the first event.
+    pub(crate) fn set_init(&self, took: Duration, cold: ColdStart) {
+        // Whoever starts it says so once.
+        let _first = self.cold.set(cold);
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.init.store(nanos.max(1), Ordering::Relaxed);
         self.initialised.store(true, Ordering::Relaxed);
@@ -218,6 +224,11 @@ impl Instance {
             0 => None,
             nanos => Some(Duration::from_nanos(nanos)),
         }
+    }
+
+    /// How the instance was started, once it is ready.
+    pub(crate) fn cold(&self) -> Option<ColdStart> {
+        self.cold.get().copied()
     }
 
     /// Measures anonymous memory, bytes, and condemns the instance if it is above MemorySize. `now`

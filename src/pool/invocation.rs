@@ -7,6 +7,8 @@ use bytes::Bytes;
 use dispatch::Throttle;
 use model::{RequestId, Runnable, Version};
 
+use crate::phases::ColdStart;
+
 /// One call of a function.
 #[derive(Debug, Clone)]
 pub struct Invocation {
@@ -57,6 +59,8 @@ pub struct Durations {
     pub init: Option<Duration>,
     /// From then until the answer.
     pub run: Duration,
+    /// How that instance was started, if this was its first event.
+    pub cold: Option<ColdStart>,
 }
 
 /// Why a call was not made.

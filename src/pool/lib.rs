@@ -21,6 +21,7 @@
 //! ([`RuntimeHook`]), and [`session`] is what it is given.
 
 mod invocation;
+mod phases;
 mod pool;
 pub mod session;
 
@@ -46,5 +47,6 @@ mod spawner;
 pub use dispatch::{Limits, Stats, Throttle};
 pub use invocation::{Durations, FunctionError, Invocation, Outcome, Refusal};
 pub use logs::{LogBudget, LogSink};
+pub use phases::{ColdStart, Phases, Rung};
 pub use pool::{INIT_LIMIT, Pool, PoolConfig, READY_CELLS, RuntimeHook};
 pub use spawner::ConnectError;

@@ -25,13 +25,13 @@ use wire::link::Kind;
 use wire::runner::{Report, Request};
 use wire::spawner::{CellId, Limits};
 
-use crate::cells::Rung;
 use crate::env;
 use crate::fault::{self, Cause, Fault};
 use crate::instance::{Instance, Parts, Transport};
 use crate::link::{Incoming, Link, LinkError};
 use crate::logs::Journal;
 use crate::memory::Meter;
+use crate::phases::{ColdStart, Phases, Rung};
 use crate::session::{self, Session, Started};
 use crate::shell::{Failure, Shell, wall_ms};
 use crate::socket;
@@ -55,6 +55,9 @@ struct Held {
     cell: Option<Cell>,
 }
 
+/// When the phase that is under way began, in the pool's time.
+struct Laps(Duration);
+
 /// Starts one instance and says how it went.
 pub(crate) async fn run(shell: Arc<Shell>, id: InstanceId, function: Arc<Runnable>, phase: Phase) {
     let began = shell.now();
@@ -68,9 +71,9 @@ pub(crate) async fn run(shell: Arc<Shell>, id: InstanceId, function: Arc<Runnabl
     let result = tokio::time::timeout(limit, attempt).await;
     let took = shell.now().saturating_sub(began);
     let failed = match (result, made) {
-        (Ok(Ok(())), Some(instance)) => {
+        (Ok(Ok(cold)), Some(instance)) => {
             METRICS.init_duration.observe(took);
-            instance.set_init(took);
+            instance.set_init(took, cold);
             // What was printed until now belongs before the first START.
             instance.journal.drain_last(shell.now(), wall_ms());
             return shell.ready(&instance);
@@ -80,7 +83,7 @@ pub(crate) async fn run(shell: Arc<Shell>, id: InstanceId, function: Arc<Runnabl
             instance.condemn(Cause::Overran);
             (StartFailure::Overran, Failure::Broke { instance })
         }
-        (Ok(Ok(())) | Err(_), None) => no_cell("take a cell", "none was ready in time"),
+        (Ok(Ok(_)) | Err(_), None) => no_cell("take a cell", "none was ready in time"),
     };
     report(&shell, &function, phase, took, &failed);
     if let Failure::Broke { instance }
@@ -101,22 +104,20 @@ async fn attempt(
     function: &Arc<Runnable>,
     second_start: Option<Duration>,
     made: &mut Option<Arc<Instance>>,
-) -> Result<(), Failed> {
+) -> Result<ColdStart, Failed> {
+    let mut laps = Laps(shell.now());
+    let mut phases = Phases::default();
     let Some(served) = shell.images.resolve(&function.runtime) else {
         return Err(no_cell("find an image", "none serves the function's runtime"));
     };
     let taken = shell.stock.take(served.image.0).await;
     let (cell, rung) = taken.map_err(|err| not_given("take a cell", &err))?;
     let cell = Held { shell: Arc::clone(shell), cell: Some(cell) };
-    METRICS
-        .starts
-        .of(match rung {
-            Rung::Exec => telemetry::metrics::Start::Exec,
-            Rung::Make => telemetry::metrics::Start::Make,
-        })
-        .inc();
+    phases.acquire = laps.next(shell.now());
+    METRICS.starts.of(counted(rung)).inc();
     let assigned = shell.spawner.assign(cell.id(), function.code.0, limits(function)).await;
     assigned.map_err(|err| not_given("assign code to a cell", &err))?;
+    phases.assign = laps.next(shell.now());
 
     let plumbed = plumb(shell, id, function, served, second_start, cell);
     let Plumbed { instance, output, link, session } =
@@ -129,6 +130,7 @@ async fn attempt(
     shell.governor.touch(&instance);
 
     execute(shell, &instance, served, output, link).await?;
+    phases.process = laps.next(shell.now());
     shell.runtime.spawn(watch::run(Arc::clone(shell), Arc::clone(&instance)));
     if let Some((listener, session)) = session {
         (shell.hook)(listener, session);
@@ -136,9 +138,21 @@ async fn attempt(
     initialise(&instance).await?;
     // What it took since the last look, or before the first, is found now and not by its first event.
     instance.measure(shell.now());
+    phases.init = laps.next(shell.now());
     match instance.cause() {
         Some(Cause::Memory) => Err((StartFailure::Died, Failure::Broke { instance })),
-        _ => Ok(()),
+        _ => Ok(ColdStart { rung, phases }),
+    }
+}
+
+/// Under what a start is counted.
+fn counted(rung: Rung) -> telemetry::metrics::Start {
+    use telemetry::metrics::Start;
+    match rung {
+        Rung::Spare => Start::Spare,
+        Rung::Fork => Start::Fork,
+        Rung::Exec => Start::Exec,
+        Rung::Make => Start::Make,
     }
 }
 
@@ -361,6 +375,17 @@ fn report(shell: &Shell, function: &Runnable, phase: Phase, took: Duration, fail
     let now_ms = wall_ms();
     instance.journal.drain_last(shell.now(), now_ms);
     instance.journal.platform(&line, now_ms);
+}
+
+// === impl Laps ===
+
+impl Laps {
+    /// How long the phase took that ends now.
+    fn next(&mut self, now: Duration) -> Duration {
+        let took = now.saturating_sub(self.0);
+        self.0 = now;
+        took
+    }
 }
 
 // === impl Held ===

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use model::{FunctionId, Generation, Runnable};
-use pool::{Limits, Refusal, Throttle};
+use pool::{Limits, Refusal, Rung, Throttle};
 
 use crate::rig::{Rig, Setup, eventually, function, invocation, runnable, text, timed};
 
@@ -17,6 +17,21 @@ async fn a_function_gets_its_event_and_the_caller_its_answer() {
     assert_eq!(outcome.function_error, None);
     assert_eq!(outcome.log_tail, None);
     assert!(outcome.durations.init.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_event_of_an_instance_says_how_it_was_started_and_no_later_one_does() {
+    let rig = Rig::new().await;
+    let function = function("init-slow:40");
+    let first = rig.call(&function).await.expect("an outcome").durations;
+    let cold = first.cold.expect("a cold start");
+    assert_eq!(cold.rung, Rung::Make);
+    assert!(cold.phases.init >= Duration::from_millis(40), "{cold:?}");
+    assert_eq!(cold.phases.first_byte, first.run);
+    let parts = cold.phases;
+    let sum = parts.queue + parts.acquire + parts.process + parts.assign + parts.init;
+    assert!(sum <= first.queue, "{sum:?} of {:?}", first.queue);
+    assert_eq!(rig.call(&function).await.expect("an outcome").durations.cold, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
