@@ -280,6 +280,12 @@ impl Spawner {
                 }
                 Ok(())
             }
+            // Nothing is ever said about a template that was not asked for.
+            Reply::Failed { subject: Subject::Template(_), .. }
+            | Reply::TemplateReady { .. }
+            | Reply::Forked { .. }
+            | Reply::Exited { .. }
+            | Reply::TemplateEnded { .. } => Err("an answer that nobody asked for"),
             Reply::Assigned { cell } => {
                 if let Some(asked) = self.waiting().assigning.remove(&cell) {
                     let _gone = asked.send(Ok(()));

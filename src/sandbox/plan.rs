@@ -151,9 +151,11 @@ impl Spec {
         LeafLimits { memory_bytes, pids, cpu_weight }
     }
 
-    /// What the leaf of a cell enforces in which nothing runs yet but the runner.
+    /// What the leaf of a cell enforces in which no function runs yet: nothing but the runner, or a
+    /// warmed interpreter beside it. Node has eleven threads by then, and AWS's smallest MemorySize is
+    /// what it must do with.
     pub fn empty_leaf_limits() -> LeafLimits {
-        Self::leaf_limits(128, TMP_MIB, 16, 100)
+        Self::leaf_limits(128, TMP_MIB, 64, 100)
     }
 }
 

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use sandbox::sys::socket::{self, ReceiveError};
-use wire::spawner::{MAX_MESSAGE, Reply, Request};
+use wire::spawner::{FORK_DESCRIPTORS, MAX_MESSAGE, Reply, Request};
 
 /// The socket, and what could not be sent yet.
 #[derive(Debug)]
@@ -33,7 +33,13 @@ pub(crate) enum ControlError {
     /// A message that is not a request.
     #[error("the control plane broke the protocol")]
     Request(#[source] wire::DecodeError),
+    /// A request with other descriptors beside it than it has.
+    #[error("the control plane broke the protocol: {count} descriptors beside a request")]
+    Descriptors { count: usize },
 }
+
+/// A request and what came beside it.
+pub(crate) type Asked = (Request, Vec<OwnedFd>);
 
 // === impl Control ===
 
@@ -43,13 +49,14 @@ impl Control {
     }
 
     /// The next request, if there is one and every reply has been sent.
-    pub(crate) fn hear(&self) -> Result<Option<Request>, ControlError> {
+    pub(crate) fn hear(&self) -> Result<Option<Asked>, ControlError> {
         if !self.unsent.is_empty() {
             return Ok(None);
         }
         let mut buffer = [0; MAX_MESSAGE];
-        // No descriptor is ever asked for: one that comes is closed, and the conversation over.
-        let datagram = match socket::receive(self.socket.as_fd(), &mut buffer, 0, false) {
+        // One that a request does not have is closed, and the conversation over.
+        let most = FORK_DESCRIPTORS;
+        let datagram = match socket::receive(self.socket.as_fd(), &mut buffer, most, false) {
             Ok(datagram) if datagram.length == 0 => return Err(ControlError::Closed),
             Ok(datagram) => datagram,
             Err(ReceiveError::Failed(Errno::EAGAIN)) => return Ok(None),
@@ -57,7 +64,11 @@ impl Control {
             Err(ReceiveError::Failed(errno)) => return Err(ControlError::Socket(errno)),
             Err(err) => return Err(ControlError::Datagram(err)),
         };
-        Request::decode(&buffer[..datagram.length]).map(Some).map_err(ControlError::Request)
+        let request = Request::decode(&buffer[..datagram.length]).map_err(ControlError::Request)?;
+        match datagram.descriptors.len() {
+            count if count == request.descriptors() => Ok(Some((request, datagram.descriptors))),
+            count => Err(ControlError::Descriptors { count }),
+        }
     }
 
     /// Sends a reply, now or as soon as there is room.

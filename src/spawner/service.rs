@@ -215,11 +215,20 @@ impl Service {
             self.watch_control(was_stuck)?;
         }
         for _ in 0..REQUESTS {
-            let Some(request) = self.control.hear()? else { break };
+            let Some((request, _beside)) = self.control.hear()? else { break };
             match request {
                 Request::Make { ticket, image } => self.make(ticket, image)?,
                 Request::Assign { cell, code, limits } => self.assign(cell, &code, limits)?,
                 Request::End { cell } => self.end(cell)?,
+                Request::Template { ticket, .. } => {
+                    self.refuse(Subject::Ticket(ticket), "no template can be made")?;
+                }
+                Request::EndTemplate { template } => {
+                    self.refuse(Subject::Template(template), "no such template")?;
+                }
+                Request::Fork { cell, .. } => {
+                    self.refuse(Subject::Cell(cell), "no such template")?;
+                }
             }
         }
         Ok(())
@@ -338,7 +347,11 @@ impl ServiceError {
     fn exit(&self) -> Exit {
         match self {
             Self::Told | Self::Control(ControlError::Closed) => Exit::Finished,
-            Self::Control(ControlError::Datagram(_) | ControlError::Request(_)) => Exit::Protocol,
+            Self::Control(
+                ControlError::Datagram(_)
+                | ControlError::Request(_)
+                | ControlError::Descriptors { .. },
+            ) => Exit::Protocol,
             Self::Control(ControlError::Socket(_)) | Self::Call { .. } => Exit::System,
             Self::Maker(_) => Exit::Internal,
         }

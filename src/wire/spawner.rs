@@ -1,9 +1,10 @@
-//! Control plane ↔ spawner: make a cell, assign it, end it.
+//! Control plane ↔ spawner: make a cell, fork a template into it, assign it, end it.
 //!
 //! No path, no argument vector and no environment crosses this boundary. Code and images are named
-//! by digest and looked up by the spawner beneath directories it was given at start; cells are named
-//! by number. A control plane that is taken over can therefore ask for more sandboxes of the
-//! permitted kinds, and for nothing else.
+//! by digest and looked up by the spawner beneath directories it was given at start; cells and
+//! templates are named by number, what a template executes by its index in the image. A control plane
+//! that is taken over can therefore ask for more sandboxes of the permitted kinds, and for nothing
+//! else.
 //!
 //! ```text
 //!   control plane                      spawner
@@ -15,6 +16,14 @@
 //!        │── End{cell} ────────────────► │
 //!        │ ◄──── Quarantined{cell,uid} ──│   at most once: it does not die; Ended follows when it has
 //!        │ ◄──────────── Ended{cell} ────│   always the last word about a cell, asked for or not
+//!        │                               │
+//!        │── Template{ticket,image,n} ─► │
+//!        │ ◄─ TemplateReady{ticket,t} ───│   or Failed{ticket}
+//!        │── Fork{cell,t} + 2 fds ─────► │   into an empty cell, once; before Assign or after it
+//!        │ ◄──────────── Forked{cell} ───│   or Failed{cell}; the cell is then to be ended
+//!        │ ◄──── Exited{cell,status} ────│   at most once: the process that was forked; then Ended
+//!        │── EndTemplate{t} ───────────► │   what was forked from it goes on
+//!        │ ◄──── TemplateEnded{t} ───────│   always the last word about a template, asked for or not
 //! ```
 
 use crate::codec::{DecodeError, Reader, Writer};
@@ -26,6 +35,10 @@ pub const MAX_DETAIL: usize = 256;
 /// Descriptors beside [`Reply::Made`], in this order: the runner's socket, the Runtime-API listener,
 /// a pidfd of the cell's PID 1, the memory statistics of its cgroup (read only).
 pub const MADE_DESCRIPTORS: usize = 4;
+/// Descriptors beside [`Request::Fork`], in this order: the write end of the log pipe, which becomes
+/// standard output and error, and the function's end of the link, which becomes
+/// [`crate::runner::LINK_FD`]. No other request has any.
+pub const FORK_DESCRIPTORS: usize = 2;
 
 /// SHA-256 of a tree, by which code and images are named.
 pub type Digest = [u8; 32];
@@ -33,6 +46,10 @@ pub type Digest = [u8; 32];
 /// Names one cell; never used again while its spawner lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CellId(pub u32);
+
+/// Names one template; never used again while its spawner lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TemplateId(pub u32);
 
 /// What one function version may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +88,29 @@ pub enum Request {
         /// Which cell.
         cell: CellId,
     },
+    /// Start a template: a process that runs no user's code and is forked into cells; answered with
+    /// the same ticket.
+    Template {
+        /// Chosen by the control plane among the tickets of [`Request::Make`], returned in the answer.
+        ticket: u64,
+        /// Which image.
+        image: Digest,
+        /// Which of the image's templates: what it executes stands in the image.
+        index: u8,
+    },
+    /// End a template. What was forked from it goes on.
+    EndTemplate {
+        /// Which template.
+        template: TemplateId,
+    },
+    /// Fork a template into a cell that nothing was put into yet, with [`FORK_DESCRIPTORS`]
+    /// descriptors.
+    Fork {
+        /// Which cell.
+        cell: CellId,
+        /// Which template; one of the cell's image.
+        template: TemplateId,
+    },
 }
 
 /// What a failure is about.
@@ -80,6 +120,8 @@ pub enum Subject {
     Ticket(u64),
     /// A cell that exists.
     Cell(CellId),
+    /// A template that was to be ended.
+    Template(TemplateId),
 }
 
 /// What the spawner says.
@@ -134,6 +176,30 @@ pub enum Reply {
         /// What stands in the way, for the operator's log.
         detail: String,
     },
+    /// A template can be forked.
+    TemplateReady {
+        /// From the request.
+        ticket: u64,
+        /// Its name from now on.
+        template: TemplateId,
+    },
+    /// A template's copy is in the cell, behind every wall, and about to say hello on its link.
+    Forked {
+        /// Which cell.
+        cell: CellId,
+    },
+    /// The process that was forked into the cell ended; the cell is taken down.
+    Exited {
+        /// Which cell.
+        cell: CellId,
+        /// As `wait(2)` reports it.
+        status: u32,
+    },
+    /// A template is gone.
+    TemplateEnded {
+        /// Which template.
+        template: TemplateId,
+    },
 }
 
 // === impl Limits ===
@@ -177,6 +243,19 @@ impl Request {
                 out.done()
             }
             Self::End { cell } => Writer::tagged(3).u32(cell.0).done(),
+            Self::Template { ticket, image, index } => {
+                Writer::tagged(4).u64(*ticket).raw(image).u8(*index).done()
+            }
+            Self::EndTemplate { template } => Writer::tagged(5).u32(template.0).done(),
+            Self::Fork { cell, template } => Writer::tagged(6).u32(cell.0).u32(template.0).done(),
+        }
+    }
+
+    /// How many descriptors are beside it.
+    pub fn descriptors(&self) -> usize {
+        match self {
+            Self::Fork { .. } => FORK_DESCRIPTORS,
+            _ => 0,
         }
     }
 
@@ -194,6 +273,16 @@ impl Request {
                 limits: Limits::decode(&mut from)?,
             },
             3 => Self::End { cell: CellId(from.u32("cell")?) },
+            4 => Self::Template {
+                ticket: from.u64("ticket")?,
+                image: from.array("image")?,
+                index: from.u8("index")?,
+            },
+            5 => Self::EndTemplate { template: TemplateId(from.u32("template")?) },
+            6 => Self::Fork {
+                cell: CellId(from.u32("cell")?),
+                template: TemplateId(from.u32("template")?),
+            },
             tag => return Err(DecodeError::UnknownTag { what: "request", tag }),
         };
         from.finish()?;
@@ -218,6 +307,7 @@ impl Reply {
                 match subject {
                     Subject::Ticket(ticket) => out.u8(0).u64(*ticket),
                     Subject::Cell(cell) => out.u8(1).u32(cell.0),
+                    Subject::Template(template) => out.u8(2).u32(template.0),
                 };
                 let cut = detail.floor_char_boundary(MAX_DETAIL);
                 out.bytes(&detail.as_bytes()[..cut]).done()
@@ -231,6 +321,12 @@ impl Reply {
                 let mut out = Writer::tagged(6);
                 out.u32(cell.0).u32(*uid).bytes(&detail.as_bytes()[..cut]).done()
             }
+            Self::TemplateReady { ticket, template } => {
+                Writer::tagged(7).u64(*ticket).u32(template.0).done()
+            }
+            Self::Forked { cell } => Writer::tagged(8).u32(cell.0).done(),
+            Self::Exited { cell, status } => Writer::tagged(9).u32(cell.0).u32(*status).done(),
+            Self::TemplateEnded { template } => Writer::tagged(10).u32(template.0).done(),
         }
     }
 
@@ -255,6 +351,7 @@ impl Reply {
                 let subject = match from.u8("subject")? {
                     0 => Subject::Ticket(from.u64("ticket")?),
                     1 => Subject::Cell(CellId(from.u32("cell")?)),
+                    2 => Subject::Template(TemplateId(from.u32("template")?)),
                     tag => return Err(DecodeError::UnknownTag { what: "subject", tag }),
                 };
                 Self::Failed { subject, detail: from.text("detail", MAX_DETAIL)?.to_owned() }
@@ -270,6 +367,13 @@ impl Reply {
                 uid: from.u32("uid")?,
                 detail: from.text("detail", MAX_DETAIL)?.to_owned(),
             },
+            7 => Self::TemplateReady {
+                ticket: from.u64("ticket")?,
+                template: TemplateId(from.u32("template")?),
+            },
+            8 => Self::Forked { cell: CellId(from.u32("cell")?) },
+            9 => Self::Exited { cell: CellId(from.u32("cell")?), status: from.u32("status")? },
+            10 => Self::TemplateEnded { template: TemplateId(from.u32("template")?) },
             tag => return Err(DecodeError::UnknownTag { what: "reply", tag }),
         };
         from.finish()?;

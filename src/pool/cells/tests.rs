@@ -110,7 +110,7 @@ async fn play(socket: Datagrams, played: Arc<Mutex<Played>>, capacity: u32) {
                 let reply = Reply::Ended { cell, memory_kills: 0, peak_bytes: 0 };
                 socket.send(&reply.encode(), &[]).await.expect("sent");
             }
-            Request::Assign { .. } => panic!("nobody assigns here"),
+            other => panic!("{other:?}: nobody asks for that here"),
         }
     }
 }

@@ -36,6 +36,10 @@ fn cell() -> impl Strategy<Value = CellId> {
     any::<u32>().prop_map(CellId)
 }
 
+fn template() -> impl Strategy<Value = TemplateId> {
+    any::<u32>().prop_map(TemplateId)
+}
+
 fn request() -> impl Strategy<Value = Request> {
     prop_oneof![
         (any::<u64>(), digest()).prop_map(|(ticket, image)| Request::Make { ticket, image }),
@@ -45,11 +49,19 @@ fn request() -> impl Strategy<Value = Request> {
             limits
         }),
         cell().prop_map(|cell| Request::End { cell }),
+        (any::<u64>(), digest(), any::<u8>())
+            .prop_map(|(ticket, image, index)| { Request::Template { ticket, image, index } }),
+        template().prop_map(|template| Request::EndTemplate { template }),
+        (cell(), template()).prop_map(|(cell, template)| Request::Fork { cell, template }),
     ]
 }
 
 fn subject() -> impl Strategy<Value = Subject> {
-    prop_oneof![any::<u64>().prop_map(Subject::Ticket), cell().prop_map(Subject::Cell)]
+    prop_oneof![
+        any::<u64>().prop_map(Subject::Ticket),
+        cell().prop_map(Subject::Cell),
+        template().prop_map(Subject::Template)
+    ]
 }
 
 /// Explanations that need no cutting; `.` is any character but a newline, up to four bytes long.
@@ -77,6 +89,11 @@ fn reply() -> impl Strategy<Value = Reply> {
             uid,
             detail
         }),
+        (any::<u64>(), template())
+            .prop_map(|(ticket, template)| Reply::TemplateReady { ticket, template }),
+        cell().prop_map(|cell| Reply::Forked { cell }),
+        (cell(), any::<u32>()).prop_map(|(cell, status)| Reply::Exited { cell, status }),
+        template().prop_map(|template| Reply::TemplateEnded { template }),
     ]
 }
 
@@ -144,20 +161,30 @@ proptest! {
 
 #[test]
 fn tags_outside_the_closed_set_are_refused() {
-    for tag in (0..=u8::MAX).filter(|tag| !(1..=3).contains(tag)) {
+    for tag in (0..=u8::MAX).filter(|tag| !(1..=6).contains(tag)) {
         let mut bytes = sample().encode();
         bytes[0] = tag;
         assert_eq!(Request::decode(&bytes), Err(DecodeError::UnknownTag { what: "request", tag }));
     }
-    for tag in (0..=u8::MAX).filter(|tag| !(1..=6).contains(tag)) {
+    for tag in (0..=u8::MAX).filter(|tag| !(1..=10).contains(tag)) {
         let bytes = [tag; 64];
         assert_eq!(Reply::decode(&bytes), Err(DecodeError::UnknownTag { what: "reply", tag }));
     }
-    for tag in 2..=u8::MAX {
+    for tag in 3..=u8::MAX {
         let mut bytes =
             Reply::Failed { subject: Subject::Ticket(0), detail: String::new() }.encode();
         bytes[1] = tag;
         assert_eq!(Reply::decode(&bytes), Err(DecodeError::UnknownTag { what: "subject", tag }));
+    }
+}
+
+#[test]
+fn only_a_fork_has_descriptors_beside_it() {
+    let fork = Request::Fork { cell: CellId(1), template: TemplateId(1) };
+    assert_eq!(fork.descriptors(), FORK_DESCRIPTORS);
+    let template = Request::Template { ticket: 1, image: [1; 32], index: 0 };
+    for other in [sample(), template, Request::EndTemplate { template: TemplateId(1) }] {
+        assert_eq!(other.descriptors(), 0);
     }
 }
 
@@ -249,6 +276,9 @@ fn damaged_messages_are_understood_as_spelled_or_refused() {
                 sample().encode(),
                 Request::Make { ticket: 5, image: [1; 32] }.encode(),
                 Request::End { cell: CellId(9) }.encode(),
+                Request::Template { ticket: 6, image: [2; 32], index: 1 }.encode(),
+                Request::EndTemplate { template: TemplateId(3) }.encode(),
+                Request::Fork { cell: CellId(9), template: TemplateId(3) }.encode(),
             ];
             let mut bytes = all[usize::from(*which) % all.len()].clone();
             let at = usize::from(*at) % bytes.len();

@@ -161,6 +161,7 @@ impl Shared {
                     }
                 }
                 Request::End { cell } => self.end(cell),
+                other => panic!("{other:?}: the pool asks for no template"),
             }
         }
     }
