@@ -46,6 +46,7 @@ pub fn run(args: &Doctor, format: Format) -> Result<Exit> {
     let walls = walls.filter(|found| found.need != checks::Need::Kill || by_group);
     let mut findings: Vec<Finding> = walls.map(wall).collect();
     findings.push(landlock(Abi::of_kernel()));
+    findings.push(freezing(checks::freezes()));
     findings.extend(siblings());
     match nix::unistd::geteuid().is_root() {
         true => findings.extend([root(), user()]),
@@ -145,6 +146,22 @@ fn landlock(abi: Abi) -> Finding {
         "use a kernel built with CONFIG_SECURITY_LANDLOCK, and name landlock in lsm= at boot".into()
     });
     Finding { what: "landlock".to_owned(), good: lacks.is_empty(), needed: false, said, remedy }
+}
+
+/// Without it an idle instance goes on with whatever its function left running.
+fn freezing(there: bool) -> Finding {
+    let said = match there {
+        true => "idle instances are stopped until they are called",
+        false => "idle instances keep running: this user has no version-2 control group",
+    };
+    let remedy = "start in a delegated group (systemd-run --user --scope -p Delegate=yes hearth …)";
+    Finding {
+        what: "freezing".to_owned(),
+        good: there,
+        needed: false,
+        said: said.to_owned(),
+        remedy: (!there).then(|| remedy.to_owned()),
+    }
 }
 
 fn root() -> Finding {

@@ -243,9 +243,10 @@ impl Spawner {
     fn dispatch(self: &Arc<Self>, reply: Reply, datagram: Datagram) -> Result<(), &'static str> {
         match reply {
             Reply::Hello { .. } => Err("a second hello"),
-            Reply::Made { ticket, cell, .. } => {
-                let Ok([runner, listener, _pidfd, memory]) =
-                    <[OwnedFd; 4]>::try_from(datagram.descriptors)
+            Reply::Made { ticket, cell, freezer, .. } => {
+                let mut descriptors = datagram.descriptors;
+                let _freezer = if freezer { descriptors.pop() } else { None };
+                let Ok([runner, listener, _pidfd, memory]) = <[OwnedFd; 4]>::try_from(descriptors)
                 else {
                     return Err("a cell without its descriptors");
                 };

@@ -99,6 +99,12 @@ pub fn kills_by_group() -> bool {
     Layout::read().is_ok_and(|layout| layout.delegated().v2.is_some())
 }
 
+/// Whether cells can be frozen: version 1's freezer will not do, because what it froze cannot be killed.
+pub fn freezes() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    Layout::read().is_ok_and(|hosts| (if root { hosts } else { hosts.delegated() }).v2.is_some())
+}
+
 /// What can be limited in the version-2 tree where a spawner started by this process has its directory.
 fn v2_controllers(layout: &Layout, ours: &[u32]) -> Vec<Controller> {
     let place = layout.v2.as_ref().and_then(|home| Place::find(home, ours));

@@ -5,7 +5,7 @@
 //!   prepare  spawner: leaves, trees, sockets                                            ┐
 //!   bear     maker:   clone, identity maps                                              │ per cell,
 //!   enter    cell:    from a clone of the maker to the runner behind every wall         │ ahead of time
-//!   finish   spawner: listener, statistics                                              ┘
+//!   finish   spawner: listener, statistics, freezer                                     ┘
 //!   assign   spawner: code, size of /tmp, limits                                        on the request path
 //!   end      spawner: kill, reap, read, remove                                          afterwards
 //! ```

@@ -11,7 +11,7 @@
 //!       │               │ the maker says Born, with a pidfd
 //!       ├──────────   BORN       its first process builds the walls           Phase::Born
 //!       │               │ it says `ready` and becomes the runner
-//!       ├──────────  WALLED      the runner runs; listener and statistics     Service::finish
+//!       ├──────────  WALLED      the runner runs; listener, statistics, …     Service::finish
 //!   a step failed,      │ Made
 //!   it died, or    ┌─ READY      nothing has run in it                        Phase::Ready
 //!   10 s are over  │    │ Assign: limits, code; Assigned

@@ -10,7 +10,7 @@
 //!   control plane                      spawner
 //!        │ ◄──────────── Hello ──────────│   once, before anything else
 //!        │── Make{ticket,image} ───────► │
-//!        │ ◄─ Made{ticket,cell} + 4 fds ─│   or Failed{ticket}
+//!        │ ◄─ Made{ticket,cell} + fds ───│   or Failed{ticket}
 //!        │── Assign{cell,code,limits} ─► │
 //!        │ ◄──────── Assigned{cell} ─────│   or Failed{cell}; the cell is then as it was
 //!        │── End{cell} ────────────────► │
@@ -32,9 +32,12 @@ use crate::codec::{DecodeError, Reader, Writer};
 pub const MAX_MESSAGE: usize = 512;
 /// Longest explanation in [`Reply::Failed`], in bytes.
 pub const MAX_DETAIL: usize = 256;
-/// Descriptors beside [`Reply::Made`], in this order: the runner's socket, the Runtime-API listener,
-/// a pidfd of the cell's PID 1, the memory statistics of its cgroup (read only).
-pub const MADE_DESCRIPTORS: usize = 4;
+/// Most descriptors beside [`Reply::Made`], in this order: the runner's socket, the Runtime-API
+/// listener, a pidfd of the cell's PID 1, the memory statistics of its cgroup (read only); and last, if
+/// the message says so, `cgroup.freeze` of its cgroup (write only).
+pub const MADE_DESCRIPTORS: usize = 5;
+/// Bit of the flag byte of [`Reply::Made`]: the freezer is among the descriptors.
+const MADE_FREEZER: u8 = 1;
 /// Descriptors beside [`Request::Fork`], in this order: the write end of the log pipe, which becomes
 /// standard output and error, and the function's end of the link, which becomes
 /// [`crate::runner::LINK_FD`]. No other request has any.
@@ -136,7 +139,7 @@ pub enum Reply {
         /// How many cells may live at once.
         capacity: u32,
     },
-    /// A cell is ready, with [`MADE_DESCRIPTORS`] descriptors.
+    /// A cell is ready, with its descriptors: see [`MADE_DESCRIPTORS`].
     Made {
         /// From the request.
         ticket: u64,
@@ -144,6 +147,9 @@ pub enum Reply {
         cell: CellId,
         /// The host uid that everything in it runs as.
         uid: u32,
+        /// Whether the last descriptor freezes it: `1` written into it stops everything in the cell
+        /// where it stands, `0` lets it go on. False where an ordinary user has no version-2 group.
+        freezer: bool,
     },
     /// A request was not carried out.
     Failed {
@@ -299,8 +305,9 @@ impl Reply {
             Self::Hello { version, uid_base, capacity } => {
                 Writer::tagged(1).u16(*version).u32(*uid_base).u32(*capacity).done()
             }
-            Self::Made { ticket, cell, uid } => {
-                Writer::tagged(2).u64(*ticket).u32(cell.0).u32(*uid).done()
+            Self::Made { ticket, cell, uid, freezer } => {
+                let flags = if *freezer { MADE_FREEZER } else { 0 };
+                Writer::tagged(2).u64(*ticket).u32(cell.0).u32(*uid).u8(flags).done()
             }
             Self::Failed { subject, detail } => {
                 let mut out = Writer::tagged(3);
@@ -346,6 +353,11 @@ impl Reply {
                 ticket: from.u64("ticket")?,
                 cell: CellId(from.u32("cell")?),
                 uid: from.u32("uid")?,
+                freezer: match from.u8("flags")? {
+                    0 => false,
+                    MADE_FREEZER => true,
+                    tag => return Err(DecodeError::UnknownTag { what: "flags", tag }),
+                },
             },
             3 => {
                 let subject = match from.u8("subject")? {

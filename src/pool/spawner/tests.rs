@@ -44,7 +44,7 @@ async fn request(socket: &Datagrams) -> Request {
 async fn made(socket: &Datagrams, ticket: u64, cell: CellId, count: usize) {
     let files: Vec<OwnedFd> = (0..count).map(|_| sockets().1).collect();
     let fds: Vec<_> = files.iter().map(|file| file.as_fd()).collect();
-    let reply = Reply::Made { ticket, cell, uid: 1 };
+    let reply = Reply::Made { ticket, cell, uid: 1, freezer: count == 5 };
     socket.send(&reply.encode(), &fds).await.expect("sent");
 }
 
@@ -94,7 +94,7 @@ async fn a_cell_nobody_waits_for_any_more_is_ended() {
     let waiting = tokio::time::timeout(Duration::from_millis(5), spawner.make([3; 32]));
     assert!(waiting.await.is_err(), "nobody answers yet");
     let Request::Make { ticket, .. } = request(&socket).await else { panic!("no make") };
-    made(&socket, ticket, CellId(8), 4).await;
+    made(&socket, ticket, CellId(8), 5).await;
     assert_eq!(request(&socket).await, Request::End { cell: CellId(8) });
 }
 

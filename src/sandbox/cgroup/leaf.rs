@@ -178,6 +178,20 @@ impl Leaf {
         Ok(Some(file.into()))
     }
 
+    /// `cgroup.freeze`, open for writing; `None` where an ordinary user has no part of the version-2
+    /// tree. There it exists even if the tree carries no controller.
+    ///
+    /// # Errors
+    /// What opening returns.
+    pub fn freezer(&self) -> Result<Option<OwnedFd>, LeafError> {
+        let Some(part) = self.parts.iter().find(|part| part.version == Version::V2) else {
+            return Ok(None);
+        };
+        let path = part.path.join("cgroup.freeze");
+        let file = OpenOptions::new().write(true).open(&path).map_err(failed("open", &path))?;
+        Ok(Some(file.into()))
+    }
+
     /// What it used so far. Anything the kernel does not say is 0.
     pub fn usage(&self) -> Usage {
         let Some(part) = self.part(Controller::Memory) else { return Usage::default() };

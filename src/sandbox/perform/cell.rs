@@ -42,6 +42,8 @@ pub struct Finished {
     /// `memory.stat` of the leaf; where memory is not limited, the first process's directory in the
     /// spawner's `/proc`.
     pub statistics: OwnedFd,
+    /// `cgroup.freeze` of the leaf, where the version-2 tree is ours.
+    pub freezer: Option<OwnedFd>,
 }
 
 /// Performs the prepare steps for a cell with this name and image.
@@ -139,7 +141,7 @@ pub fn finish(
     cell: &Child,
     leaf: &Leaf,
 ) -> Result<Finished, StepError> {
-    let (mut listener, mut statistics) = (None, None);
+    let (mut listener, mut statistics, mut freezer) = (None, None, None);
     for step in steps {
         let performed = match *step {
             FinishStep::OpenListener { port, backlog } => {
@@ -156,11 +158,14 @@ pub fn finish(
             FinishStep::OpenStatistics => {
                 open_statistics(leaf, cell.pid).map(|opened| statistics = Some(opened))
             }
+            FinishStep::OpenFreezer => {
+                leaf.freezer().map(|opened| freezer = opened).map_err(Cause::from)
+            }
         };
         performed.map_err(|cause| StepError::at(step, cause))?;
     }
     match (listener, statistics) {
-        (Some(listener), Some(statistics)) => Ok(Finished { listener, statistics }),
+        (Some(listener), Some(statistics)) => Ok(Finished { listener, statistics, freezer }),
         _ => Err(StepError {
             step: "finish the finish plan".to_owned(),
             cause: Errno::ENOTRECOVERABLE.into(),

@@ -75,6 +75,8 @@ pub enum FinishStep {
     },
     /// What its memory is used for.
     OpenStatistics,
+    /// What it is stopped with while idle.
+    OpenFreezer,
 }
 
 /// The spawner gives a cell to one function version.
@@ -145,6 +147,7 @@ pub(super) fn finish() -> Vec<FinishStep> {
     vec![
         FinishStep::OpenListener { port: RUNTIME_API_PORT, backlog: RUNTIME_API_BACKLOG },
         FinishStep::OpenStatistics,
+        FinishStep::OpenFreezer,
     ]
 }
 
@@ -250,6 +253,7 @@ impl Describe for FinishStep {
                 format!("listen on 127.0.0.1:{port} inside, step back")
             }
             Self::OpenStatistics => "open its memory.stat, or its directory in /proc".to_owned(),
+            Self::OpenFreezer => "open its cgroup.freeze, where version 2 is".to_owned(),
         }
     }
 
@@ -257,6 +261,7 @@ impl Describe for FinishStep {
         match self {
             Self::OpenListener { .. } => "taken before the function could take it",
             Self::OpenStatistics => "what the control plane looks at while it runs",
+            Self::OpenFreezer => "what the control plane stops it with while nobody calls it",
         }
     }
 }

@@ -189,8 +189,10 @@ impl Service {
         self.in_flight -= 1;
         self.timers.remove(&(making.deadline, number));
         let uid = self.cells.host_id(id);
-        let beside = vec![making.control_end, finished.listener, pidfd, finished.statistics];
-        self.say(&Reply::Made { ticket: making.ticket, cell: number, uid }, beside)?;
+        let mut beside = vec![making.control_end, finished.listener, pidfd, finished.statistics];
+        let freezer = finished.freezer.is_some();
+        beside.extend(finished.freezer);
+        self.say(&Reply::Made { ticket: making.ticket, cell: number, uid, freezer }, beside)?;
         reach(Point::Made);
         Ok(())
     }

@@ -199,7 +199,7 @@ impl Shared {
         let behaviour = Arc::clone(&self.behaviour);
         std::thread::spawn(move || run(&runner, &cell, &behaviour, program));
         let fds = [theirs.as_fd(), listener.as_fd(), pidfd.as_fd(), memory.as_fd()];
-        self.say(&Reply::Made { ticket, cell: id, uid: 0 }, &fds);
+        self.say(&Reply::Made { ticket, cell: id, uid: 0, freezer: false }, &fds);
     }
 
     fn end(&self, id: CellId) {

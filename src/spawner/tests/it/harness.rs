@@ -64,6 +64,7 @@ pub(crate) struct Cell {
     pub(crate) listener: OwnedFd,
     pub(crate) pidfd: OwnedFd,
     pub(crate) statistics: OwnedFd,
+    pub(crate) freezer: Option<OwnedFd>,
 }
 
 /// What a program in a cell wrote, and how it ended as `wait(2)` says.
@@ -248,9 +249,8 @@ impl Spawner {
 
     pub(crate) fn made(&mut self) -> Cell {
         let (reply, descriptors) = self.receive();
-        let Reply::Made { cell: number, uid, .. } = reply else { panic!("{reply:?}") };
-        let [runner, listener, pidfd, statistics] = descriptors.try_into().unwrap();
-        Cell { number, uid, runner, listener, pidfd, statistics }
+        let Reply::Made { cell: number, uid, freezer, .. } = reply else { panic!("{reply:?}") };
+        Cell::of(number, uid, freezer, descriptors)
     }
 
     pub(crate) fn assign(&mut self, cell: &Cell, limits: Limits) -> Result<(), String> {
@@ -312,6 +312,18 @@ impl Drop for Spawner {
 // === impl Cell ===
 
 impl Cell {
+    /// A cell as the spawner said it.
+    pub(crate) fn of(
+        number: CellId,
+        uid: u32,
+        freezer: bool,
+        mut descriptors: Vec<OwnedFd>,
+    ) -> Self {
+        let freezer = if freezer { descriptors.pop() } else { None };
+        let [runner, listener, pidfd, statistics] = descriptors.try_into().unwrap();
+        Self { number, uid, runner, listener, pidfd, statistics, freezer }
+    }
+
     /// Starts a program; what it writes can be read.
     pub(crate) fn start(&self, argv: &[&str]) -> PipeReader {
         self.try_start(argv).unwrap_or_else(|report| panic!("{report:?}"))

@@ -432,14 +432,12 @@ fn a_control_plane_that_was_taken_over_starts_sandboxes_and_nothing_else() {
         // Not every request has an answer, and none at once.
         let mut answers = [PollFd::new(spawner.socket(), PollFlags::POLLIN)];
         poll(&mut answers, PollTimeout::from(ROUND)).unwrap();
-        while let Some((reply, mut beside)) = heard(&spawner) {
+        while let Some((reply, beside)) = heard(&spawner) {
             match reply {
-                Reply::Made { cell: number, uid, .. } => {
+                Reply::Made { cell: number, uid, freezer, .. } => {
                     made += 1;
                     assert!(cells_of(&spawner).contains(&uid));
-                    let mut next = || beside.remove(0);
-                    let (runner, listener, pidfd, statistics) = (next(), next(), next(), next());
-                    cells.push(Cell { number, uid, runner, listener, pidfd, statistics });
+                    cells.push(Cell::of(number, uid, freezer, beside));
                 }
                 Reply::Ended { cell: number, .. } => cells.retain(|cell| cell.number != number),
                 Reply::Failed { .. } => refused += 1,

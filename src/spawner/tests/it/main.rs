@@ -10,6 +10,7 @@
 //! * [`kills`]: the same at every arrow of a sandbox's life.
 //! * [`side_by_side`]: spawners of one machine never touch each other's.
 //! * [`stuck`]: sandboxes that will not die, or not come to be.
+//! * [`freezing`]: what is stopped stands still, and can still be looked at and ended.
 //! * [`numbers`]: process numbers are used again.
 //! * [`privilege`]: what the spawner's own processes keep.
 //! * [`protocol`]: what the spawner refuses, and how it ends.
@@ -21,6 +22,7 @@
 
 mod calls;
 mod crashes;
+mod freezing;
 mod harness;
 mod hostile;
 mod isolation;
