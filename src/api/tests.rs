@@ -5,7 +5,8 @@
 //! * `changes`: updates, revisions, versions, states.
 //! * `refusals`: what is refused, with the exact answer.
 //! * `invoke`: calls.
-//! * `attachments`: tags, concurrency, URLs, policies.
+//! * `attachments`: tags, URLs, policies.
+//! * `concurrency`: what is reserved.
 //! * `access`: credentials, and who is let in without.
 //! * `logs`: CloudWatch Logs.
 //! * `model`: every answer against AWS's own model.
@@ -13,6 +14,7 @@
 mod access;
 mod attachments;
 mod changes;
+mod concurrency;
 mod functions;
 mod invoke;
 mod logs;

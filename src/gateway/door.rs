@@ -21,7 +21,7 @@ use http::{Request, Response, StatusCode};
 use httpd::{AwsError, BodyError, MessageKey, Peer, collect_body};
 use model::url::{AuthType, UrlConfig};
 use model::{Home, RequestId};
-use pool::{Invocation, Refusal};
+use pool::{Invocation, Refusal, Throttle};
 use sigv4::{PathStyle, Payload, Policy, RequestParts, Secret};
 use store::Store;
 use tower::Service;
@@ -79,7 +79,7 @@ enum Refused {
     /// The function is being made ready.
     Pending,
     /// There is no room.
-    Throttled,
+    Throttled(Throttle),
     /// The function failed, or never was ready.
     Failed,
     /// Nothing new is served.
@@ -230,7 +230,7 @@ impl<E: Engine> Gateway<E> {
             match self.engine.invoke(invocation).await {
                 Ok(outcome) if outcome.function_error.is_some() => return Err(Refused::Failed),
                 Ok(outcome) => return Ok(answer::response(&outcome.payload)),
-                Err(Refusal::Throttled(_)) => return Err(Refused::Throttled),
+                Err(Refusal::Throttled(by)) => return Err(Refused::Throttled(by)),
                 Err(Refusal::Stopping) => return Err(Refused::Stopping),
                 Err(refusal @ (Refusal::StartFailed { .. } | Refusal::Closed)) => {
                     tracing::error!(%request_id, %refusal, "a function could not be run");
@@ -311,11 +311,13 @@ impl Refused {
                 };
                 AwsError::new(err.status(), code, err.to_string())
             }
-            Self::Throttled => AwsError::new(
+            Self::Throttled(by) => AwsError::user(
                 StatusCode::TOO_MANY_REQUESTS,
                 "TooManyRequestsException",
                 "Rate Exceeded.",
-            ),
+            )
+            .member("Reason", by.reason())
+            .header(RETRY_AFTER, HeaderValue::from_static("1")),
             Self::Pending => unavailable("The function is not ready yet. Try again in a moment."),
             Self::Stopping => unavailable("The service is stopping."),
             Self::Ours => {

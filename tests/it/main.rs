@@ -22,6 +22,8 @@ mod invoke;
 mod failures;
 // How many run at once, and how long they are kept.
 mod scaling;
+// Concurrency as AWS's own clients reserve it.
+mod concurrency;
 // The Runtime API as custom runtimes see it.
 mod custom_runtime;
 // Function URLs: events, answers, who is let in.

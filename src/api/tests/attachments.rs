@@ -1,11 +1,10 @@
-//! Tags, concurrency, URLs, policies.
+//! Tags, URLs, policies.
 
 use serde_json::{Value, json};
 
 use super::server::{ARN, Server};
 
 const TAGS: &str = "/2017-03-31/tags/arn:aws:lambda:us-east-1:000000000000:function:f";
-const CONCURRENCY: &str = "/2017-10-31/functions/f/concurrency";
 const URL: &str = "/2021-10-31/functions/f/url";
 const POLICY: &str = "/2015-03-31/functions/f/policy";
 const INVALID: &str = "InvalidParameterValueException";
@@ -59,42 +58,6 @@ async fn tags_are_refused_in_aws_words() {
     let missing = TAGS.replace(":f", ":none").replace(":noneunction", ":function");
     let message = format!("Function not found: {ARN}:none");
     server.get(&missing).await.refused(404, NOT_FOUND, &message);
-}
-
-#[tokio::test]
-async fn concurrency_is_reserved_shown_told_to_the_pool_and_given_back() {
-    let server = with_function().await;
-    assert_eq!(server.get("/2019-09-30/functions/f/concurrency").await.json(), json!({}));
-    let body = json!({ "ReservedConcurrentExecutions": 7 });
-    let put = server.call("PUT", CONCURRENCY, body.clone()).await;
-    assert_eq!((put.status.as_u16(), put.json()), (200, body.clone()));
-    assert_eq!(server.get("/2019-09-30/functions/f/concurrency").await.json(), body);
-    assert_eq!(*server.pool.reserved.lock().unwrap(), 7);
-    server.call("POST", "/2015-03-31/functions/f/invocations", json!({})).await;
-    let reserved = server.pool.calls.lock().unwrap()[0].function.reserved_concurrency;
-    assert_eq!(reserved, Some(7));
-    assert_eq!(server.call("DELETE", CONCURRENCY, Value::Null).await.status, 204);
-    assert_eq!(*server.pool.reserved.lock().unwrap(), 0);
-}
-
-#[tokio::test]
-async fn a_reservation_leaves_a_hundred_for_everybody_else() {
-    let server = with_function().await;
-    let body = json!({ "ReservedConcurrentExecutions": 901 });
-    let refused = server.call("PUT", CONCURRENCY, body).await;
-    refused.refused(
-        400,
-        INVALID,
-        "Specified ReservedConcurrentExecutions for function decreases account's \
-         UnreservedConcurrentExecution below its minimum value of [100].",
-    );
-    assert_eq!(refused.json().get("Type"), None);
-    server.call("PUT", CONCURRENCY, json!({})).await.refused(
-        400,
-        "ValidationException",
-        "1 validation error detected: Value null at 'reservedConcurrentExecutions' failed to \
-         satisfy constraint: Member must not be null",
-    );
 }
 
 #[tokio::test]

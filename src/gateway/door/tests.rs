@@ -347,7 +347,6 @@ async fn every_way_of_not_being_served_has_its_answer() {
     for (result, status, body) in [
         (Ok(failed), 502, "Internal Server Error"),
         (returned("no json"), 502, "Internal Server Error"),
-        (Err(Refusal::Throttled(Throttle::Account)), 429, r#"{"message":"Rate Exceeded."}"#),
         (Err(Refusal::Stopping), 503, r#"{"message":"The service is stopping."}"#),
         (Err(Refusal::StartFailed { detail }), 500, ours),
         (Err(Refusal::Closed), 500, ours),
@@ -356,6 +355,24 @@ async fn every_way_of_not_being_served_has_its_answer() {
         let answered = world.get("/echo").await;
         assert_eq!((answered.status, answered.body.as_str()), (status, body));
         assert_eq!(answered.header("x-amzn-requestid").len(), 36);
+    }
+}
+
+#[tokio::test]
+async fn a_throttled_request_is_told_why_and_when_to_come_again() {
+    let (world, _) = World::public().await;
+    for (by, reason) in [
+        (Throttle::Account, "ConcurrentInvocationLimitExceeded"),
+        (Throttle::Function, "ReservedFunctionConcurrentInvocationLimitExceeded"),
+    ] {
+        world.next_is(Err(Refusal::Throttled(by)));
+        let answered = world.get("/echo").await;
+        assert_eq!((answered.status, answered.header("retry-after")), (429, "1"));
+        assert_eq!(answered.header("x-amzn-errortype"), "TooManyRequestsException");
+        let body: Value = serde_json::from_str(&answered.body).unwrap();
+        let expected =
+            serde_json::json!({"Reason": reason, "Type": "User", "message": "Rate Exceeded."});
+        assert_eq!(body, expected);
     }
 }
 
