@@ -121,6 +121,9 @@ pub struct HostOptions {
     /// Add an interpreter from elsewhere, such as nodejs22.x=/opt/node/bin/node.
     #[arg(long, value_name = "RUNTIME=PATH")]
     pub runtime_path: Vec<String>,
+    /// A directory of installed packages (`pip install --target`) that every Python function is to have.
+    #[arg(long, value_name = "DIR")]
+    pub python_packages: Option<PathBuf>,
     /// Start although these limits cannot be enforced here: memory, pids, cpu, swap (see `hearth
     /// doctor`).
     #[arg(long, value_name = "NAME", value_delimiter = ',')]

@@ -42,6 +42,7 @@ struct File {
     domain: Option<String>,
     runtime_path: Option<BTreeMap<String, PathBuf>>,
     runtime_alias: Option<BTreeMap<String, String>>,
+    python_packages: Option<PathBuf>,
     connections_per_peer: Option<usize>,
     account_concurrency: Option<u32>,
     max_instances: Option<u32>,
@@ -80,6 +81,8 @@ pub struct Config {
     pub runtime_path: Vec<RuntimePath>,
     /// Runtime identifiers knowingly served by another.
     pub runtime_alias: BTreeMap<String, String>,
+    /// Installed packages that every Python of the image is to have.
+    pub python_packages: Option<PathBuf>,
     /// Connections that one address may have to the trigger listener; no bound where all come from one
     /// reverse proxy.
     pub connections_per_peer: Option<usize>,
@@ -153,6 +156,7 @@ impl Config {
             domain: file.domain.unwrap_or_else(|| "localhost".to_owned()),
             runtime_path,
             runtime_alias: file.runtime_alias.unwrap_or_default(),
+            python_packages: host.python_packages.clone().or(file.python_packages),
             connections_per_peer: file.connections_per_peer,
             account_concurrency: file.account_concurrency.unwrap_or(1_000),
             // Each needs a user id of the instance's 65,536 and a few descriptors; 1,024 is what
@@ -191,7 +195,8 @@ impl Config {
 
     /// Directories are meant from where the program was started, whoever uses them later.
     fn absolute(mut self) -> Result<Self> {
-        for path in [&mut self.data_dir, &mut self.image_dir, &mut self.state_dir] {
+        let Self { data_dir, image_dir, state_dir, python_packages, .. } = &mut self;
+        for path in [data_dir, image_dir, state_dir].into_iter().chain(python_packages) {
             *path = std::path::absolute(&*path)
                 .with_context(|| format!("{} means no directory", path.display()))?;
         }

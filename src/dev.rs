@@ -204,9 +204,11 @@ impl Daemon {
         command.arg("--ready-file").arg(waiting.path());
         command.args(["--api-listen", &format!("127.0.0.1:{api}")]);
         command.args(["--http-listen", &format!("127.0.0.1:{http}")]);
-        for (flag, directory) in
-            [("--image-dir", &host.image_dir), ("--state-dir", &host.state_dir)]
-        {
+        for (flag, directory) in [
+            ("--image-dir", &host.image_dir),
+            ("--state-dir", &host.state_dir),
+            ("--python-packages", &host.python_packages),
+        ] {
             if let Some(directory) = directory {
                 command.arg(flag).arg(directory);
             }

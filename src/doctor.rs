@@ -253,7 +253,7 @@ fn interpreters(args: &Doctor) -> Result<Vec<Finding>> {
         remedy: remedy.map(str::to_owned),
     };
     let mut out = Vec::new();
-    let host = match HostImage::survey(&paths) {
+    let host = match HostImage::survey(&paths, args.host.python_packages.as_deref()) {
         Ok(host) => host,
         Err(err) => return Ok(vec![finding(false, chain(&err), Some("name another interpreter"))]),
     };

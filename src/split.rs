@@ -388,7 +388,7 @@ pub fn host_image(config: &Config) -> Result<Manifest> {
     const STEP: u64 = 10;
     let cache = images::Cache::open(&config.image_dir)
         .with_context(|| format!("images cannot be kept in {}", config.image_dir.display()))?;
-    let host = HostImage::survey(&config.runtime_path)?;
+    let host = HostImage::survey(&config.runtime_path, config.python_packages.as_deref())?;
     let mut told = None;
     let image = host.ensure(&cache, &mut |progress| {
         let share = progress.bytes_done * 100 / progress.bytes.max(1) / STEP * STEP;

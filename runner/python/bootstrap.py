@@ -30,7 +30,7 @@ NO_EVENT = b"\0\0\0"
 if __name__ == "__main__":
     # Before anything else is imported: whoever started the interpreter learns that it runs. (Under
     # another name this is a process that `multiprocessing` has spawned, and 3 is not the link.)
-    os.write(LINK, b"\2\0\0\0\1\0\0\0\2\0")
+    os.write(LINK, b"\2\0\0\0\1\0\0\0\3\0")
 
 import sys
 import time
@@ -56,6 +56,8 @@ JSON_LOGS = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
 LOG_TIME = "%Y-%m-%dT%H:%M:%S"
 TRACE_ID = "_X_AMZN_TRACE_ID"
 VERSION = "python%d.%d" % sys.version_info[:2]
+# What the operator added to the image (`packages.to` in the image's recipe).
+PACKAGES = "/var/lang/lib/%s/site-packages" % VERSION
 
 # The id of the event being served, for log records; empty while the module is imported.
 request_id = ""
@@ -568,7 +570,7 @@ def set_up_imports():
     own = os.path.dirname(os.path.abspath(__file__))
     layer = ["/opt/python/lib/%s/site-packages" % VERSION, "/opt/python"]
     rest = [entry for entry in sys.path if entry and entry != own]
-    sys.path[:] = [TASK_ROOT, *layer, *rest, own]
+    sys.path[:] = [TASK_ROOT, *layer, *rest, PACKAGES, own]
     for finder in sys.meta_path:
         # Behind those for what is built in and frozen, which nothing can replace anyway.
         if getattr(finder, "__name__", "") == "PathFinder":

@@ -17,13 +17,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::cache::{Cache, CacheError, Image};
+use crate::environment;
 use crate::host::elf::ElfError;
 use crate::host::loader::Unmet;
 use crate::host::plan::{Item, Unseen};
 use crate::host::recipe::{BOOTSTRAP, Recipe};
 use crate::host::survey::{Interpreter, Survey};
+use crate::host::templates::Templates;
 use crate::identifier::{Identifier, Language, RuntimePath};
-use crate::manifest::{CUSTOM, Kind, Manifest, Start};
+use crate::manifest::{CUSTOM, Kind, Manifest, Spare, Start};
 
 mod build;
 mod elf;
@@ -31,6 +33,7 @@ mod loader;
 mod plan;
 mod recipe;
 mod survey;
+mod templates;
 
 /// The `host` image of this server, not yet made.
 #[derive(Debug)]
@@ -133,6 +136,15 @@ pub enum HostError {
         /// What it printed for `--version`.
         printed: String,
     },
+    /// What is to be copied as packages is no directory.
+    #[error("python_packages names {}, which is not a directory", path.display())]
+    NoPackages {
+        /// As given.
+        path: PathBuf,
+    },
+    /// More templates than an index counts.
+    #[error("the interpreters named here need more than 256 templates")]
+    TooManyTemplates,
     /// The bootstrap could not be compiled.
     #[error("{} could not compile its bootstrap", path.display())]
     Compile {
@@ -159,33 +171,43 @@ pub enum HostError {
 const PYTHON_BOOTSTRAP: &str = "/var/runtime/bootstrap.py";
 /// Our side of a Node function, in the image.
 const NODE_BOOTSTRAP: &str = "/var/runtime/bootstrap.cjs";
+/// What a template of a Python executes, in the image.
+const PYTHON_TEMPLATE: &str = "/var/runtime/template.py";
+/// Behind the arguments of a bootstrap: there is no function yet.
+const SPARE: &str = "spare";
 const PYTHON_SOURCE: &str = include_str!("../../runner/python/bootstrap.py");
 const NODE_SOURCE: &str = include_str!("../../runner/node/bootstrap.cjs");
 /// What decides, beside the server and the recipe, how an image turns out. Part of its digest, so
 /// that a release that makes something else of the same server does not find the old image.
-const MAKER: [&str; 5] = [
+const MAKER: [&str; 7] = [
     include_str!("host.rs"),
     include_str!("host/build.rs"),
     include_str!("host/loader.rs"),
     include_str!("host/plan.rs"),
     include_str!("host/survey.rs"),
+    include_str!("host/templates.rs"),
+    include_str!("environment.rs"),
 ];
 
 // === impl HostImage ===
 
 impl HostImage {
     /// Looks at the server: which image would be made of it, with the interpreters that the operator
-    /// named beside its own.
+    /// named beside its own, and the directory of packages that every Python is to have.
     ///
     /// # Errors
-    /// [`HostError`], for an interpreter in `paths` that cannot be copied.
-    pub fn survey(paths: &[RuntimePath]) -> Result<Self, HostError> {
-        Self::from_recipe(recipe::TEXT, paths)
+    /// [`HostError`], for an interpreter in `paths` or a directory of packages that cannot be copied.
+    pub fn survey(paths: &[RuntimePath], packages: Option<&Path>) -> Result<Self, HostError> {
+        Self::from_recipe(recipe::TEXT, paths, packages)
     }
 
-    fn from_recipe(text: &str, paths: &[RuntimePath]) -> Result<Self, HostError> {
+    fn from_recipe(
+        text: &str,
+        paths: &[RuntimePath],
+        packages: Option<&Path>,
+    ) -> Result<Self, HostError> {
         let recipe = Recipe::parse(text)?;
-        let mut survey = survey::survey(&recipe, paths)?;
+        let mut survey = survey::survey(&recipe, paths, packages)?;
         for (path, source) in [(PYTHON_BOOTSTRAP, PYTHON_SOURCE), (NODE_BOOTSTRAP, NODE_SOURCE)] {
             survey.plan.add(Path::new(path), Item::Text(source.to_owned()));
         }
@@ -275,9 +297,11 @@ impl HostImage {
         build::make_root(&tree)?;
         build::write(&self.survey.plan, &tree, progress)?;
         let mut runtimes = BTreeMap::from(CUSTOM.map(|name| (name.to_owned(), Start::custom())));
+        let mut templates = Templates::new(&tree)?;
         for (interpreter, version) in self.survey.interpreters.iter().zip(versions) {
             let Some((identifier, version)) = version else { continue };
-            let start = self.start(interpreter, version.clone(), &tree);
+            let start =
+                self.start(interpreter, *identifier, version.clone(), &tree, &mut templates);
             // The operator's come last, and replace the server's own.
             if let Some(start) = wanted(interpreter, start, &mut left_out)? {
                 runtimes.insert(identifier.to_string(), start);
@@ -291,26 +315,47 @@ impl HostImage {
     fn start(
         &self,
         interpreter: &Interpreter,
+        identifier: Identifier,
         version: String,
         tree: &Path,
+        templates: &mut Templates,
     ) -> Result<Start, HostError> {
-        let (kind, arguments, bootstrap, preimport) = match interpreter.language {
+        let recipe = &self.recipe;
+        let (arguments, bootstrap) = match interpreter.language {
             Language::Python => {
                 let source = Path::new(PYTHON_BOOTSTRAP);
-                let plan = &self.survey.plan;
-                let compiled = build::compile(plan, tree, interpreter, source)?;
-                let recipe = &self.recipe.python;
-                (Kind::Python, &recipe.arguments, compiled, recipe.preimport.clone())
+                let compiled = build::compile(&self.survey.plan, tree, interpreter, source)?;
+                (&recipe.python.arguments, compiled)
             }
-            Language::Node => {
-                let bootstrap = PathBuf::from(NODE_BOOTSTRAP);
-                (Kind::Node, &self.recipe.node.arguments, bootstrap, Vec::new())
-            }
+            Language::Node => (&recipe.node.arguments, PathBuf::from(NODE_BOOTSTRAP)),
         };
-        let bootstrap = bootstrap.display().to_string();
-        let mut argv = vec![interpreter.program.display().to_string()];
-        argv.extend(arguments.iter().map(|it| it.replace(BOOTSTRAP, &bootstrap)));
-        Ok(Start { kind, argv, version: Some(version), preimport })
+        let argv = |script: &Path| -> Vec<String> {
+            let script = script.display().to_string();
+            let program = interpreter.program.display().to_string();
+            let arguments = arguments.iter().map(|it| it.replace(BOOTSTRAP, &script));
+            std::iter::once(program).chain(arguments).collect()
+        };
+        let kind = Kind::from(interpreter.language);
+        let mut spare = argv(&bootstrap);
+        spare.push(SPARE.to_owned());
+        let spare = Spare { argv: spare, env: environment::entries(kind, identifier) };
+        let mut start = Start::executed(kind, argv(&bootstrap));
+        start.version = Some(version);
+        if kind == Kind::Python {
+            let (mut argv, mut env) = (argv(Path::new(PYTHON_TEMPLATE)), spare.env.clone());
+            argv.extend(recipe.python.preimport.iter().cloned());
+            start.preimport.clone_from(&recipe.python.preimport);
+            start.template = Some(templates.write(&argv, &env)?);
+            if !interpreter.packages.is_empty() {
+                argv.extend(interpreter.packages.iter().cloned());
+                let more = &recipe.python.packages.environment;
+                env.extend(more.iter().map(|(name, value)| format!("{name}={value}")));
+                start.heavy = Some(templates.write(&argv, &env)?);
+                start.packages.clone_from(&interpreter.packages);
+            }
+        }
+        start.spare = Some(spare);
+        Ok(start)
     }
 }
 

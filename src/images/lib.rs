@@ -10,6 +10,7 @@
 
 pub mod cache;
 pub mod catalogue;
+pub mod environment;
 pub mod host;
 pub mod identifier;
 pub mod manifest;
@@ -18,4 +19,4 @@ pub use cache::{Cache, CacheError, Image};
 pub use catalogue::{Catalogue, Served, Unserved};
 pub use host::{HostError, HostImage, Progress};
 pub use identifier::{Identifier, Language, RuntimePath};
-pub use manifest::{Kind, Manifest, Start};
+pub use manifest::{Kind, Manifest, Spare, Start};

@@ -3,7 +3,9 @@
 //! ```json
 //! { "digest": "5d1f…", "recipe": "host", "files": 2011, "bytes": 151023112, "left_out": [],
 //!   "runtimes": { "python3.11": { "kind": "python", "version": "3.11.2", "preimport": ["json"],
-//!                                 "argv": ["/usr/bin/python3.11", "-S", "…"] }, … } }
+//!                                 "argv": ["/usr/bin/python3.11", "-s", "…"],
+//!                                 "spare": { "argv": ["…", "spare"], "env": ["TZ=:UTC", "…"] },
+//!                                 "template": 0 }, … } }
 //! ```
 //!
 //! Written by whoever makes the image, read at every start, never by anything inside a sandbox.
@@ -46,7 +48,36 @@ pub struct Start {
     /// Modules that a template may have imported before it knows its function.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub preimport: Vec<String>,
+    /// How one is started that does not know its function yet; `None` for custom runtimes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spare: Option<Spare>,
+    /// The template that it can be forked from: the name of a file in [`TEMPLATES`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<u8>,
+    /// The template that has `packages` imported as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heavy: Option<u8>,
+    /// Of the packages that the operator added to the image, what `heavy` imports.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<String>,
 }
+
+/// How an interpreter is started that learns on the link whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spare {
+    /// Program and arguments; paths as inside the image.
+    pub argv: Vec<String>,
+    /// `NAME=value`: what every function of the runtime finds in its environment, and no more.
+    pub env: Vec<String>,
+}
+
+/// Where it is written in an image what a template executes: a file for each, named by its index,
+/// because an index is all that the privileged side is ever told.
+///
+/// Program and arguments, a NUL behind each; one more NUL; the variables of its environment, a NUL
+/// behind each.
+pub const TEMPLATES: &str = "/var/runtime/templates";
 
 /// Who speaks for the function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -69,7 +100,21 @@ impl Start {
     /// A custom runtime: the package's executable `bootstrap`.
     pub fn custom() -> Self {
         let argv = vec!["/var/task/bootstrap".to_owned()];
-        Self { kind: Kind::Custom, argv, version: None, preimport: Vec::new() }
+        Self::executed(Kind::Custom, argv)
+    }
+
+    /// A program that is executed for every instance, and nothing ahead of time.
+    pub fn executed(kind: Kind, argv: Vec<String>) -> Self {
+        Self {
+            kind,
+            argv,
+            version: None,
+            preimport: Vec::new(),
+            spare: None,
+            template: None,
+            heavy: None,
+            packages: Vec::new(),
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 //! that want to find a key when they start find one. `_X_AMZN_TRACE_ID` belongs to one invocation, so
 //! the runtime sets it from each event.
 
+use images::environment::constants;
 use images::manifest::Kind;
 use model::environment::RESERVED;
 use model::id::random_bytes;
@@ -78,23 +79,8 @@ pub(crate) fn build(
         ("_AWS_XRAY_DAEMON_ADDRESS", "169.254.100.1".to_owned()),
         ("_AWS_XRAY_DAEMON_PORT", "2000".to_owned()),
         ("_HANDLER", function.handler.clone()),
-        ("LAMBDA_TASK_ROOT", "/var/task".to_owned()),
-        ("LAMBDA_RUNTIME_DIR", "/var/runtime".to_owned()),
-        ("TZ", ":UTC".to_owned()),
-        ("LANG", "en_US.UTF-8".to_owned()),
-        ("PATH", "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin".to_owned()),
-        (
-            "LD_LIBRARY_PATH",
-            "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:\
-             /var/task/lib:/opt/lib"
-                .to_owned(),
-        ),
     ];
-    match kind {
-        Kind::Python => ours.push(("PYTHONPATH", "/var/runtime".to_owned())),
-        Kind::Node => ours.push(("NODE_PATH", node_path(&function.runtime))),
-        Kind::Custom => {}
-    }
+    ours.extend(constants(kind, &function.runtime));
     if kind != Kind::Custom {
         ours.push(("AWS_EXECUTION_ENV", format!("AWS_Lambda_{}", function.runtime)));
     }
@@ -107,15 +93,6 @@ pub(crate) fn build(
     let ours = ours.iter().map(|(name, value)| (*name, value.as_str()));
     let users = users.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     ours.chain(users).map(|(name, value)| format!("{name}={value}").into_bytes()).collect()
-}
-
-/// Where Node looks for modules beside the package; layers put theirs under `/opt/nodejs`.
-fn node_path(runtime: &str) -> String {
-    let major = runtime.trim_start_matches("nodejs").trim_end_matches(".x");
-    format!(
-        "/opt/nodejs/node{major}/node_modules:/opt/nodejs/node_modules:\
-         /var/runtime/node_modules:/var/runtime:/var/task"
-    )
 }
 
 #[cfg(test)]

@@ -16,13 +16,13 @@
 //! running spawner, and there is a corpus of its messages to the maker beside `src/spawner/order.rs`.
 
 use crate::codec::DecodeError;
-use crate::link::{HEADER, Header, Invoke};
+use crate::link::{Assign, HEADER, Header, Invoke};
 use crate::{runner, spawner};
 
 /// Reads bytes as a message and writes that down again.
 type Format = fn(&[u8]) -> Result<Vec<u8>, DecodeError>;
 
-const FORMATS: [(&str, Format); 6] = [
+const FORMATS: [(&str, Format); 7] = [
     (include_str!("corpus/spawner_request.txt"), |bytes| {
         spawner::Request::decode(bytes).map(|message| message.encode())
     }),
@@ -43,6 +43,9 @@ const FORMATS: [(&str, Format); 6] = [
     (include_str!("corpus/link_invoke.txt"), |bytes| {
         let event = Invoke::decode(bytes)?;
         Ok([&event.encode_head(1)[HEADER..], event.payload].concat())
+    }),
+    (include_str!("corpus/link_assign.txt"), |bytes| {
+        Assign::decode(bytes).map(|assign| assign.encode()[HEADER..].to_vec())
     }),
 ];
 

@@ -19,6 +19,8 @@
 //! ```text
 //!   control plane                        bootstrap
 //!        │ ◄──────────── Hello ────────────│   the interpreter is up, nothing of the user's has run
+//!        ┆ ◄──────────── Spare ────────────┆ ╮ only where it was started ahead of time: warmed, and
+//!        ┆── Assign ─────────────────────► ┆ ╯ later whose it is, once
 //!        │ ◄──────── Ready | InitFailed ───│   the handler is imported, or could not be
 //!        │── Invoke ─────────────────────► │   one at a time
 //!        │ ◄ Response | Failed | Oversize ─│   or Fatal, which is the last word
@@ -39,6 +41,9 @@ pub const MAX_EVENT: usize = MAX_RESPONSE;
 pub const MAX_SEQUENCE: u32 = (1 << 24) - 1;
 /// Largest error document; stack traces are cut by the bootstraps well before.
 pub const MAX_ERROR: usize = 256 * 1024;
+/// Largest [`Assign`]. A function's own variables are 4 KiB at most (an AWS limit), ours are less; the
+/// rest is room for names that become longer.
+pub const MAX_ASSIGN: usize = 64 * 1024;
 
 /// Where a frame goes and what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,8 +64,12 @@ pub enum Kind {
     /// Up: the handler failed in a way that ends its process too; body: AWS's error JSON. No event may
     /// follow.
     Fatal = 7,
+    /// Up: started ahead of time, without a function, and warmed; nothing of a user's has run. No body.
+    Spare = 8,
     /// Down: call the handler; body: [`Invoke`].
     Invoke = 64,
+    /// Down: to a spare, once: whose it is from now on; body: [`Assign`].
+    Assign = 65,
 }
 
 /// A checked header: the frame is of a known kind and its body may be read.
@@ -94,6 +103,13 @@ pub struct Invoke<'a> {
     pub payload: &'a [u8],
 }
 
+/// What makes a spare a function's: the code is mounted by then, and this is the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assign<'a> {
+    /// The whole environment, `NAME=value` each, in place of whatever the process had.
+    pub env: Vec<&'a [u8]>,
+}
+
 // === impl Kind ===
 
 impl Kind {
@@ -110,7 +126,9 @@ impl Kind {
             5 => Self::Failed,
             6 => Self::Oversize,
             7 => Self::Fatal,
+            8 => Self::Spare,
             64 => Self::Invoke,
+            65 => Self::Assign,
             tag => return Err(DecodeError::UnknownTag { what: "frame", tag }),
         })
     }
@@ -119,7 +137,7 @@ impl Kind {
     pub fn has_event(self) -> bool {
         match self {
             Self::Response | Self::Failed | Self::Fatal | Self::Oversize | Self::Invoke => true,
-            Self::Hello | Self::Ready | Self::InitFailed => false,
+            Self::Hello | Self::Ready | Self::InitFailed | Self::Spare | Self::Assign => false,
         }
     }
 
@@ -127,13 +145,14 @@ impl Kind {
     pub fn limit(self) -> usize {
         match self {
             Self::Hello => 2,
-            Self::Ready => 0,
+            Self::Ready | Self::Spare => 0,
             Self::InitFailed | Self::Failed | Self::Fatal => MAX_ERROR,
             Self::Response => MAX_RESPONSE,
             Self::Oversize => 8,
             // The event plus its metadata: 8 fixed bytes, five length fields, strings that AWS
             // bounds at a few KiB (client context: 3,583 bytes before base64).
             Self::Invoke => MAX_EVENT + 16 * 1024,
+            Self::Assign => MAX_ASSIGN,
         }
     }
 }
@@ -230,6 +249,51 @@ impl<'a> Invoke<'a> {
             cognito_identity: from.text("cognito_identity", limit)?,
             payload: from.rest(),
         })
+    }
+}
+
+// === impl Assign ===
+
+impl<'a> Assign<'a> {
+    /// The whole frame.
+    ///
+    /// # Panics
+    /// If there are more variables than a `u16` counts, or one of 4 GiB; an environment that the runner
+    /// would take is far below.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = vec![0; HEADER];
+        let count = u16::try_from(self.env.len()).expect("variables are counted in two bytes");
+        out.extend_from_slice(&count.to_le_bytes());
+        for variable in &self.env {
+            let length = u32::try_from(variable.len()).expect("a variable is shorter than 4 GiB");
+            out.extend_from_slice(&length.to_le_bytes());
+            out.extend_from_slice(variable);
+        }
+        let header = Header { kind: Kind::Assign, length: out.len() - HEADER, sequence: 0 };
+        out[..HEADER].copy_from_slice(&header.encode());
+        out
+    }
+
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// Truncated or trailing bytes; a variable without a name, without `=`, or with a NUL.
+    pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut from = Reader::new(body);
+        let count = usize::from(from.u16("env")?);
+        // Each takes at least its own length field, so a lying count cannot reserve much.
+        let mut env = Vec::with_capacity(count.min(from.remaining() / 4));
+        for _ in 0..count {
+            let variable = from.bytes("env", MAX_ASSIGN)?;
+            // A name has a character at least.
+            let named = variable.iter().skip(1).any(|byte| *byte == b'=') && variable[0] != b'=';
+            if !named || variable.contains(&0) {
+                return Err(DecodeError::NotText { field: "env" });
+            }
+            env.push(variable);
+        }
+        from.finish()?;
+        Ok(Self { env })
     }
 }
 

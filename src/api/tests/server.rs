@@ -253,12 +253,7 @@ fn telemetry_limits() -> telemetry::logs::Limits {
 }
 
 fn catalogue() -> Catalogue {
-    let start = |kind| Start {
-        kind,
-        argv: vec!["/usr/bin/true".to_owned()],
-        version: None,
-        preimport: Vec::new(),
-    };
+    let start = |kind| Start::executed(kind, vec!["/usr/bin/true".to_owned()]);
     let manifest = Manifest {
         digest: Digest([7; 32]),
         recipe: "host".to_owned(),

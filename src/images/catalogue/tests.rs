@@ -11,7 +11,7 @@ fn manifest(byte: u8, interpreters: &[(&str, &str)]) -> Manifest {
     let mut runtimes = BTreeMap::from(CUSTOM.map(|name| (name.to_owned(), Start::custom())));
     for (name, program) in interpreters {
         let argv = vec![(*program).to_owned()];
-        let start = Start { kind: Kind::Python, argv, version: None, preimport: Vec::new() };
+        let start = Start::executed(Kind::Python, argv);
         runtimes.insert((*name).to_owned(), start);
     }
     let (digest, recipe) = (Digest([byte; 32]), "host".to_owned());

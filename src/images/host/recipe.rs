@@ -30,7 +30,17 @@ pub(crate) struct Python {
     pub(crate) directories: Vec<PathBuf>,
     pub(crate) arguments: Vec<String>,
     pub(crate) preimport: Vec<String>,
+    pub(crate) packages: Packages,
     pub(crate) exclude: Vec<Pattern>,
+}
+
+/// Packages that the operator adds for every function of a Python.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Packages {
+    pub(crate) to: String,
+    pub(crate) preimport: Vec<String>,
+    pub(crate) environment: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -84,6 +94,8 @@ pub(crate) const TEXT: &str = include_str!("../../../rootfs/host.toml");
 pub(crate) const COMPILE: &str = include_str!("../../../rootfs/compile.py");
 /// Stands in `arguments` for the path of the bootstrap in the image.
 pub(crate) const BOOTSTRAP: &str = "{bootstrap}";
+/// Stands in `packages.to` for the identifier of the Python they are for.
+pub(crate) const PYTHON: &str = "{python}";
 
 // === impl Recipe ===
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::host::HostError;
 use crate::host::loader::{Closure, How, Library, Loader};
 use crate::host::plan::{self, Item, Plan, Source, between};
-use crate::host::recipe::Recipe;
+use crate::host::recipe::{PYTHON, Recipe};
 use crate::identifier::{Identifier, Language, RuntimePath};
 
 /// A server, looked at.
@@ -37,17 +37,23 @@ pub(crate) struct Interpreter {
     pub(crate) program: PathBuf,
     /// Files of its standard library, in the image.
     pub(crate) modules: Vec<(PathBuf, Source)>,
+    /// Of the packages that were added to it, those a template may import.
+    pub(crate) packages: Vec<String>,
 }
 
 /// Where interpreters go that are not in `/usr`.
 const ELSEWHERE: &str = "/usr/lib/runtimes";
 
-/// Plans the image that `recipe` and the operator's `paths` make of this server.
+/// Plans the image that `recipe` and the operator's `paths` and `packages` make of this server.
 ///
 /// # Errors
-/// [`HostError`], for an interpreter named by the operator that cannot be copied, and for what is
-/// there but cannot be looked at.
-pub(crate) fn survey(recipe: &Recipe, paths: &[RuntimePath]) -> Result<Survey, HostError> {
+/// [`HostError`], for an interpreter or packages named by the operator that cannot be copied, and for
+/// what is there but cannot be looked at.
+pub(crate) fn survey(
+    recipe: &Recipe,
+    paths: &[RuntimePath],
+    packages: Option<&Path>,
+) -> Result<Survey, HostError> {
     let mut surveyor = Surveyor {
         recipe,
         plan: Plan::default(),
@@ -65,6 +71,9 @@ pub(crate) fn survey(recipe: &Recipe, paths: &[RuntimePath]) -> Result<Survey, H
     surveyor.node()?;
     for path in paths {
         surveyor.named(path)?;
+    }
+    if let Some(packages) = packages {
+        surveyor.packages(packages)?;
     }
     surveyor.programs()?;
     surveyor.libraries()?;
@@ -229,7 +238,37 @@ impl Surveyor<'_> {
         }
         self.plan.add_file(&program, &source)?;
         self.add_closure(&closure)?;
-        self.interpreters.push(Interpreter { language, expected, named, source, program, modules });
+        let packages = Vec::new();
+        let found = Interpreter { language, expected, named, source, program, modules, packages };
+        self.interpreters.push(found);
+        Ok(())
+    }
+
+    /// Plans a copy of installed packages for every Python.
+    fn packages(&mut self, from: &Path) -> Result<(), HostError> {
+        let look = |source| HostError::Look { path: from.to_owned(), source };
+        let from = from.canonicalize().map_err(look)?;
+        if !from.is_dir() {
+            return Err(HostError::NoPackages { path: from });
+        }
+        let recipe = &self.recipe.python.packages;
+        let has =
+            |name: &&String| from.join(name).is_dir() || from.join(format!("{name}.py")).is_file();
+        let packages: Vec<_> = recipe.preimport.iter().filter(has).cloned().collect();
+        for at in 0..self.interpreters.len() {
+            let interpreter = &self.interpreters[at];
+            let (Language::Python, Some(identifier)) = (interpreter.language, interpreter.expected)
+            else {
+                continue;
+            };
+            let to = PathBuf::from(recipe.to.replace(PYTHON, &identifier.to_string()));
+            self.moved.push((from.clone(), to.clone()));
+            let files = self.plan.add_tree(&to, &from, &[])?;
+            let modules = self.with_libraries(files)?;
+            let interpreter = &mut self.interpreters[at];
+            interpreter.modules.extend(modules);
+            interpreter.packages.clone_from(&packages);
+        }
         Ok(())
     }
 
@@ -253,8 +292,17 @@ impl Surveyor<'_> {
             let prefix = prefix.to_owned();
             return Err(HostError::NoStandardLibrary { prefix, name: name.to_owned() });
         }
+        self.with_libraries(modules)
+    }
+
+    /// Plans what the libraries among `files` need, and leaves out those that need what is not there;
+    /// the other files.
+    fn with_libraries(
+        &mut self,
+        files: Vec<(PathBuf, Source)>,
+    ) -> Result<Vec<(PathBuf, Source)>, HostError> {
         let (objects, others): (Vec<_>, Vec<_>) =
-            modules.into_iter().partition(|(to, _)| is_library(to));
+            files.into_iter().partition(|(to, _)| is_library(to));
         for (to, source) in objects {
             match self.loader.closure(&source.path) {
                 Ok(closure) => self.add_closure(&closure.unwrap_or_default())?,

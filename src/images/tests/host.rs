@@ -39,7 +39,7 @@ fn image() -> &'static Image {
     static IMAGE: OnceLock<Image> = OnceLock::new();
     IMAGE.get_or_init(|| {
         let cache = Cache::open(&scratch("images")).expect("a cache");
-        let host = HostImage::survey(&[]).expect("a survey");
+        let host = HostImage::survey(&[], None).expect("a survey");
         let mut last = None;
         let image = host.ensure(&cache, &mut |progress| last = Some(progress)).expect("an image");
         let last = last.expect("progress");
@@ -165,6 +165,95 @@ fn the_bootstrap_is_compiled_for_the_python_that_runs_it() {
 }
 
 #[test]
+fn an_interpreter_without_a_function_is_started_with_what_every_function_finds() {
+    for (identifier, start) in &image().manifest.runtimes {
+        let Some(spare) = &start.spare else {
+            assert_eq!(start.kind, Kind::Custom, "{identifier}");
+            continue;
+        };
+        assert_eq!(spare.argv, [&start.argv[..], &["spare".to_owned()]].concat());
+        let expected = images::environment::constants(start.kind, identifier);
+        let expected: Vec<_> = expected.iter().map(|(name, it)| format!("{name}={it}")).collect();
+        assert_eq!(spare.env, expected, "{identifier}");
+    }
+}
+
+/// Arguments and environment that the image has for a template.
+fn template(image: &Image, index: u8) -> (Vec<String>, Vec<String>) {
+    let path = format!("{}/{index}", images::manifest::TEMPLATES.trim_start_matches('/'));
+    let text = fs::read_to_string(image.tree.join(path)).expect("a template");
+    let entries: Vec<_> = text.split('\0').map(str::to_owned).collect();
+    let (last, entries) = entries.split_last().expect("a NUL behind each");
+    assert_eq!(last, "");
+    let end = entries.iter().position(String::is_empty).expect("an end of the arguments");
+    (entries[..end].to_vec(), entries[end + 1..].to_vec())
+}
+
+#[test]
+fn every_python_has_a_template_that_imports_what_the_recipe_says() {
+    let image = image();
+    let pythons = image.manifest.runtimes.values().filter(|it| it.kind == Kind::Python);
+    let mut seen = Vec::new();
+    for start in pythons {
+        let index = start.template.expect("a template");
+        let (argv, env) = template(image, index);
+        assert_eq!(argv[0], start.argv[0]);
+        assert!(argv.contains(&"/var/runtime/template.py".to_owned()), "{argv:?}");
+        assert!(argv.ends_with(&start.preimport), "{argv:?}");
+        assert_eq!(Some(&env), start.spare.as_ref().map(|it| &it.env));
+        assert_eq!((start.heavy, start.packages.len()), (None, 0), "nothing was added");
+        seen.push(index);
+    }
+    seen.dedup();
+    let files = fs::read_dir(image.tree.join("var/runtime/templates")).expect("a listing");
+    assert_eq!(files.count(), seen.len());
+}
+
+#[test]
+fn packages_that_are_added_can_be_imported_by_every_python_and_have_a_template_of_their_own() {
+    let root = scratch("images-packages");
+    let packages = root.join("packages");
+    for (path, text) in [
+        ("requests/__init__.py", "from . import deeper"),
+        ("requests/deeper/__init__.py", "VALUE = 'found'"),
+        ("boto3.py", "import requests"),
+        ("unheard_of.py", ""),
+    ] {
+        let path = packages.join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        fs::write(path, text).expect("a file");
+    }
+    let cache = Cache::open(&root.join("images")).expect("a cache");
+    let host = HostImage::survey(&[], Some(&packages)).expect("a survey");
+    assert_ne!(host.digest(), image().manifest.digest);
+    let image = host.ensure(&cache, &mut |_| {}).expect("an image");
+    let (name, start) = image
+        .manifest
+        .runtimes
+        .iter()
+        .find(|(_, it)| it.kind == Kind::Python)
+        .expect("this machine has a Python");
+    assert_eq!(start.packages, ["boto3", "requests"]);
+    let (lean, _) = template(&image, start.template.expect("a template"));
+    let (heavy, env) = template(&image, start.heavy.expect("a second one"));
+    assert_eq!(heavy, [&lean[..], &start.packages[..]].concat());
+    assert!(env.contains(&"OPENBLAS_NUM_THREADS=1".to_owned()), "{env:?}");
+    let place = format!("/var/lang/lib/{name}/site-packages");
+    let script = format!(
+        "import sys; sys.path.append('{place}'); import boto3, os; \
+         print(boto3.requests.deeper.VALUE, os.path.exists(boto3.requests.deeper.__cached__))"
+    );
+    let output = enter(&image.tree, &[&start.argv[0], "-c", &script]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "found True\n", "{output:?}");
+
+    let err = HostImage::survey(&[], Some(&packages.join("boto3.py"))).expect_err("no directory");
+    assert!(matches!(err, HostError::NoPackages { .. }), "{err}");
+    let err = HostImage::survey(&[], Some(&packages.join("nowhere"))).expect_err("not there");
+    assert!(matches!(err, HostError::Look { .. }), "{err}");
+    fs::remove_dir_all(root).expect("cleaning up");
+}
+
+#[test]
 fn the_locale_of_functions_is_there() {
     let script = "import locale, sys; locale.setlocale(locale.LC_ALL, ''); \
                   print(locale.getlocale(), sys.stdout.encoding, sys.getfilesystemencoding(), 'ä')";
@@ -265,7 +354,7 @@ fn the_image_shares_no_inode_with_the_server_and_nothing_in_it_has_privilege() {
 fn a_second_start_finds_the_image_by_looking() {
     let root = image().tree.ancestors().nth(3).expect("the cache");
     let cache = Cache::open(root).expect("a cache");
-    let host = HostImage::survey(&[]).expect("a survey");
+    let host = HostImage::survey(&[], None).expect("a survey");
     assert_eq!(host.digest(), image().manifest.digest);
     let again = host.ensure(&cache, &mut |_| panic!("nothing is made")).expect("the image");
     assert_eq!(again, *image());
@@ -279,7 +368,7 @@ fn of_several_daemons_one_makes_the_image() {
     let makers: usize = std::thread::scope(|scope| {
         let start = || {
             let cache = Cache::open(&root).expect("a cache");
-            let host = HostImage::survey(&[]).expect("a survey");
+            let host = HostImage::survey(&[], None).expect("a survey");
             let mut made = false;
             let image = host.ensure(&cache, &mut |_| made = true).expect("an image");
             assert!(image.tree.join("usr/bin/sh").exists());
@@ -322,7 +411,7 @@ fn an_interpreter_from_elsewhere_serves_its_identifier() {
         }
     }
     let cache = Cache::open(&root.join("images")).expect("a cache");
-    let survey = HostImage::survey(&[named(name, &bin.join("python"))]).expect("a survey");
+    let survey = HostImage::survey(&[named(name, &bin.join("python"))], None).expect("a survey");
     assert_ne!(survey.digest(), image().manifest.digest);
     let image = survey.ensure(&cache, &mut |_| {}).expect("an image");
     let start = &image.manifest.runtimes[name];
@@ -344,7 +433,7 @@ fn an_interpreter_that_is_not_what_it_is_to_be_is_refused() {
     let root = scratch("images-refused");
     let cache = Cache::open(&root.join("images")).expect("a cache");
     let refuse = |identifier: &str, path: &Path| {
-        HostImage::survey(&[named(identifier, path)])
+        HostImage::survey(&[named(identifier, path)], None)
             .and_then(|host| host.ensure(&cache, &mut |_| panic!("nothing is copied")))
             .expect_err("refused")
     };
@@ -392,7 +481,8 @@ fn a_file_that_changes_while_it_is_copied_fails_the_attempt() {
         fs::remove_dir_all(root).expect("cleaning up");
         return;
     };
-    let host = HostImage::survey(&[named(&format!("nodejs{major}.x"), &copy)]).expect("a survey");
+    let host =
+        HostImage::survey(&[named(&format!("nodejs{major}.x"), &copy)], None).expect("a survey");
     let other = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1);
     File::open(&copy).and_then(|file| file.set_modified(other)).expect("a time");
     let err = host.ensure(&cache, &mut |_| {}).expect_err("changed");

@@ -15,10 +15,8 @@ fn processor_time_follows_memory() {
 #[test]
 fn a_runtime_is_called_by_its_language_and_version() {
     let start = |kind, version: Option<&str>| Start {
-        kind,
-        argv: vec![],
         version: version.map(str::to_owned),
-        preimport: vec![],
+        ..Start::executed(kind, vec![])
     };
     assert_eq!(version("python3.11", &start(Kind::Python, Some("3.11.2"))), "python:3.11.2");
     assert_eq!(version("nodejs22.x", &start(Kind::Node, Some("22.1.0"))), "nodejs:22.1.0");

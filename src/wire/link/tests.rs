@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 10] = [
     Kind::Hello,
     Kind::Ready,
     Kind::InitFailed,
@@ -15,7 +15,9 @@ const KINDS: [Kind; 8] = [
     Kind::Failed,
     Kind::Oversize,
     Kind::Fatal,
+    Kind::Spare,
     Kind::Invoke,
+    Kind::Assign,
 ];
 
 /// Text of up to four bytes a character, without restriction.
@@ -64,6 +66,19 @@ proptest! {
         };
         let frame = [sent.encode_head(sequence), payload.clone()].concat();
         prop_assert_eq!(read(&frame), Ok((sequence, sent)));
+    }
+
+    #[test]
+    fn every_environment_arrives_as_it_was_sent(
+        env in prop::collection::vec("[^\0=][^\0=]{0,20}=[^\0]{0,80}", 0..60),
+    ) {
+        let sent = Assign { env: env.iter().map(|it| it.as_bytes()).collect() };
+        let frame = sent.encode();
+        let (header, body) = frame.split_at(HEADER);
+        let header = Header::parse(header.try_into().expect("eight bytes"));
+        let expected = Header { kind: Kind::Assign, length: body.len(), sequence: 0 };
+        prop_assert_eq!(header, Ok(expected));
+        prop_assert_eq!(Assign::decode(body), Ok(sent));
     }
 
     #[test]
@@ -149,7 +164,9 @@ fn kinds_outside_the_closed_set_are_refused() {
 
 #[test]
 fn exactly_what_belongs_to_an_event_says_to_which() {
-    use Kind::{Failed, Fatal, Hello, InitFailed, Invoke, Oversize, Ready, Response};
+    use Kind::{
+        Assign, Failed, Fatal, Hello, InitFailed, Invoke, Oversize, Ready, Response, Spare,
+    };
     let parse = |kind, sequence| Header::parse(header(kind as u8, 0, sequence));
     for kind in [Response, Failed, Fatal, Oversize, Invoke] {
         for sequence in [1, 0xff, 0x100, 0x01_00_00, MAX_SEQUENCE] {
@@ -159,7 +176,7 @@ fn exactly_what_belongs_to_an_event_says_to_which() {
         let refused = DecodeError::OutOfRange { field: "sequence", value, min, max };
         assert_eq!(parse(kind, 0), Err(refused));
     }
-    for kind in [Hello, Ready, InitFailed] {
+    for kind in [Hello, Ready, InitFailed, Spare, Assign] {
         assert!(parse(kind, 0).is_ok());
         for sequence in [1, 0x100, 0x01_00_00, MAX_SEQUENCE] {
             let (value, min, max) = (sequence.into(), 0, 0);
@@ -237,6 +254,21 @@ fn no_bytes_make_the_event_decoder_panic_and_nothing_is_copied() {
             }
             let frame = [&event.encode_head(1)[HEADER..], event.payload].concat();
             assert_eq!(frame, bytes);
+        },
+    );
+}
+
+#[test]
+fn no_bytes_make_the_decoder_of_assignments_panic_and_no_value_is_copied() {
+    bolero::check!().with_max_len(4096).with_test_time(Duration::from_secs(1)).for_each(
+        |bytes: &[u8]| {
+            let Ok(assign) = Assign::decode(bytes) else { return };
+            let inside = bytes.as_ptr_range();
+            for variable in &assign.env {
+                let part = variable.as_ptr_range();
+                assert!(inside.start <= part.start && part.end <= inside.end);
+            }
+            assert_eq!(&assign.encode()[HEADER..], bytes);
         },
     );
 }

@@ -174,10 +174,8 @@ pub fn invocation(function: &Arc<Runnable>) -> Invocation {
 
 fn catalogue() -> Catalogue {
     let start = |kind, version: Option<&str>, argv: &[&str]| Start {
-        kind,
-        argv: argv.iter().map(|argument| (*argument).to_owned()).collect(),
         version: version.map(str::to_owned),
-        preimport: vec![],
+        ..Start::executed(kind, argv.iter().map(|argument| (*argument).to_owned()).collect())
     };
     let python =
         start(Kind::Python, Some("3.11.2"), &["/usr/bin/python3.11", "/var/runtime/bootstrap.py"]);
