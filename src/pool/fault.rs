@@ -25,7 +25,8 @@ pub(crate) enum Cause {
     TimedOut,
     /// It was still initialising at its limit, and was killed.
     Overran,
-    /// Its anonymous memory was above MemorySize, and it was killed.
+    /// Its anonymous memory was above MemorySize, or the kernel killed a part of it for memory, and
+    /// the rest was killed.
     Memory,
     /// It said something that the protocol does not have.
     Protocol(LinkError),

@@ -326,6 +326,8 @@ impl Flight {
 
     /// The function has answered.
     fn answered(&mut self, instance: &Arc<Instance>, ending: Ending) -> Outcome {
+        // What goes on after a part of it was killed for memory may have answered without that part.
+        let ending = if instance.is_maimed() { Ending::Fault(Fault::OutOfMemory) } else { ending };
         let fate = if instance.finish() { Fate::Reusable } else { Fate::Broken };
         // Its lines are collected before the instance may serve another.
         let outcome = self.conclude(instance, ending);

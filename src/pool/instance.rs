@@ -5,7 +5,8 @@
 //! however long the kill takes. Ending the cell itself is what dispatching then asks for.
 //!
 //! Descriptors while idle: the runner's socket, the link (or the inner listener), the log pipe and the
-//! memory statistics; four of the six there are to spend.
+//! memory statistics, with version-1 control groups the count of kills as well; five of the six there
+//! are to spend.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -231,18 +232,27 @@ impl Instance {
         self.cold.get().copied()
     }
 
-    /// Measures anonymous memory, bytes, and condemns the instance if it is above MemorySize. `now`
-    /// is the pool's time. `None` once the cell is gone.
+    /// Measures anonymous memory, bytes, and condemns the instance if it is above MemorySize or the
+    /// kernel has killed a part of it. `now` is the pool's time. `None` once the cell is gone.
     pub(crate) fn measure(&self, now: Duration) -> Option<u64> {
         let nanos = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         self.looked.store(nanos, Ordering::Relaxed);
         let bytes = self.meter.anonymous()?;
         self.last.store(bytes, Ordering::Relaxed);
         self.peak.fetch_max(bytes, Ordering::Relaxed);
-        if bytes > u64::from(self.function.memory_mib) << 20 {
+        if bytes > u64::from(self.function.memory_mib) << 20 || self.meter.has_killed() {
             self.condemn(Cause::Memory);
         }
         Some(bytes)
+    }
+
+    /// Condemns the instance if the kernel has killed a part of it for memory; whether it has.
+    pub(crate) fn is_maimed(&self) -> bool {
+        let maimed = self.meter.has_killed();
+        if maimed {
+            self.condemn(Cause::Memory);
+        }
+        maimed
     }
 
     /// When it was last measured, in the pool's time.

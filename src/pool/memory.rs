@@ -4,6 +4,11 @@
 //! v1's. The page cache a function reads and the files in its `/tmp` are charged to the same group and
 //! are not counted.
 //!
+//! The group holds more than MemorySize, because of those files, and where that is not enough the
+//! kernel kills. Version 2 then ends the whole sandbox. Version 1 ends one process, which may be a
+//! child of the function's, and the rest would go on: there the group's own count of kills is read
+//! as well, so that both versions end a function the same way.
+//!
 //! Where nobody counts for a group, because its limits are not enforced, the processes of the sandbox
 //! are asked one by one. A child counts with what it has beyond its parent, because after a fork they
 //! share what both have; a child that changes what it inherited has more than that, and it is not
@@ -19,12 +24,23 @@ use rustix::fs::{Dir, FileType, Mode, OFlags, fstat, openat};
 /// How long a `memory.stat` gets: under 3 KiB in both versions on Linux 6.18; double that.
 const STAT: usize = 8 * 1024;
 
+/// How long version 1's `memory.oom_control` gets: three lines, of 42 bytes while no counter has a
+/// second digit.
+const KILLS: usize = 128;
+
 /// More processes than any sandbox may have: what goes beyond is not looked at.
 const MOST_PROCESSES: usize = 16 * 1024;
 
 /// Where one sandbox's memory can be read, kept open.
 #[derive(Debug)]
-pub(crate) enum Meter {
+pub(crate) struct Meter {
+    gauge: Gauge,
+    /// `memory.oom_control` of its group, where the kernel ends single processes.
+    kills: Option<OwnedFd>,
+}
+
+#[derive(Debug)]
+enum Gauge {
     /// `memory.stat` of its group.
     Group(OwnedFd),
     /// The directory of its first process in a `/proc`.
@@ -34,23 +50,36 @@ pub(crate) enum Meter {
 // === impl Meter ===
 
 impl Meter {
-    pub(crate) fn new(statistics: OwnedFd) -> Self {
+    pub(crate) fn new(statistics: OwnedFd, kills: Option<OwnedFd>) -> Self {
         let kind = fstat(&statistics).map(|facts| FileType::from_raw_mode(facts.st_mode));
-        match kind {
-            Ok(FileType::Directory) => Self::Processes(statistics),
-            _ => Self::Group(statistics),
-        }
+        let gauge = match kind {
+            Ok(FileType::Directory) => Gauge::Processes(statistics),
+            _ => Gauge::Group(statistics),
+        };
+        Self { gauge, kills }
+    }
+
+    /// Whether the kernel has killed a process of the sandbox for memory and left others. It counts
+    /// before it kills, so whoever hears of the death from the sandbox finds it counted.
+    ///
+    /// Asked before every answer is passed on: one read, a microsecond, and none with version 2.
+    pub(crate) fn has_killed(&self) -> bool {
+        let Some(kills) = &self.kills else { return false };
+        let mut buffer = [0; KILLS];
+        // A group that is gone has ended as a whole, and its last word says of what.
+        let count = rustix::io::pread(kills, &mut buffer[..], 0).unwrap_or(0);
+        value(&buffer[..count], b"oom_kill ").is_some_and(|kills| kills > 0)
     }
 
     /// Anonymous memory, bytes; `None` once the sandbox is gone.
     pub(crate) fn anonymous(&self) -> Option<u64> {
-        match self {
-            Self::Group(stat) => {
+        match &self.gauge {
+            Gauge::Group(stat) => {
                 let mut buffer = [0; STAT];
                 let count = rustix::io::pread(stat, &mut buffer[..], 0).ok()?;
                 anonymous(&buffer[..count])
             }
-            Self::Processes(first) => of_processes(first),
+            Gauge::Processes(first) => of_processes(first),
         }
     }
 }

@@ -45,6 +45,8 @@ pub(crate) struct Cell {
     pub(crate) listener: OwnedFd,
     /// `memory.stat` of its cgroup.
     pub(crate) memory: OwnedFd,
+    /// `memory.oom_control` of it, where version 1 limits memory.
+    pub(crate) kills: Option<OwnedFd>,
     /// The last word about it; fails if the spawner closes without having said it.
     pub(crate) ended: oneshot::Receiver<Ended>,
 }
@@ -243,8 +245,9 @@ impl Spawner {
     fn dispatch(self: &Arc<Self>, reply: Reply, datagram: Datagram) -> Result<(), &'static str> {
         match reply {
             Reply::Hello { .. } => Err("a second hello"),
-            Reply::Made { ticket, cell, freezer, .. } => {
+            Reply::Made { ticket, cell, freezer, kills, .. } => {
                 let mut descriptors = datagram.descriptors;
+                let kills = if kills { descriptors.pop() } else { None };
                 let _freezer = if freezer { descriptors.pop() } else { None };
                 let Ok([runner, listener, _pidfd, memory]) = <[OwnedFd; 4]>::try_from(descriptors)
                 else {
@@ -259,7 +262,7 @@ impl Spawner {
                     waiting.making.remove(&ticket)
                 };
                 let made = Datagrams::new(runner)
-                    .map(|runner| Cell { id: cell, runner, listener, memory, ended })
+                    .map(|runner| Cell { id: cell, runner, listener, memory, kills, ended })
                     .map_err(|err| SpawnerError::Failed { detail: err.to_string() });
                 let usable = made.is_ok();
                 let taken = asked.is_some_and(|asked| asked.send(made).is_ok());

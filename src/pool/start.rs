@@ -292,7 +292,7 @@ fn plumb(
         journal,
         second_start,
         runner: cell.runner,
-        meter: Meter::new(cell.memory),
+        meter: Meter::new(cell.memory, cell.kills),
         last_word: cell.ended,
     });
     // Where nobody serves on it the listener is closed here.

@@ -33,11 +33,14 @@ pub const MAX_MESSAGE: usize = 512;
 /// Longest explanation in [`Reply::Failed`], in bytes.
 pub const MAX_DETAIL: usize = 256;
 /// Most descriptors beside [`Reply::Made`], in this order: the runner's socket, the Runtime-API
-/// listener, a pidfd of the cell's PID 1, the memory statistics of its cgroup (read only); and last, if
-/// the message says so, `cgroup.freeze` of its cgroup (write only).
-pub const MADE_DESCRIPTORS: usize = 5;
+/// listener, a pidfd of the cell's PID 1, the memory statistics of its cgroup (read only); and, if
+/// the message says so, `cgroup.freeze` of its cgroup (write only) and version 1's
+/// `memory.oom_control` (read only).
+pub const MADE_DESCRIPTORS: usize = 6;
 /// Bit of the flag byte of [`Reply::Made`]: the freezer is among the descriptors.
 const MADE_FREEZER: u8 = 1;
+/// Bit of it: the count of kills is.
+const MADE_KILLS: u8 = 2;
 /// Descriptors beside [`Request::Fork`], in this order: the write end of the log pipe, which becomes
 /// standard output and error, and the function's end of the link, which becomes
 /// [`crate::runner::LINK_FD`]. No other request has any.
@@ -147,9 +150,12 @@ pub enum Reply {
         cell: CellId,
         /// The host uid that everything in it runs as.
         uid: u32,
-        /// Whether the last descriptor freezes it: `1` written into it stops everything in the cell
+        /// Whether a descriptor freezes it: `1` written into it stops everything in the cell
         /// where it stands, `0` lets it go on. False where an ordinary user has no version-2 group.
         freezer: bool,
+        /// Whether the last descriptor counts the processes that the kernel has killed for memory:
+        /// with version 1, where each dies alone.
+        kills: bool,
     },
     /// A request was not carried out.
     Failed {
@@ -305,8 +311,9 @@ impl Reply {
             Self::Hello { version, uid_base, capacity } => {
                 Writer::tagged(1).u16(*version).u32(*uid_base).u32(*capacity).done()
             }
-            Self::Made { ticket, cell, uid, freezer } => {
+            Self::Made { ticket, cell, uid, freezer, kills } => {
                 let flags = if *freezer { MADE_FREEZER } else { 0 };
+                let flags = if *kills { flags | MADE_KILLS } else { flags };
                 Writer::tagged(2).u64(*ticket).u32(cell.0).u32(*uid).u8(flags).done()
             }
             Self::Failed { subject, detail } => {
@@ -349,16 +356,15 @@ impl Reply {
                 uid_base: from.u32("uid_base")?,
                 capacity: from.u32("capacity")?,
             },
-            2 => Self::Made {
-                ticket: from.u64("ticket")?,
-                cell: CellId(from.u32("cell")?),
-                uid: from.u32("uid")?,
-                freezer: match from.u8("flags")? {
-                    0 => false,
-                    MADE_FREEZER => true,
-                    tag => return Err(DecodeError::UnknownTag { what: "flags", tag }),
-                },
-            },
+            2 => {
+                let (ticket, cell) = (from.u64("ticket")?, CellId(from.u32("cell")?));
+                let (uid, flags) = (from.u32("uid")?, from.u8("flags")?);
+                if flags & !(MADE_FREEZER | MADE_KILLS) != 0 {
+                    return Err(DecodeError::UnknownTag { what: "flags", tag: flags });
+                }
+                let (freezer, kills) = (flags & MADE_FREEZER != 0, flags & MADE_KILLS != 0);
+                Self::Made { ticket, cell, uid, freezer, kills }
+            }
             3 => {
                 let subject = match from.u8("subject")? {
                     0 => Subject::Ticket(from.u64("ticket")?),

@@ -86,7 +86,7 @@ async fn play(socket: Datagrams, played: Arc<Mutex<Played>>, capacity: u32) {
                         let cell = CellId(played.made);
                         played.living.insert(cell);
                         played.most = played.most.max(played.living.len());
-                        Reply::Made { ticket, cell, uid: 0, freezer: false }
+                        Reply::Made { ticket, cell, uid: 0, freezer: false, kills: false }
                     }
                 };
                 let files: Vec<OwnedFd> = (0..4)

@@ -25,6 +25,19 @@ fn anything_else_is_nothing() {
 }
 
 #[test]
+fn a_kill_is_told_from_the_switch_of_nearly_the_same_name() {
+    let meter = |control: &str| {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(control.as_bytes()).expect("written");
+        let statistics = file.try_clone().expect("a descriptor").into();
+        Meter::new(statistics, Some(file.into()))
+    };
+    assert!(!meter("oom_kill_disable 1\nunder_oom 1\noom_kill 0\n").has_killed());
+    assert!(meter("oom_kill_disable 0\nunder_oom 0\noom_kill 12\n").has_killed());
+    assert!(!meter("").has_killed());
+}
+
+#[test]
 fn the_machines_memory_is_read_in_bytes() {
     let meminfo = b"MemTotal:       24683956 kB\nMemAvailable:   24315116 kB\n";
     assert_eq!(available_in(meminfo), Some(24_315_116 * 1024));
@@ -43,7 +56,7 @@ fn processes_that_nobody_counts_for_are_asked_one_by_one() {
     let mut out = BufReader::new(shell.stdout.take().expect("piped"));
     out.read_line(&mut line).expect("it says when it has them");
     let first = File::open(format!("/proc/{}", shell.id())).expect("it lives");
-    let meter = Meter::new(first.into());
+    let meter = Meter::new(first.into(), None);
     assert!(meter.anonymous().expect("it lives") > 32 << 20);
     shell.stdin.take().expect("piped").write_all(b"\n").expect("it waits");
     shell.wait().expect("our own child");

@@ -192,6 +192,19 @@ impl Leaf {
         Ok(Some(file.into()))
     }
 
+    /// The count of processes the kernel has killed for memory, open for reading; `None` where the
+    /// kernel ends everything in it at once, or does not limit it.
+    ///
+    /// # Errors
+    /// What opening returns.
+    pub fn kills(&self) -> Result<Option<OwnedFd>, LeafError> {
+        let part = self.part(Controller::Memory).filter(|part| part.version == Version::V1);
+        let Some(part) = part else { return Ok(None) };
+        let path = part.path.join("memory.oom_control");
+        let file = File::open(&path).map_err(failed("open", &path))?;
+        Ok(Some(file.into()))
+    }
+
     /// What it used so far. Anything the kernel does not say is 0.
     pub fn usage(&self) -> Usage {
         let Some(part) = self.part(Controller::Memory) else { return Usage::default() };

@@ -44,6 +44,8 @@ pub struct Finished {
     pub statistics: OwnedFd,
     /// `cgroup.freeze` of the leaf, where the version-2 tree is ours.
     pub freezer: Option<OwnedFd>,
+    /// `memory.oom_control` of the leaf, where memory is limited by version 1.
+    pub kills: Option<OwnedFd>,
 }
 
 /// Performs the prepare steps for a cell with this name and image.
@@ -141,7 +143,8 @@ pub fn finish(
     cell: &Child,
     leaf: &Leaf,
 ) -> Result<Finished, StepError> {
-    let (mut listener, mut statistics, mut freezer) = (None, None, None);
+    let (mut listener, mut statistics) = (None, None);
+    let (mut freezer, mut kills) = (None, None);
     for step in steps {
         let performed = match *step {
             FinishStep::OpenListener { port, backlog } => {
@@ -161,11 +164,12 @@ pub fn finish(
             FinishStep::OpenFreezer => {
                 leaf.freezer().map(|opened| freezer = opened).map_err(Cause::from)
             }
+            FinishStep::OpenKills => leaf.kills().map(|opened| kills = opened).map_err(Cause::from),
         };
         performed.map_err(|cause| StepError::at(step, cause))?;
     }
     match (listener, statistics) {
-        (Some(listener), Some(statistics)) => Ok(Finished { listener, statistics, freezer }),
+        (Some(listener), Some(statistics)) => Ok(Finished { listener, statistics, freezer, kills }),
         _ => Err(StepError {
             step: "finish the finish plan".to_owned(),
             cause: Errno::ENOTRECOVERABLE.into(),

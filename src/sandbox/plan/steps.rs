@@ -77,6 +77,8 @@ pub enum FinishStep {
     OpenStatistics,
     /// What it is stopped with while idle.
     OpenFreezer,
+    /// Open the count of its memory kills, where the kernel ends single processes.
+    OpenKills,
 }
 
 /// The spawner gives a cell to one function version.
@@ -148,6 +150,7 @@ pub(super) fn finish() -> Vec<FinishStep> {
         FinishStep::OpenListener { port: RUNTIME_API_PORT, backlog: RUNTIME_API_BACKLOG },
         FinishStep::OpenStatistics,
         FinishStep::OpenFreezer,
+        FinishStep::OpenKills,
     ]
 }
 
@@ -254,6 +257,7 @@ impl Describe for FinishStep {
             }
             Self::OpenStatistics => "open its memory.stat, or its directory in /proc".to_owned(),
             Self::OpenFreezer => "open its cgroup.freeze, where version 2 is".to_owned(),
+            Self::OpenKills => "open its memory.oom_control, where version 1 is".to_owned(),
         }
     }
 
@@ -262,6 +266,7 @@ impl Describe for FinishStep {
             Self::OpenListener { .. } => "taken before the function could take it",
             Self::OpenStatistics => "what the control plane looks at while it runs",
             Self::OpenFreezer => "what the control plane stops it with while nobody calls it",
+            Self::OpenKills => "version 1 ends one process; the rest is then ended for it",
         }
     }
 }

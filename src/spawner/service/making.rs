@@ -192,7 +192,10 @@ impl Service {
         let mut beside = vec![making.control_end, finished.listener, pidfd, finished.statistics];
         let freezer = finished.freezer.is_some();
         beside.extend(finished.freezer);
-        self.say(&Reply::Made { ticket: making.ticket, cell: number, uid, freezer }, beside)?;
+        let kills = finished.kills.is_some();
+        beside.extend(finished.kills);
+        let made = Reply::Made { ticket: making.ticket, cell: number, uid, freezer, kills };
+        self.say(&made, beside)?;
         reach(Point::Made);
         Ok(())
     }

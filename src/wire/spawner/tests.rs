@@ -74,8 +74,9 @@ fn reply() -> impl Strategy<Value = Reply> {
         (any::<u16>(), any::<u32>(), any::<u32>()).prop_map(|(version, uid_base, capacity)| {
             Reply::Hello { version, uid_base, capacity }
         }),
-        (any::<u64>(), cell(), any::<u32>(), any::<bool>())
-            .prop_map(|(ticket, cell, uid, freezer)| Reply::Made { ticket, cell, uid, freezer }),
+        (any::<u64>(), cell(), any::<u32>(), any::<bool>(), any::<bool>()).prop_map(
+            |(ticket, cell, uid, freezer, kills)| Reply::Made { ticket, cell, uid, freezer, kills }
+        ),
         (subject(), detail()).prop_map(|(subject, detail)| Reply::Failed { subject, detail }),
         cell().prop_map(|cell| Reply::Assigned { cell }),
         (cell(), any::<u32>(), any::<u64>()).prop_map(|(cell, memory_kills, peak_bytes)| {

@@ -62,6 +62,7 @@ pub struct CellState {
     killed: Mutex<bool>,
     kill: Condvar,
     memory: File,
+    kills: File,
 }
 
 /// What a program is given.
@@ -188,18 +189,21 @@ impl Shared {
         let pidfd = File::open("/dev/null").expect("a descriptor");
         let mut memory = tempfile::tempfile().expect("a file");
         memory.write_all(b"anon 1048576\n").expect("written");
+        let mut kills = tempfile::tempfile().expect("a file");
+        kills.write_all(b"oom_kill_disable 0\nunder_oom 0\noom_kill 0\n").expect("written");
         let cell = Arc::new(CellState {
             runner: Mutex::new(Some(runner.try_clone().expect("a descriptor"))),
             link: Mutex::default(),
             killed: Mutex::default(),
             kill: Condvar::new(),
             memory: memory.try_clone().expect("a descriptor"),
+            kills: kills.try_clone().expect("a descriptor"),
         });
         self.cells.lock().unwrap().insert(id, Arc::clone(&cell));
         let behaviour = Arc::clone(&self.behaviour);
         std::thread::spawn(move || run(&runner, &cell, &behaviour, program));
-        let fds = [theirs.as_fd(), listener.as_fd(), pidfd.as_fd(), memory.as_fd()];
-        self.say(&Reply::Made { ticket, cell: id, uid: 0, freezer: false }, &fds);
+        let fds = [theirs.as_fd(), listener.as_fd(), pidfd.as_fd(), memory.as_fd(), kills.as_fd()];
+        self.say(&Reply::Made { ticket, cell: id, uid: 0, freezer: false, kills: true }, &fds);
     }
 
     fn end(&self, id: CellId) {
@@ -267,6 +271,13 @@ impl Guest {
         self.cell.memory.write_all_at(text.as_bytes(), 0).expect("written");
     }
 
+    /// Pretends that the kernel has killed a child of it for memory.
+    pub fn lose_a_child(&self) {
+        use std::os::unix::fs::FileExt as _;
+        let text = b"oom_kill_disable 0\nunder_oom 0\noom_kill 1\n";
+        self.cell.kills.write_all_at(text, 0).expect("written");
+    }
+
     /// Prints.
     pub fn print(&mut self, text: &str) {
         // A pipe nobody reads any more is what a killed sandbox finds.
@@ -318,7 +329,7 @@ fn seqpacket() -> (OwnedFd, OwnedFd) {
 }
 
 fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(6))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     assert!(fds.is_empty() || control.push(SendAncillaryMessage::ScmRights(fds)));
     // The other end may be gone by now, in most tests at their end.
@@ -327,7 +338,7 @@ fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) {
 }
 
 fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> rustix::io::Result<(usize, Vec<OwnedFd>)> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(6))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::CMSG_CLOEXEC;
     let mut bytes = [IoSliceMut::new(buffer)];

@@ -97,6 +97,28 @@ async fn a_function_above_its_memory_size_is_killed_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_goes_on_after_a_part_of_it_was_killed_for_memory_is_ended_whatever_it_answers() {
+    let rig = Rig::new().await;
+    let message = "Runtime exited with error: signal: killed";
+    for handler in ["maimed", "maimed-and-raises", "maimed-and-stuck"] {
+        let (_, took) =
+            timed(breaks(&rig, &function(handler), "Runtime.OutOfMemory", message)).await;
+        assert!(took < Duration::from_secs(2), "not at the timeout: {took:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_instance_a_part_of_which_was_killed_is_replaced_without_a_caller_noticing() {
+    let rig = Rig::new().await;
+    let function = function("maimed-idle");
+    for made in 1..3 {
+        rig.answer(&function).await;
+        assert_eq!(rig.double.made(), made);
+        rig.settled(0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn memory_within_the_limit_is_nobodys_business() {
     let rig = Rig::new().await;
     let function = function("hogs-and-answers:127");

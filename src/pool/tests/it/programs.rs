@@ -59,6 +59,7 @@ pub fn run(mut guest: Guest) -> u32 {
             guest.forever();
         }
         "init-prints" => guest.print("hello from init\n"),
+        "init-maimed" => guest.lose_a_child(),
         "init-grows" => guest.use_memory(number() << 20),
         "ready-and-gone" => {
             say(&mut link, &plain(Kind::Ready, b""));
@@ -193,6 +194,23 @@ pub fn run(mut guest: Guest) -> u32 {
                 say(&mut link, &frame(Kind::Response, &got.payload));
                 guest.sleep(Duration::from_millis(50));
                 guest.use_memory(number() << 20);
+            }
+            "maimed" => {
+                guest.lose_a_child();
+                say(&mut link, &frame(Kind::Response, &got.payload));
+            }
+            "maimed-idle" => {
+                say(&mut link, &frame(Kind::Response, &got.payload));
+                guest.sleep(Duration::from_millis(50));
+                guest.lose_a_child();
+            }
+            "maimed-and-raises" => {
+                guest.lose_a_child();
+                say(&mut link, &frame(Kind::Failed, b"{\"errorType\":\"BrokenProcessPool\"}"));
+            }
+            "maimed-and-stuck" => {
+                guest.lose_a_child();
+                guest.forever();
             }
             "hogs-and-answers" => {
                 guest.use_memory(number() << 20);

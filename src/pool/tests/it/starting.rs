@@ -79,6 +79,14 @@ async fn a_memory_kill_while_starting_is_a_memory_kill() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_starts_although_a_part_of_it_was_killed_for_memory_is_not_given_an_event() {
+    let rig = Rig::new().await;
+    let said = rig.error(&function("init-maimed")).await;
+    assert!(said.contains("Runtime.OutOfMemory"), "{said}");
+    rig.settled(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn memory_is_watched_while_a_function_initialises() {
     let rig = Rig::new().await;
     let (said, took) = timed(rig.error(&function("init-hogs:129"))).await;

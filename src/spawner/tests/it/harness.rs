@@ -65,6 +65,7 @@ pub(crate) struct Cell {
     pub(crate) pidfd: OwnedFd,
     pub(crate) statistics: OwnedFd,
     pub(crate) freezer: Option<OwnedFd>,
+    pub(crate) kills: Option<OwnedFd>,
 }
 
 /// What a program in a cell wrote, and how it ended as `wait(2)` says.
@@ -249,8 +250,10 @@ impl Spawner {
 
     pub(crate) fn made(&mut self) -> Cell {
         let (reply, descriptors) = self.receive();
-        let Reply::Made { cell: number, uid, freezer, .. } = reply else { panic!("{reply:?}") };
-        Cell::of(number, uid, freezer, descriptors)
+        let Reply::Made { cell: number, uid, freezer, kills, .. } = reply else {
+            panic!("{reply:?}")
+        };
+        Cell::of(number, uid, (freezer, kills), descriptors)
     }
 
     pub(crate) fn assign(&mut self, cell: &Cell, limits: Limits) -> Result<(), String> {
@@ -316,12 +319,13 @@ impl Cell {
     pub(crate) fn of(
         number: CellId,
         uid: u32,
-        freezer: bool,
+        (freezer, kills): (bool, bool),
         mut descriptors: Vec<OwnedFd>,
     ) -> Self {
+        let kills = if kills { descriptors.pop() } else { None };
         let freezer = if freezer { descriptors.pop() } else { None };
         let [runner, listener, pidfd, statistics] = descriptors.try_into().unwrap();
-        Self { number, uid, runner, listener, pidfd, statistics, freezer }
+        Self { number, uid, runner, listener, pidfd, statistics, freezer, kills }
     }
 
     /// Starts a program; what it writes can be read.
@@ -389,9 +393,11 @@ impl Cell {
     }
 
     pub(crate) fn statistics(&self) -> String {
-        let mut text = String::new();
-        File::from(self.statistics.try_clone().unwrap()).read_to_string(&mut text).unwrap();
-        text
+        text_of(&self.statistics)
+    }
+
+    pub(crate) fn kills(&self) -> Option<String> {
+        self.kills.as_ref().map(text_of)
     }
 }
 
@@ -469,4 +475,10 @@ pub(crate) fn control_groups_of(uid_base: u32) -> Vec<PathBuf> {
 /// The slot whose ids begin here.
 pub(crate) fn slot_of(uid_base: u32) -> u32 {
     (uid_base - sandbox::plan::FIRST_ID) / sandbox::plan::IDS_PER_SLOT
+}
+
+fn text_of(file: &OwnedFd) -> String {
+    let mut text = String::new();
+    File::from(file.try_clone().unwrap()).read_to_string(&mut text).unwrap();
+    text
 }

@@ -434,10 +434,10 @@ fn a_control_plane_that_was_taken_over_starts_sandboxes_and_nothing_else() {
         poll(&mut answers, PollTimeout::from(ROUND)).unwrap();
         while let Some((reply, beside)) = heard(&spawner) {
             match reply {
-                Reply::Made { cell: number, uid, freezer, .. } => {
+                Reply::Made { cell: number, uid, freezer, kills, .. } => {
                     made += 1;
                     assert!(cells_of(&spawner).contains(&uid));
-                    cells.push(Cell::of(number, uid, freezer, beside));
+                    cells.push(Cell::of(number, uid, (freezer, kills), beside));
                 }
                 Reply::Ended { cell: number, .. } => cells.retain(|cell| cell.number != number),
                 Reply::Failed { .. } => refused += 1,

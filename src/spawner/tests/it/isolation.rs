@@ -331,6 +331,7 @@ fn allocating_without_end_is_killed_and_counted_and_others_live() {
     let other = spawner.ready();
     let endless = "x = []\nwhile True: x.append(bytearray(1 << 24))";
     let ends_as_a_whole = !hungry.statistics().contains("total_rss ");
+    assert_eq!(hungry.kills().is_none(), ends_as_a_whole);
     let _output = hungry.start(&["/usr/bin/python3", "-I", "-c", endless]);
     let (kills, peak) = match ends_as_a_whole {
         // Version 2 ends the runner with it.
@@ -339,6 +340,9 @@ fn allocating_without_end_is_killed_and_counted_and_others_live() {
             let report = hungry.report();
             let killed = matches!(report, runner::Report::Exited { status } if status & 0x7F == 9);
             assert!(killed, "{report:?}");
+            // Counted before anybody could hear of it, where the control plane looks.
+            let counted = hungry.kills().expect("version 1 kills one by one");
+            assert!(!counted.contains("oom_kill 0"), "{counted}");
             spawner.end(&hungry)
         }
     };
