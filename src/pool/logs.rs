@@ -160,6 +160,11 @@ impl Journal {
     fn drain_into(&self, lines: &mut Lines, most: usize, now: Duration, at_ms: u64) -> Drained {
         let mut read = 0;
         let mut flooded = false;
+        let emptied = |read, flooded| match flooded {
+            true => Drained::Flooded,
+            false if read < LITTLE => Drained::Trickle,
+            false => Drained::All,
+        };
         BUFFER.with_borrow_mut(|buffer| {
             while read < most {
                 let count = match rustix::io::read(self.pipe.get_ref(), &mut buffer[..]) {
@@ -167,13 +172,7 @@ impl Journal {
                     Ok(count) => count,
                     Err(rustix::io::Errno::INTR) => continue,
                     // Nothing else than an empty pipe makes a read from one fail.
-                    Err(_empty) => {
-                        return match flooded {
-                            true => Drained::Flooded,
-                            false if read < LITTLE => Drained::Trickle,
-                            false => Drained::All,
-                        };
-                    }
+                    Err(_empty) => return emptied(read, flooded),
                 };
                 read += count;
                 let output = &buffer[..count];
@@ -184,6 +183,12 @@ impl Journal {
                 if !surplus.is_empty() {
                     flooded = true;
                     lines.drop_output(surplus);
+                }
+                // A pipe gives less than it is asked for only when that was all (one of packets would
+                // give one, but `O_DIRECT` is refused to functions). Asking again would cost a call for
+                // every event of a function that prints.
+                if count < CHUNK {
+                    return emptied(read, flooded);
                 }
             }
             if flooded { Drained::Flooded } else { Drained::Some }

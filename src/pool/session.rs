@@ -85,7 +85,10 @@ struct Shared {
     /// For the server's log lines.
     function: Arc<Runnable>,
     machine: Mutex<Machine>,
-    /// Wakes whoever waits for an event, for the first `/next`, or for the end.
+    /// Wakes whoever waits for an event, and at the end.
+    offered: Notify,
+    /// Wakes whoever waits for the first `/next`, or for the end. Apart from `offered`, or every
+    /// event would wake the server's accepting task as well.
     changed: Notify,
 }
 
@@ -94,6 +97,7 @@ pub fn pair(function: Arc<Runnable>) -> (Handle, Session) {
     let shared = Arc::new(Shared {
         function,
         machine: Mutex::new(Machine::default()),
+        offered: Notify::new(),
         changed: Notify::new(),
     });
     (Handle(Arc::clone(&shared)), Session(shared))
@@ -116,15 +120,15 @@ impl Session {
     /// [`StateError::Transition`] after `/init/error`, [`StateError::Closed`] at the end.
     pub async fn next(&self) -> Result<Event, StateError> {
         loop {
-            let changed = self.0.changed.notified();
-            tokio::pin!(changed);
+            let offered = self.0.offered.notified();
+            tokio::pin!(offered);
             // Registered before the look, or an event that arrives in between would wake nobody.
-            changed.as_mut().enable();
+            offered.as_mut().enable();
             let step = self.0.machine().next();
             match step? {
                 Step::Deliver(event) => return Ok(event),
                 Step::Initialised => self.0.changed.notify_waiters(),
-                Step::Wait => changed.await,
+                Step::Wait => offered.await,
             }
         }
     }
@@ -195,6 +199,8 @@ impl Session {
     /// [`StateError::Transition`] if it had already initialised or failed.
     pub fn init_error(&self, body: Bytes) -> Result<(), StateError> {
         self.0.machine().init_error(body)?;
+        // A `/next` that waits is refused now.
+        self.0.offered.notify_waiters();
         self.0.changed.notify_waiters();
         Ok(())
     }
@@ -219,13 +225,14 @@ impl Handle {
     pub fn offer(&self, event: Event) -> oneshot::Receiver<Answer> {
         let (sender, receiver) = oneshot::channel();
         self.0.machine().offer(event, sender);
-        self.0.changed.notify_waiters();
+        self.0.offered.notify_waiters();
         receiver
     }
 
     /// Ends the session: what waits is woken, what comes later is refused.
     pub fn close(&self) {
         self.0.machine().close();
+        self.0.offered.notify_waiters();
         self.0.changed.notify_waiters();
     }
 }

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request};
 use hyper::body::Incoming;
 use model::RequestId;
-use pool::session::{Operation, Session, StateError};
+use pool::session::{Event, Operation, Session, StateError};
 use telemetry::METRICS;
 use telemetry::metrics::Door;
 use tokio::sync::Semaphore;
@@ -65,7 +65,8 @@ pub(crate) struct Instance {
 pub(crate) struct Over;
 
 /// Held while an answer is read.
-struct Answering<'a>(&'a AtomicBool);
+#[derive(Debug)]
+pub(crate) struct Answering<'a>(&'a AtomicBool);
 
 /// What kind of request an answer is.
 #[derive(Clone, Copy)]
@@ -113,14 +114,42 @@ impl Instance {
         if !discard(body, MAX_IGNORED).await {
             return Ok(reply::truncated());
         }
-        let event = match self.session.next().await {
-            Ok(event) => event,
-            Err(err) => return self.refuse_state(&err, body).await,
-        };
+        match self.fetch().await {
+            Ok(event) => Ok(reply::event(event)),
+            Err(err) => self.refuse_state(&err, body).await,
+        }
+    }
+
+    /// The next event; in its time, if it was delivered before.
+    pub(crate) async fn fetch(&self) -> Result<Event, StateError> {
+        let event = self.session.next().await?;
         if self.is_repeated(event.invocation_id) {
             self.wait_for_budget().await;
         }
-        Ok(reply::event(event))
+        Ok(event)
+    }
+
+    /// Whether an answer may be read now, and if so, nobody else's until it has been.
+    pub(crate) fn begin_response(
+        &self,
+        request_id: &str,
+        echoed: Option<&str>,
+    ) -> Option<Answering<'_>> {
+        self.session.check(request_id, echoed, Operation::Response).ok()?;
+        Answering::begin(&self.answering)
+    }
+
+    /// Takes an answer that was read.
+    pub(crate) fn end_response(
+        &self,
+        answering: Answering<'_>,
+        request_id: &str,
+        echoed: Option<&str>,
+        body: Bytes,
+    ) -> Result<(), StateError> {
+        let taken = self.session.respond(request_id, echoed, body);
+        drop(answering);
+        taken.inspect(|()| self.budget().earn())
     }
 
     async fn answer(

@@ -11,8 +11,10 @@
 
 mod body;
 mod budget;
+mod direct;
 mod exchange;
 mod reply;
+mod request;
 mod route;
 mod server;
 mod socket;

@@ -1,5 +1,8 @@
 //! What a runtime is answered: statuses and bodies in the form of AWS's own implementation.
 
+use std::cell::RefCell;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
@@ -13,42 +16,69 @@ pub(crate) type Reply = Response<Full<Bytes>>;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
-const DEADLINE: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
-const INVOKED_ARN: HeaderName = HeaderName::from_static("lambda-runtime-invoked-function-arn");
-const TRACE_ID: HeaderName = HeaderName::from_static("lambda-runtime-trace-id");
-const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("lambda-runtime-client-context");
-const IDENTITY: HeaderName = HeaderName::from_static("lambda-runtime-cognito-identity");
-
 /// What the runtime echoes with its answer, so that one to an earlier attempt is noticed.
 pub(crate) const INVOCATION_ID: HeaderName =
     HeaderName::from_static("lambda-runtime-invocation-id");
 
+/// What is answered to an answer.
+const STATUS_OK: &[u8] = br#"{"status":"OK"}"#;
+
+/// What an event says in headers, in AWS's spelling; `deadline` is `deadline_ms` in digits. Those
+/// without a value are not sent.
+fn event_headers<'a>(event: &'a Event, deadline: &'a str) -> [(&'static str, &'a str); 7] {
+    [
+        ("Lambda-Runtime-Aws-Request-Id", event.request_id.as_str()),
+        ("Lambda-Runtime-Invocation-Id", event.invocation_id.as_str()),
+        ("Lambda-Runtime-Deadline-Ms", deadline),
+        ("Lambda-Runtime-Invoked-Function-Arn", &event.invoked_arn),
+        ("Lambda-Runtime-Trace-Id", &event.trace_id),
+        ("Lambda-Runtime-Client-Context", &event.client_context),
+        ("Lambda-Runtime-Cognito-Identity", &event.cognito_identity),
+    ]
+}
+
 /// 200: an event.
 pub(crate) fn event(event: Event) -> Reply {
-    let mut reply = Response::new(Full::new(event.payload));
+    let mut reply = Response::new(Full::new(event.payload.clone()));
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, JSON);
     let deadline = event.deadline_ms.to_string();
-    for (name, text) in [
-        (REQUEST_ID, event.request_id.as_str()),
-        (INVOCATION_ID, event.invocation_id.as_str()),
-        (DEADLINE, &deadline),
-        (INVOKED_ARN, &event.invoked_arn),
-        (TRACE_ID, &event.trace_id),
-        (CLIENT_CONTEXT, &event.client_context),
-        (IDENTITY, &event.cognito_identity),
-    ] {
-        if let Some(value) = header(text) {
+    for (name, text) in event_headers(&event, &deadline) {
+        let value: Vec<u8> = text.bytes().map(fit).collect();
+        let name = HeaderName::from_bytes(name.as_bytes());
+        if let (false, Ok(name), Ok(value)) = (text.is_empty(), name, HeaderValue::try_from(value))
+        {
             headers.insert(name, value);
         }
     }
     reply
 }
 
+/// The same as bytes, up to its body.
+pub(crate) fn write_event_head(event: &Event, out: &mut Vec<u8>) {
+    let deadline = event.deadline_ms.to_string();
+    out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    for (name, text) in event_headers(event, &deadline) {
+        if !text.is_empty() {
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend(text.bytes().map(fit));
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+    write_rest(event.payload.len(), out);
+}
+
 /// 202: an answer or an error was taken.
 pub(crate) fn accepted() -> Reply {
-    json(StatusCode::ACCEPTED, Bytes::from_static(br#"{"status":"OK"}"#))
+    json(StatusCode::ACCEPTED, Bytes::from_static(STATUS_OK))
+}
+
+/// The same as bytes, all of it.
+pub(crate) fn write_accepted(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"HTTP/1.1 202 Accepted\r\n");
+    write_rest(STATUS_OK.len(), out);
+    out.extend_from_slice(STATUS_OK);
 }
 
 /// 200: the listener is served.
@@ -129,20 +159,37 @@ fn json(status: StatusCode, body: Bytes) -> Reply {
     reply
 }
 
-/// The value of a header that is sent; `None` for an empty one.
+/// What the head of every answer that is written by hand ends with.
+fn write_rest(length: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"Content-Type: application/json\r\nContent-Length: ");
+    out.extend_from_slice(length.to_string().as_bytes());
+    out.extend_from_slice(b"\r\nDate: ");
+    write_date(out);
+    out.extend_from_slice(b"\r\n\r\n");
+}
+
+/// The date as HTTP has it; put together once a second and remembered.
+fn write_date(out: &mut Vec<u8>) {
+    thread_local! {
+        static LAST: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
+    }
+    let now = SystemTime::now();
+    let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    LAST.with_borrow_mut(|(known, text)| {
+        if *known != second {
+            *text = httpdate::fmt_http_date(now);
+            *known = second;
+        }
+        out.extend_from_slice(text.as_bytes());
+    });
+}
+
+/// A byte as a header may hold it.
 ///
 /// A client context may be JSON over several lines, and no header may hold a line break. Between the
 /// tokens of JSON a blank means the same, and inside of a string a control character is no JSON.
-fn header(text: &str) -> Option<HeaderValue> {
-    if text.is_empty() {
-        return None;
-    }
-    if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
-        return Some(value);
-    }
-    let fit = |byte| if matches!(byte, 0..0x20 | 0x7f) { b' ' } else { byte };
-    let bytes: Vec<u8> = text.bytes().map(fit).collect();
-    HeaderValue::from_bytes(&bytes).ok()
+fn fit(byte: u8) -> u8 {
+    if matches!(byte, 0..0x20 | 0x7f) { b' ' } else { byte }
 }
 
 #[cfg(test)]

@@ -12,7 +12,9 @@
 //! time limit on anything (a runtime keeps its connection silent for as long as its handler runs, and
 //! a slow or half-open connection only keeps the sandbox's own places), no drain (what is in hand when
 //! the session ends has nobody waiting for it), a ceiling on memory per sandbox instead of per
-//! listener, and nothing on the path of a request that is not needed.
+//! listener, and nothing on the path of a request that is not needed. A connection begins with
+//! `direct`, which serves what a runtime usually asks for; hyper gets it with the first request that
+//! is of another kind.
 //!
 //! The server holds a [`Session`] until its listener and every connection are closed, never longer
 //! and never shorter: when all clones are gone, the network namespace is free of us.
@@ -34,6 +36,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::direct;
 use crate::exchange::Instance;
 use crate::socket::{Meter, Socket};
 
@@ -232,13 +235,14 @@ async fn accept(
 }
 
 /// One connection, from its first request to its last.
-async fn converse(socket: TcpStream, _place: Place, instance: Arc<Instance>, head: usize) {
+async fn converse(mut socket: TcpStream, _place: Place, instance: Arc<Instance>, head: usize) {
     if let Err(err) = socket.set_nodelay(true) {
         tracing::debug!(error = %err, "a connection closed before it was served");
         return;
     }
+    let Some(ahead) = direct::converse(&mut socket, &instance).await else { return };
     let meter = Meter::new(Arc::clone(&instance.large_heads));
-    let socket = TokioIo::new(Socket::new(socket, meter.clone()));
+    let socket = TokioIo::new(Socket::new(socket, ahead, meter.clone()));
     let service = service_fn(|request| {
         let (instance, meter) = (&instance, &meter);
         async move {

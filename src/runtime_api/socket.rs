@@ -39,6 +39,8 @@ struct Head {
 #[derive(Debug)]
 pub(crate) struct Socket {
     socket: Take<TcpStream>,
+    /// What was read before hyper was asked to; it comes first.
+    ahead: Vec<u8>,
     meter: Meter,
 }
 
@@ -89,8 +91,9 @@ impl Meter {
 // === impl Socket ===
 
 impl Socket {
-    pub(crate) fn new(socket: TcpStream, meter: Meter) -> Self {
-        Self { socket: socket.take(PORTION), meter }
+    /// A socket of which `ahead` has been read already.
+    pub(crate) fn new(socket: TcpStream, ahead: Vec<u8>, meter: Meter) -> Self {
+        Self { socket: socket.take(PORTION), ahead, meter }
     }
 
     fn inner(&mut self) -> Pin<&mut TcpStream> {
@@ -105,6 +108,13 @@ impl AsyncRead for Socket {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if !this.ahead.is_empty() {
+            let count = this.ahead.len().min(buf.remaining());
+            buf.put_slice(&this.ahead[..count]);
+            // Given back with the last of it: a connection may last long.
+            this.ahead = this.ahead.split_off(count);
+            return Poll::Ready(this.meter.add(count));
+        }
         let before = buf.filled().len();
         this.socket.set_limit(PORTION);
         ready!(Pin::new(&mut this.socket).poll_read(cx, buf))?;

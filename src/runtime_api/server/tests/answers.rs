@@ -222,3 +222,66 @@ async fn an_answer_that_was_broken_off_can_be_sent_again() {
     }
     assert_eq!(heard(answer).await, Answer::Response("whole".into()));
 }
+
+#[tokio::test]
+async fn a_connection_goes_from_usual_requests_to_unusual_ones_and_on() {
+    let sandbox = Sandbox::new();
+    let (mut client, event, answer) = sandbox.running().await;
+    assert_eq!(client.post(&response_path(&event), "", b"1").await.status, 202);
+    assert_eq!(heard(answer).await, Answer::Response("1".into()));
+    // A failure and an answer in chunks are none of the usual ones; both at once with what follows.
+    let (second, third) = (an_event(b"2"), an_event(b"3"));
+    let answer = sandbox.handle.offer(second.clone());
+    assert_eq!(client.next().await.text(), "2");
+    client
+        .send(format!(
+            "POST {} HTTP/1.1\r\nContent-Length: 2\r\n\r\n{{}}\
+             GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n\r\n",
+            error_path(&second)
+        ))
+        .await;
+    assert_eq!(client.receive().await.status, 202);
+    assert_eq!(heard(answer).await, Answer::Failed("{}".into()));
+    let answer = sandbox.handle.offer(third.clone());
+    assert_eq!(client.receive().await.text(), "3");
+    let taken = client.post_chunked(&response_path(&third), "", &[b"on", b"e"], "").await;
+    assert_eq!(taken.status, 202);
+    assert_eq!(heard(answer).await, Answer::Response("one".into()));
+}
+
+#[tokio::test]
+async fn an_answer_and_the_next_fetch_may_come_in_one_piece_or_in_many() {
+    let sandbox = Sandbox::new();
+    let (mut client, mut event, mut answer) = sandbox.running().await;
+    for pieces in [1, 7, 100] {
+        let request = format!(
+            "POST {} HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello\
+             GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n\r\n",
+            response_path(&event)
+        );
+        for piece in request.as_bytes().chunks(request.len().div_ceil(pieces)) {
+            client.send(piece).await;
+            tokio::task::yield_now().await;
+        }
+        let taken = client.receive().await;
+        assert_eq!((taken.status, taken.text().as_str()), (202, r#"{"status":"OK"}"#));
+        assert!(taken.header("Date").is_some_and(|date| date.ends_with(" GMT")), "{}", taken.head);
+        assert_eq!(heard(answer).await, Answer::Response("hello".into()));
+        event = an_event(b"{}");
+        answer = sandbox.handle.offer(event.clone());
+        assert_eq!(client.receive().await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_told_so_and_may_be_given_again() {
+    let sandbox = Sandbox::new();
+    let (mut client, event, answer) = sandbox.running().await;
+    client.send_head(&response_path(&event), "", 10).await;
+    client.send("half").await;
+    tokio::io::AsyncWriteExt::shutdown(&mut client.socket).await.expect("it is open");
+    is_error(&client.receive().await, 400, "TruncatedHTTPRequest");
+    let mut other = sandbox.connect().await;
+    assert_eq!(other.post(&response_path(&event), "", b"whole").await.status, 202);
+    assert_eq!(heard(answer).await, Answer::Response("whole".into()));
+}
