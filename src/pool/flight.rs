@@ -241,6 +241,8 @@ impl Flight {
 
     /// Gives the event to an instance.
     fn deliver(&mut self, instance: Arc<Instance>) {
+        // First of all, so that it wakes while the event is being prepared.
+        let was_frozen = instance.freezer.hold();
         let silent = match &instance.transport {
             Transport::Link(link) => link.quiet(),
             Transport::Session(_) => Quiet::Yes,
@@ -249,8 +251,8 @@ impl Flight {
             instance.condemn(Cause::Protocol(LinkError::TwoAnswers));
         }
         self.delivered = self.shell.now();
-        // What an instance did while nobody called it is not this caller's fault.
-        if self.delivered.saturating_sub(instance.looked()) > IDLE_WATCH {
+        // What an instance did while nobody called it is not this caller's fault. Frozen it did nothing.
+        if !was_frozen && self.delivered.saturating_sub(instance.looked()) > IDLE_WATCH {
             instance.measure(self.delivered);
         }
         if silent != Quiet::Yes || instance.cause().is_some() {

@@ -4,9 +4,9 @@
 //! conversation is shut from our side, so that a task which waits for an answer learns of it at once,
 //! however long the kill takes. Ending the cell itself is what dispatching then asks for.
 //!
-//! Descriptors while idle: the runner's socket, the link (or the inner listener), the log pipe and the
-//! memory statistics, with version-1 control groups the count of kills as well; five of the six there
-//! are to spend.
+//! Descriptors while idle: the runner's socket, the link (or the inner listener), the log pipe, the
+//! memory statistics and the freezer, with version-1 control groups the count of kills as well; six of
+//! the six there are to spend.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,6 +20,7 @@ use wire::runner::Report;
 use wire::spawner::CellId;
 
 use crate::fault::Cause;
+use crate::freezer::Freezer;
 use crate::link::{Link, LinkError};
 use crate::logs::Journal;
 use crate::memory::Meter;
@@ -50,6 +51,7 @@ pub(crate) struct Instance {
     /// The conversation with PID 1; read by the watcher alone.
     pub(crate) runner: Datagrams,
     meter: Meter,
+    pub(crate) freezer: Freezer,
     /// When the current event must be answered, nanoseconds of the pool's time; [`NONE`] without an
     /// event, [`EXPIRED`] once the governor has decided that it is too late.
     deadline: AtomicU64,
@@ -94,6 +96,7 @@ pub(crate) struct Parts {
     pub(crate) second_start: Option<Duration>,
     pub(crate) runner: Datagrams,
     pub(crate) meter: Meter,
+    pub(crate) freezer: Freezer,
     pub(crate) last_word: oneshot::Receiver<Ended>,
 }
 
@@ -110,6 +113,7 @@ impl Instance {
             second_start: parts.second_start,
             runner: parts.runner,
             meter: parts.meter,
+            freezer: parts.freezer,
             deadline: AtomicU64::new(NONE),
             last: AtomicU64::new(0),
             peak: AtomicU64::new(0),
@@ -133,7 +137,18 @@ impl Instance {
 
     /// The event was answered; false if the governor had already decided that it is too late.
     pub(crate) fn finish(&self) -> bool {
-        self.deadline.swap(NONE, Ordering::AcqRel) != EXPIRED
+        let in_time = self.deadline.swap(NONE, Ordering::AcqRel) != EXPIRED;
+        self.freezer.release();
+        in_time
+    }
+
+    /// Whether nothing is left to be done in it: a runtime that fetches its events has come back for
+    /// the next one.
+    pub(crate) fn rests(&self) -> bool {
+        match &self.transport {
+            Transport::Link(_) => true,
+            Transport::Session(handle) => handle.rests(),
+        }
     }
 
     /// When the current event must be answered, if there is one.

@@ -35,6 +35,7 @@ mod watch;
 mod cells;
 mod env;
 mod fault;
+mod freezer;
 mod governor;
 mod instance;
 mod link;

@@ -229,6 +229,11 @@ impl Handle {
         receiver
     }
 
+    /// Whether the runtime has asked for an event and there is none.
+    pub(crate) fn rests(&self) -> bool {
+        self.0.machine().rests()
+    }
+
     /// Ends the session: what waits is woken, what comes later is refused.
     pub fn close(&self) {
         self.0.machine().close();

@@ -19,7 +19,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use crate::cells::Stock;
 use crate::end;
-use crate::governor::{self, Governor};
+use crate::governor::Governor;
 use crate::instance::Instance;
 use crate::logs::{Budget, LogBudget, LogSink};
 use crate::pool::RuntimeHook;
@@ -321,7 +321,6 @@ impl Shell {
         }
         dispatch.expire(time(self.now()), out);
         let expiry = dispatch.next_expiry();
-        governor::show(dispatch.stats());
         self.perform(core, None, None);
         expiry.map(|when| Duration::from_millis(when.0))
     }

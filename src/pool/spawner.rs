@@ -47,6 +47,8 @@ pub(crate) struct Cell {
     pub(crate) memory: OwnedFd,
     /// `memory.oom_control` of it, where version 1 limits memory.
     pub(crate) kills: Option<OwnedFd>,
+    /// `cgroup.freeze` of it, where there is one.
+    pub(crate) freezer: Option<OwnedFd>,
     /// The last word about it; fails if the spawner closes without having said it.
     pub(crate) ended: oneshot::Receiver<Ended>,
 }
@@ -248,7 +250,7 @@ impl Spawner {
             Reply::Made { ticket, cell, freezer, kills, .. } => {
                 let mut descriptors = datagram.descriptors;
                 let kills = if kills { descriptors.pop() } else { None };
-                let _freezer = if freezer { descriptors.pop() } else { None };
+                let freezer = if freezer { descriptors.pop() } else { None };
                 let Ok([runner, listener, _pidfd, memory]) = <[OwnedFd; 4]>::try_from(descriptors)
                 else {
                     return Err("a cell without its descriptors");
@@ -262,7 +264,15 @@ impl Spawner {
                     waiting.making.remove(&ticket)
                 };
                 let made = Datagrams::new(runner)
-                    .map(|runner| Cell { id: cell, runner, listener, memory, kills, ended })
+                    .map(|runner| Cell {
+                        id: cell,
+                        runner,
+                        listener,
+                        memory,
+                        kills,
+                        freezer,
+                        ended,
+                    })
                     .map_err(|err| SpawnerError::Failed { detail: err.to_string() });
                 let usable = made.is_ok();
                 let taken = asked.is_some_and(|asked| asked.send(made).is_ok());

@@ -27,6 +27,7 @@ use wire::spawner::{CellId, Limits};
 
 use crate::env;
 use crate::fault::{self, Cause, Fault};
+use crate::freezer::Freezer;
 use crate::instance::{Instance, Parts, Transport};
 use crate::link::{Incoming, Link, LinkError};
 use crate::logs::Journal;
@@ -293,6 +294,7 @@ fn plumb(
         second_start,
         runner: cell.runner,
         meter: Meter::new(cell.memory, cell.kills),
+        freezer: Freezer::new(cell.freezer),
         last_word: cell.ended,
     });
     // Where nobody serves on it the listener is closed here.

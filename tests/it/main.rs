@@ -24,6 +24,8 @@ mod failures;
 mod scaling;
 // Concurrency as AWS's own clients reserve it.
 mod concurrency;
+// What becomes of them between calls: frozen, and let go.
+mod keeping;
 // The Runtime API as custom runtimes see it.
 mod custom_runtime;
 // Function URLs: events, answers, who is let in.

@@ -205,6 +205,10 @@ impl Machine {
         }
     }
 
+    pub(super) fn rests(&self) -> bool {
+        matches!(self.state, State::Ready) && self.offered.is_none()
+    }
+
     pub(super) fn close(&mut self) {
         self.closed = true;
         self.offered = None;

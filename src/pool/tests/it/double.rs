@@ -10,6 +10,7 @@ use std::io::{IoSlice, IoSliceMut, Write as _};
 use std::mem::MaybeUninit;
 use std::net::TcpListener;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -63,6 +64,8 @@ pub struct CellState {
     kill: Condvar,
     memory: File,
     kills: File,
+    /// What was written into its freezer, from the first `1`.
+    freezer: File,
 }
 
 /// What a program is given.
@@ -110,6 +113,12 @@ impl Double {
     /// Cells that live.
     pub fn living(&self) -> u32 {
         self.made() - self.shared.ended.load(Ordering::SeqCst)
+    }
+
+    /// What was written into the freezer of every living cell, one after the other.
+    pub fn freezers(&self) -> Vec<String> {
+        let cells = self.shared.cells.lock().unwrap();
+        cells.values().map(|cell| cell.freezer()).collect()
     }
 
     /// The limits of every assignment so far.
@@ -191,6 +200,7 @@ impl Shared {
         memory.write_all(b"anon 1048576\n").expect("written");
         let mut kills = tempfile::tempfile().expect("a file");
         kills.write_all(b"oom_kill_disable 0\nunder_oom 0\noom_kill 0\n").expect("written");
+        let freezer = tempfile::tempfile().expect("a file");
         let cell = Arc::new(CellState {
             runner: Mutex::new(Some(runner.try_clone().expect("a descriptor"))),
             link: Mutex::default(),
@@ -198,12 +208,20 @@ impl Shared {
             kill: Condvar::new(),
             memory: memory.try_clone().expect("a descriptor"),
             kills: kills.try_clone().expect("a descriptor"),
+            freezer: freezer.try_clone().expect("a descriptor"),
         });
         self.cells.lock().unwrap().insert(id, Arc::clone(&cell));
         let behaviour = Arc::clone(&self.behaviour);
         std::thread::spawn(move || run(&runner, &cell, &behaviour, program));
-        let fds = [theirs.as_fd(), listener.as_fd(), pidfd.as_fd(), memory.as_fd(), kills.as_fd()];
-        self.say(&Reply::Made { ticket, cell: id, uid: 0, freezer: false, kills: true }, &fds);
+        let fds = [
+            theirs.as_fd(),
+            listener.as_fd(),
+            pidfd.as_fd(),
+            memory.as_fd(),
+            freezer.as_fd(),
+            kills.as_fd(),
+        ];
+        self.say(&Reply::Made { ticket, cell: id, uid: 0, freezer: true, kills: true }, &fds);
     }
 
     fn end(&self, id: CellId) {
@@ -222,6 +240,12 @@ impl Shared {
 // === impl CellState ===
 
 impl CellState {
+    fn freezer(&self) -> String {
+        let mut bytes = [0; 64];
+        let count = self.freezer.read_at(&mut bytes, 0).expect("our own file");
+        String::from_utf8_lossy(&bytes[..count]).into_owned()
+    }
+
     fn kill(&self) {
         *self.killed.lock().unwrap() = true;
         self.kill.notify_all();

@@ -6,6 +6,7 @@
 //! * [`starting`]: every way in which a start fails, and how long anybody waits for one.
 //! * [`logging`]: which line stands where, tails, floods.
 //! * [`custom`]: functions that fetch their events themselves.
+//! * [`freezing`]: who is stopped between events, and who is not.
 //! * [`ending`]: retirement, draining, a spawner that dies.
 //!
 //! [`double`] plays the spawner, [`programs`] the functions, [`rig`] holds a test's things together.
@@ -19,6 +20,7 @@ mod rig;
 mod custom;
 mod ending;
 mod failing;
+mod freezing;
 mod logging;
 mod serving;
 mod starting;
