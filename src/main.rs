@@ -23,6 +23,7 @@ mod serve;
 mod service;
 mod spawner_unit;
 mod split;
+mod starts;
 mod units;
 mod verbs;
 

@@ -18,6 +18,7 @@ use crate::client::Client;
 use crate::deploy;
 use crate::exit::Exit;
 use crate::output;
+use crate::starts;
 
 const FUNCTIONS: &str = "/2015-03-31/functions";
 /// Longer than the daemon takes to write the lines of a call that has been answered.
@@ -125,7 +126,9 @@ pub async fn describe(client: &Client, args: &Named, format: Format) -> Result<E
         Err(err) if deploy::is_not_found(&err) => {}
         Err(err) => return Err(err),
     }
+    let starts = starts::ask(client, &text(&document["Configuration"]["FunctionName"])).await?;
     if format == Format::Json {
+        document["Starts"] = starts;
         return output::json(&document).map(|()| Exit::Done);
     }
     let facts = &document["Configuration"];
@@ -159,7 +162,9 @@ pub async fn describe(client: &Client, args: &Named, format: Format) -> Result<E
     if let Some(url) = document["FunctionUrlConfig"]["FunctionUrl"].as_str() {
         rows.push(vec!["FunctionUrl".to_owned(), url.to_owned()]);
     }
-    output::table(&[], rows.into_iter()).map(|()| Exit::Done)
+    output::table(&[], rows.into_iter())?;
+    starts::show(&starts)?;
+    Ok(Exit::Done)
 }
 
 /// Deletes a function.

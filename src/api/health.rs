@@ -12,6 +12,8 @@ use serde_json::json;
 use telemetry::metrics::{CONTENT_TYPE as METRICS_TYPE, METRICS};
 
 use crate::credentials::Access;
+use crate::errors;
+use crate::query::Query;
 use crate::respond::Answer;
 use crate::server::Api;
 
@@ -27,7 +29,9 @@ pub(crate) fn answer(api: &Api, parts: &Parts) -> Option<Answer> {
             "not ready: the database takes no more changes; restart\n",
         )),
         "/readyz" => Some(ready(api)),
-        "/metrics" if api.open_metrics && !is_a_web_pages(api, parts) => Some(metrics()),
+        "/metrics" if api.open_metrics && !is_a_web_pages(api, parts) => {
+            Some(Query::parse(parts.uri.query()).and_then(|query| metrics(api, &query)))
+        }
         _ => None,
     }
 }
@@ -48,9 +52,19 @@ fn ready(api: &Api) -> Answer {
     Ok(response)
 }
 
-/// Everything that is counted, in Prometheus' text format.
-pub(crate) fn metrics() -> Answer {
-    let mut response = Response::new(Body::from(METRICS.render()));
+/// Everything that is counted, in Prometheus' text format; or what is counted of one function, if the
+/// query names one: a series per function would make every scrape grow with their number.
+pub(crate) fn metrics(api: &Api, query: &Query<'_>) -> Answer {
+    let text = match query.get("function") {
+        None => METRICS.render(),
+        Some(name) => {
+            let snapshot = api.store.snapshot();
+            let found = snapshot.function(name);
+            let function = found.ok_or_else(|| errors::function_not_found(name))?;
+            api.pool.starts(function.id).render(name)
+        }
+    };
+    let mut response = Response::new(Body::from(text));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(METRICS_TYPE));
     Ok(response)
 }

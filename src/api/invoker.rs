@@ -3,8 +3,9 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use model::Generation;
+use model::{FunctionId, Generation};
 use pool::{Invocation, Outcome, Pool, Refusal};
+use telemetry::metrics::FunctionStarts;
 
 /// What comes of a call, once it is there.
 pub type Invoking<'a> = Pin<Box<dyn Future<Output = Result<Outcome, Refusal>> + Send + 'a>>;
@@ -19,6 +20,9 @@ pub trait Invoker: Send + Sync {
 
     /// Says how much concurrency all functions together have reserved.
     fn set_reserved(&self, total: u32);
+
+    /// What the calls of a function found ready.
+    fn starts(&self, function: FunctionId) -> FunctionStarts;
 }
 
 impl Invoker for Pool {
@@ -32,5 +36,9 @@ impl Invoker for Pool {
 
     fn set_reserved(&self, total: u32) {
         Self::set_reserved(self, total);
+    }
+
+    fn starts(&self, function: FunctionId) -> FunctionStarts {
+        Self::starts(self, function)
     }
 }

@@ -177,7 +177,7 @@ impl Call<'_> {
             O::UpdateFunctionConfiguration => configuration::update(self).await,
             O::UpdateFunctionUrlConfig => urls::update(self).await,
             O::Logs => logs::answer(self).await,
-            O::Metrics => health::metrics(),
+            O::Metrics => health::metrics(self.api, &self.query),
             O::Unknown => Err(AwsError::unknown_operation()),
         }
     }

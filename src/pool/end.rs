@@ -54,5 +54,6 @@ pub(crate) async fn run(shell: Arc<Shell>, instance: Arc<Instance>, reason: EndR
     instance.set_gone(ended);
     shell.governor.touch(&instance);
     shell.ended(instance.id);
+    shell.history.served(instance.function.function, instance.calls());
     shell.stock.returned();
 }

@@ -24,18 +24,19 @@
 //! at any await; [`Attended`] then goes on with it in a task of its own, because a function that was
 //! called must be waited for and accounted for whether anybody listens or not.
 
+mod ending;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use dispatch::{EventId, Fate};
 use model::RequestId;
+use telemetry::METRICS;
 use telemetry::metrics::ErrorClass;
-use telemetry::{METRICS, platform};
 use tokio::sync::oneshot;
 use wire::link::{Invoke, Kind};
 
-use crate::fault::{self, Cause, Fault};
+use crate::fault::{Cause, Fault};
 use crate::governor::IDLE_WATCH;
 use crate::instance::{Instance, Transport};
 use crate::invocation::{Durations, FunctionError, Invocation, Outcome, Refusal};
@@ -44,6 +45,7 @@ use crate::logs::End;
 use crate::phases::ColdStart;
 use crate::session::{Answer, Event};
 use crate::shell::{Admitted, Failure, Grant, Shell, wall_ms};
+use ending::{Ending, explanation};
 
 /// How long the last word about a cell may take before its caller is answered without it. Killing
 /// and taking down a sandbox takes a millisecond or two.
@@ -76,17 +78,6 @@ enum Stage {
     Broken(Arc<Instance>),
     Autopsy(Arc<Instance>, Cause),
     Done,
-}
-
-/// How an invocation ended, before it is put into an outcome.
-enum Ending {
-    Response(Bytes),
-    /// The runtime's own error document.
-    Failed(Bytes),
-    /// The runtime's own error document, from its initialisation.
-    InitFailed(Bytes),
-    Oversize,
-    Fault(Fault),
 }
 
 // === impl Attended ===
@@ -390,7 +381,13 @@ impl Flight {
             instance.journal.drain_last(now, now_ms);
             instance.journal.platform(&explanation(fault, id, now_ms), now_ms);
         }
-        let end = End { request_id: id, duration: run, init: self.init, status: ending.status() };
+        let end = End {
+            request_id: id,
+            duration: run,
+            init: self.init,
+            status: ending.status(),
+            trace: sampled(&self.invocation.trace_id),
+        };
         let log_tail = if self.invocation.log_tail {
             instance.measure(now);
             instance.journal.end_with_tail(&end, instance.peak(), now, now_ms)
@@ -400,12 +397,16 @@ impl Flight {
         };
         self.shell.governor.touch(instance);
         let (payload, failed) = ending.payload(id);
+        let cold = self.cold(instance, run);
+        if let Some(cold) = &cold {
+            self.shell.history.record(self.invocation.function.function, now, cold);
+        }
         Outcome {
             payload,
             function_error: failed.then_some(FunctionError::Unhandled),
             log_tail,
             executed_version: self.invocation.function.version,
-            durations: Durations { queue, init: self.init, run, cold: self.cold(instance, run) },
+            durations: Durations { queue, init: self.init, run, cold },
         }
     }
 
@@ -455,41 +456,9 @@ fn refusal(refusal: dispatch::Refusal) -> Refusal {
     }
 }
 
-/// The lines that say what went wrong, before END.
-fn explanation(fault: &Fault, id: RequestId, now_ms: u64) -> String {
-    match fault {
-        Fault::Timeout(limit) => platform::timed_out(now_ms, id.as_str(), *limit),
-        other => format!("RequestId: {id} Error: {}\n{}\n", other.text(), other.error_type()),
-    }
-}
-
-// === impl Ending ===
-
-impl Ending {
-    fn payload(self, id: RequestId) -> (Bytes, bool) {
-        match self {
-            Self::Response(body) => (body, false),
-            Self::Failed(body) | Self::InitFailed(body) => (body, true),
-            Self::Oversize => (fault::oversize(), true),
-            Self::Fault(fault) => (fault.document(id.as_str()), true),
-        }
-    }
-
-    fn class(&self) -> Option<ErrorClass> {
-        match self {
-            Self::Response(_) => None,
-            Self::Failed(_) => Some(ErrorClass::Function),
-            Self::InitFailed(_) => Some(ErrorClass::Init),
-            Self::Oversize => Some(ErrorClass::Oversize),
-            Self::Fault(fault) => Some(fault.class()),
-        }
-    }
-
-    fn status(&self) -> Option<String> {
-        match self {
-            Self::Fault(fault) => Some(fault.status()),
-            Self::InitFailed(document) => Some(fault::init_status(document)),
-            Self::Response(_) | Self::Failed(_) | Self::Oversize => None,
-        }
-    }
+/// A trace whose REPORT line names it.
+fn sampled(trace_id: &Arc<str>) -> Option<Arc<str>> {
+    // Of those that are made here none is: a look at the end is enough.
+    let sampled = !trace_id.ends_with("Sampled=0") && trace_id.contains("Sampled=1");
+    sampled.then(|| Arc::clone(trace_id))
 }

@@ -60,6 +60,8 @@ pub(crate) struct Instance {
     peak: AtomicU64,
     /// When it was last looked at, nanoseconds of the pool's time.
     looked: AtomicU64,
+    /// How many events were delivered to it.
+    calls: AtomicU64,
     /// Whether the initialisation is over, well or not.
     initialised: AtomicBool,
     /// How long it took; taken by the first event. Nanoseconds, 0 when taken.
@@ -118,6 +120,7 @@ impl Instance {
             last: AtomicU64::new(0),
             peak: AtomicU64::new(0),
             looked: AtomicU64::new(0),
+            calls: AtomicU64::new(0),
             initialised: AtomicBool::new(false),
             init: AtomicU64::new(0),
             cold: OnceLock::new(),
@@ -133,6 +136,12 @@ impl Instance {
     pub(crate) fn begin(&self, deadline: Duration) {
         let nanos = u64::try_from(deadline.as_nanos()).unwrap_or(EXPIRED - 1);
         self.deadline.store(nanos.clamp(NONE + 1, EXPIRED - 1), Ordering::Release);
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many events were delivered to it.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
     }
 
     /// The event was answered; false if the governor had already decided that it is too late.

@@ -37,6 +37,7 @@ mod env;
 mod fault;
 mod freezer;
 mod governor;
+mod history;
 mod instance;
 mod link;
 mod logs;

@@ -280,6 +280,9 @@ impl Journal {
             line.push_str(status);
             line.push('\n');
         }
+        if let Some(trace) = end.trace.as_deref().and_then(platform::traced) {
+            line.push_str(&trace);
+        }
         line
     }
 

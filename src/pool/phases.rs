@@ -13,6 +13,8 @@
 
 use std::time::Duration;
 
+use telemetry::metrics::Start;
+
 /// What stood ready when an instance was started, from much to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Rung {
@@ -65,6 +67,16 @@ impl Rung {
             Self::Fork => "fork",
             Self::Exec => "exec",
             Self::Make => "make",
+        }
+    }
+
+    /// Under what it is counted.
+    pub(crate) fn counted(self) -> Start {
+        match self {
+            Self::Spare => Start::Spare,
+            Self::Fork => Start::Fork,
+            Self::Exec => Start::Exec,
+            Self::Make => Start::Make,
         }
     }
 }

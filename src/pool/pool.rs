@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use dispatch::{Dispatch, Limits, Stats};
 use images::Catalogue;
-use model::{Generation, Home};
+use model::{FunctionId, Generation, Home};
+use telemetry::metrics::FunctionStarts;
 
 use crate::cells::Stock;
 use crate::fault::Cause;
@@ -145,6 +146,13 @@ impl Pool {
     /// How many instances there are in each state, and how many events wait.
     pub fn stats(&self) -> Stats {
         self.shell.stats()
+    }
+
+    /// What the calls of a function found ready, those of all its versions.
+    pub fn starts(&self, function: FunctionId) -> FunctionStarts {
+        let instances = self.shell.governor.everyone();
+        let own = instances.iter().filter(|instance| instance.function.function == function);
+        self.shell.history.of(function, own.map(|instance| instance.calls()).sum())
     }
 
     /// How many empty cells stand ready.

@@ -20,6 +20,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use crate::cells::Stock;
 use crate::end;
 use crate::governor::Governor;
+use crate::history::History;
 use crate::instance::Instance;
 use crate::logs::{Budget, LogBudget, LogSink};
 use crate::pool::RuntimeHook;
@@ -36,6 +37,7 @@ pub(crate) struct Shell {
     pub(crate) spawner: Arc<Spawner>,
     pub(crate) stock: Arc<Stock>,
     pub(crate) governor: Governor,
+    pub(crate) history: History,
     /// Where what outlives its caller goes on.
     pub(crate) runtime: tokio::runtime::Handle,
     /// Ends the governor.
@@ -114,6 +116,7 @@ impl Shell {
             spawner: parts.spawner,
             stock: parts.stock,
             governor: Governor::default(),
+            history: History::default(),
             runtime: tokio::runtime::Handle::current(),
             stopped: Notify::new(),
             settled: watch::Sender::new(false),

@@ -2,14 +2,17 @@
 //!
 //! [`METRICS`] is process-wide: counting must not need a reference threaded through six crates, and
 //! a process is one daemon. A metric is one relaxed atomic addition; nothing is sampled, and nothing
-//! is labelled by function or request, so the set of series never grows.
+//! is labelled by function or request, so the set of series never grows; what is known of one function
+//! is a list of its own, for whoever names that function ([`function`]).
 //!
 //! The text is Prometheus' exposition format 0.0.4. A client library was not taken: what is used of
 //! one is these few types, and a static list cannot be registered twice or forgotten.
 
+pub mod function;
 mod kinds;
 mod labels;
 
+pub use function::{FunctionStarts, Quantiles, RungStarts};
 pub use kinds::{Counter, Family, Gauge, Histogram};
 pub use labels::{Door, ErrorClass, InstanceState, Label, Start, Throttle};
 

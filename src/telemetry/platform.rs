@@ -6,6 +6,7 @@
 //!   <whatever the function prints>
 //!   END RequestId: …                     after the function's last line
 //!   REPORT RequestId: …                  what it took
+//!   XRAY TraceId: …                      in the same event, if the trace is sampled
 //! ```
 //!
 //! Pure formatting: the caller decides when a line is written and passes the clock in. Every line
@@ -56,6 +57,25 @@ pub fn start(request_id: &str, version: &str) -> String {
 /// The invocation is over and everything it printed stands above.
 pub fn end(request_id: &str) -> String {
     format!("END RequestId: {request_id}\n")
+}
+
+/// What follows a REPORT line, in the same event, if the invocation's trace is sampled: nothing for
+/// another header, or for one that names no trace. `header` is X-Ray's, as the function saw it; the
+/// segment is the one that the function's own are beneath.
+pub fn traced(header: &str) -> Option<String> {
+    let field = |name: &str| {
+        let fields = header.split(';').filter_map(|field| field.trim().split_once('='));
+        fields.filter(|(other, _)| *other == name).map(|(_, value)| value).next()
+    };
+    if field("Sampled") != Some("1") {
+        return None;
+    }
+    let mut line = format!("XRAY TraceId: {}\t", field("Root")?);
+    if let Some(segment) = field("Parent") {
+        let _infallible = write!(line, "SegmentId: {segment}\t");
+    }
+    line.push_str("Sampled: true\t\n");
+    Some(line)
 }
 
 /// The function did not answer in time; `now_ms` is milliseconds since the epoch.

@@ -73,6 +73,25 @@ fn a_folder_is_deployed_called_described_listed_and_deleted() {
     assert!(described.stdout.contains("app.handler"), "{described:#?}");
     let described = hearth(&daemon, &["describe", "cli-life", "--output", "json"], "").json();
     assert_eq!(described["Configuration"]["Handler"], "app.handler");
+    let [warm, started] = &described["Starts"]["Rungs"].as_array().expect("two rungs")[..] else {
+        panic!("{described:#}");
+    };
+    assert_eq!(
+        (&warm["Rung"], &warm["Count"], &started["Count"]),
+        (&json!("warm"), &json!(0), &json!(1))
+    );
+    let took = |time: &Value| time.as_f64().expect("milliseconds");
+    let (half, init) = (&started["StartMs"]["0.5"], &started["PhasesMs"]["init"]["0.5"]);
+    assert!(took(half) >= took(init) && took(init) > 0.0, "{described:#}");
+    for _ in 0..3 {
+        hearth(&daemon, &["invoke", "cli-life"], "").succeeded();
+    }
+    let described = hearth(&daemon, &["describe", "cli-life"], "").succeeded();
+    let shares = |rung: &str, share: &str| {
+        described.stdout.lines().any(|line| line.starts_with(rung) && line.contains(share))
+    };
+    let rung = started["Rung"].as_str().expect("a word");
+    assert!(shares("warm ", " 75.00 %") && shares(rung, " 25.00 %"), "{}", described.stdout);
 
     project.delete(&daemon);
     let gone = hearth(&daemon, &["describe", "cli-life"], "");

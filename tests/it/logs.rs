@@ -7,7 +7,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::tools::{aws, boto3, hearth};
-use crate::harness::{Daemon, Deployed, Function, Home, Options, eventually, setup, shared};
+use crate::harness::{
+    Daemon, Deployed, Function, Home, Options, Request, eventually, setup, shared,
+};
 
 #[test]
 fn a_call_s_lines_stand_between_start_and_end_and_a_report_follows() {
@@ -65,6 +67,26 @@ fn a_call_s_lines_stand_between_start_and_end_and_a_report_follows() {
 
     let warm = function.invoke(&json!({})).log;
     assert!(!warm.contains("INIT_START") && !warm.contains("Init Duration"), "{warm}");
+}
+
+#[test]
+fn the_report_of_a_sampled_trace_names_it_in_the_same_event() {
+    let daemon = shared();
+    let function = Function::python("def handler(event, context):\n    pass\n").deploy(&daemon);
+    let (root, segment) = ("1-5e34a614-10bdec5f1fb44f07bc535a1f", "07f5aeab2d1f6f85");
+    let called = |sampled: u8| {
+        let trace = format!("Root={root};Parent={segment};Sampled={sampled}");
+        let request = Request::new("POST", &function.path("invocations")).json(&json!({}));
+        function.invoke_with(request.header("x-amzn-trace-id", &trace)).log
+    };
+    let named = format!("XRAY TraceId: {root}\tSegmentId: {segment}\tSampled: true\t\n");
+    assert!(called(1).ends_with(&named));
+    assert!(!called(0).contains("XRAY"));
+    let lines = function.log_until("both reports are there", |lines| {
+        lines.iter().filter(|line| line.starts_with("REPORT RequestId: ")).count() == 2
+    });
+    let traced = lines.iter().find(|line| line.contains("XRAY")).expect("one of them");
+    assert!(traced.starts_with("REPORT RequestId: ") && traced.trim_end().ends_with("true"));
 }
 
 #[test]

@@ -49,6 +49,7 @@ async fn nothing_is_answered_to_somebody_who_does_not_sign_except_for_health() {
         ("POST", "/2015-03-31/functions/f/invocations"),
         ("POST", "/"),
         ("GET", "/metrics"),
+        ("GET", "/metrics?function=echo"),
         ("GET", "/no/such/path"),
         ("GET", "/healthz/"),
         ("POST", "/healthz"),
@@ -71,6 +72,25 @@ async fn whoever_signs_with_a_key_of_ours_is_let_in() {
     let metrics = server.send(signed("secret", "lambda", "/metrics", "")).await;
     assert_eq!(metrics.status, 200);
     assert!(metrics.body.starts_with(b"# HELP hearth_"));
+}
+
+#[tokio::test]
+async fn a_functions_own_figures_are_shown_to_whoever_names_it_and_to_no_web_page() {
+    let server = Server::open();
+    server.create("echo").await;
+    let path = "/metrics?function=echo";
+    let reply = server.get(path).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let text = String::from_utf8_lossy(&reply.body).into_owned();
+    assert!(text.contains("\nhearth_function_invocations_total{function=\"echo\"} "), "{text}");
+    assert!(!text.contains("hearth_invocations_total"), "{text}");
+    let (status, code, _) = server.get("/metrics?function=other").await.error();
+    assert_eq!((status, code.as_str()), (404, "ResourceNotFoundException"));
+    let (status, code, _) = server.get("/metrics?function=a%22%0Ab").await.error();
+    assert_eq!((status, code.as_str()), (404, "ResourceNotFoundException"));
+    let foreign = Request::builder().uri(path).header("host", "evil.example");
+    let (status, _, _) = server.send(foreign.body(Body::empty()).unwrap()).await.error();
+    assert_eq!(status, 403);
 }
 
 #[tokio::test]

@@ -14,11 +14,12 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use images::{Catalogue, Kind, Manifest, Start};
-use model::{Digest, Generation, Home};
+use model::{Digest, FunctionId, Generation, Home};
 use pool::{Durations, Invocation, Outcome, Refusal};
 use serde_json::{Value, json};
 use store::Store;
 use telemetry::LogStore;
+use telemetry::metrics::FunctionStarts;
 use tower::ServiceExt as _;
 
 use crate::{Access, Api, Invoker, Invoking, Parts, UrlBase};
@@ -101,6 +102,10 @@ impl Invoker for FakePool {
 
     fn set_reserved(&self, total: u32) {
         *self.reserved.lock().unwrap() = total;
+    }
+
+    fn starts(&self, function: FunctionId) -> FunctionStarts {
+        FunctionStarts { calls: function.0, rungs: vec![] }
     }
 }
 

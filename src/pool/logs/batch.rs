@@ -9,6 +9,7 @@
 //! Lines of output that came together are one entry, however many they are: an empty line takes one
 //! byte here. They are cut apart only when they are written, a slice at a time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::RequestId;
@@ -63,6 +64,8 @@ pub(crate) struct End {
     pub(crate) init: Option<Duration>,
     /// What ends the REPORT line if the event failed.
     pub(crate) status: Option<String>,
+    /// The trace it belongs to, if that is sampled: as the function saw it.
+    pub(crate) trace: Option<Arc<str>>,
 }
 
 /// What is written at once.

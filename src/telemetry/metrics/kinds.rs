@@ -237,7 +237,8 @@ impl<L: Label, M: Expose, const N: usize> Expose for Family<L, M, N> {
     }
 }
 
-fn sample(out: &mut String, name: &str, labels: &str, value: u64) {
+/// Appends one sample.
+pub(super) fn sample(out: &mut String, name: &str, labels: &str, value: u64) {
     if labels.is_empty() {
         line(out, format_args!("{name} {value}"));
     } else {
@@ -245,13 +246,14 @@ fn sample(out: &mut String, name: &str, labels: &str, value: u64) {
     }
 }
 
-fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+/// Appends one line.
+pub(super) fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
     out.write_fmt(text).expect("writing to a string does not fail");
     out.push('\n');
 }
 
 /// Microseconds as seconds, exactly.
-fn seconds(us: u64) -> String {
+pub(super) fn seconds(us: u64) -> String {
     let text = format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

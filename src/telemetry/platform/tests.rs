@@ -86,3 +86,19 @@ fn a_timeout_says_when_which_and_after_how_long() {
 fn a_clock_beyond_every_calendar_is_no_reason_to_panic() {
     assert!(stream_name(u64::MAX, "1", [0; 16]).starts_with("9999/12/30/[1]"));
 }
+
+#[test]
+fn a_sampled_trace_is_named_with_the_segment_that_the_function_is_in() {
+    let (root, parent) = ("1-5e34a614-10bdec5f1fb44f07bc535a1f", "07f5aeab2d1f6f85");
+    assert_eq!(
+        traced(&format!("Root={root};Parent={parent};Sampled=1;Lineage=25:a87bd80c:1")),
+        Some(format!("XRAY TraceId: {root}\tSegmentId: {parent}\tSampled: true\t\n"))
+    );
+    assert_eq!(
+        traced(&format!("Sampled=1; Root={root}")),
+        Some(format!("XRAY TraceId: {root}\tSampled: true\t\n"))
+    );
+    for unsampled in ["", "Sampled=1", &format!("Root={root};Parent={parent};Sampled=0"), root] {
+        assert_eq!(traced(unsampled), None, "{unsampled}");
+    }
+}

@@ -35,6 +35,30 @@ async fn the_first_event_of_an_instance_says_how_it_was_started_and_no_later_one
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn starts_and_calls_of_a_function_are_counted_over_all_its_versions_and_none_elses() {
+    let rig = Rig::new().await;
+    let versions = [1, 2].map(|generation| {
+        Arc::new(Runnable { generation: Generation(generation), ..runnable("echo") })
+    });
+    for call in 0..5 {
+        rig.answer(&versions[call % 2]).await;
+    }
+    let other = Arc::new(Runnable {
+        function: FunctionId(2),
+        generation: Generation(3),
+        ..runnable("echo")
+    });
+    rig.answer(&other).await;
+    let seen = rig.pool.starts(FunctionId(1));
+    assert_eq!((seen.calls, seen.rungs.len(), seen.rungs[0].count), (5, 1, 2));
+    // What its instances served stays when they are gone.
+    rig.pool.retire(Generation(1));
+    rig.settled(2).await;
+    assert_eq!(rig.pool.starts(FunctionId(1)).calls, 5);
+    assert_eq!(rig.pool.starts(FunctionId(3)), Default::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_function_learns_its_request_its_arn_and_its_deadline() {
     let rig = Rig::new().await;
     let invocation = invocation(&function("context"));
