@@ -5,7 +5,8 @@
 //!   takes the POST, writes a length-prefixed frame to a Unix socket, an un-isolated interpreter reads
 //!   it, `json.loads` → handler → `json.dumps`, writes a frame back, axum answers. Four workers; no
 //!   queue, limits, logs, identifiers or isolation.
-//! * a bare interpreter: fork, exec, nothing, exit.
+//! * a bare interpreter: fork, exec, nothing, exit. It is the very file that sandboxes execute, out of
+//!   the image: what a version manager puts on PATH may take ten times as long.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -17,9 +18,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use axum::body::Bytes;
 use axum::routing::post;
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::{Mutex, mpsc};
+
+use crate::{functions, tools};
 
 /// Interpreters of the function floor.
 const WORKERS: usize = 4;
@@ -31,12 +35,15 @@ sys.path.insert(0, sys.argv[1])
 from app import handler
 i = open(0, 'rb', buffering=0); o = open(1, 'wb', buffering=0)
 def take(n):
-    b = b''
-    while len(b) < n:
-        p = i.read(n - len(b))
-        if not p: sys.exit(0)
-        b += p
-    return b
+    b = i.read(n)
+    if len(b) == n: return b
+    parts = []
+    while b:
+        parts.append(b)
+        n -= len(b)
+        if not n: return b''.join(parts)
+        b = i.read(n)
+    sys.exit(0)
 while True:
     n, = struct.unpack('<I', take(4))
     r = json.dumps(handler(json.loads(take(n)), None)).encode()
@@ -81,11 +88,14 @@ pub fn http() -> Result<()> {
     serve(|| async { Ok(axum::Router::new().route("/echo", post(|body: Bytes| async { body }))) })
 }
 
-/// Serves the function floor: `PYTHON FOLDER EVENT-PREFIX EVENT-SUFFIX`. The event is what a function
-/// URL would send, so that both sides parse the same JSON.
+/// Serves the function floor: `PYTHON FOLDER [PREFIX SUFFIX]`. With two halves of an event the body is
+/// put between them as a string, as a function URL does; without, the body is the event, as with
+/// `Invoke`. So both sides parse the same JSON.
 pub fn function(words: &[String]) -> Result<()> {
-    let [python, folder, prefix, suffix] = words else {
-        anyhow::bail!("floor-function takes an interpreter, a folder and two halves of an event");
+    let (python, folder, halves) = match words {
+        [python, folder, prefix, suffix] => (python, folder, Some((prefix, suffix))),
+        [python, folder] => (python, folder, None),
+        _ => anyhow::bail!("floor-function takes an interpreter, a folder and perhaps an event"),
     };
     serve(|| async move {
         let (free, waiting) = mpsc::channel(WORKERS);
@@ -100,19 +110,14 @@ pub fn function(words: &[String]) -> Result<()> {
             free.send(UnixStream::from_std(ours)?).await?;
         }
         let waiting = Arc::new(Mutex::new(waiting));
-        let halves = Arc::new((prefix.clone(), suffix.clone()));
+        let halves = Arc::new(halves.map(|(prefix, suffix)| (prefix.clone(), suffix.clone())));
         let call = move |body: Bytes| {
             let (free, waiting, halves) = (free.clone(), waiting.clone(), halves.clone());
             async move {
                 let mut link = waiting.lock().await.recv().await.expect("a worker");
-                let body = serde_json::to_vec(&String::from_utf8_lossy(&body)).expect("text");
-                let length = halves.0.len() + body.len() + halves.1.len();
-                let mut frame = Vec::with_capacity(length + 4);
-                frame.extend_from_slice(&(length as u32).to_le_bytes());
-                frame.extend_from_slice(halves.0.as_bytes());
-                frame.extend_from_slice(&body);
-                frame.extend_from_slice(halves.1.as_bytes());
-                link.write_all(&frame).await.expect("a worker that reads");
+                link.write_all(&frame(halves.as_ref().as_ref(), &body))
+                    .await
+                    .expect("a worker that reads");
                 let length = link.read_u32_le().await.expect("a worker that answers");
                 let mut answer = vec![0; length as usize];
                 link.read_exact(&mut answer).await.expect("a whole answer");
@@ -124,10 +129,27 @@ pub fn function(words: &[String]) -> Result<()> {
     })
 }
 
+/// Length, then the event.
+fn frame(halves: Option<&(String, String)>, body: &[u8]) -> Vec<u8> {
+    let (prefix, suffix) = halves.map_or(("", ""), |(prefix, suffix)| (prefix, suffix));
+    let body = match halves {
+        Some(_) => serde_json::to_vec(&String::from_utf8_lossy(body)).expect("text").into(),
+        None => std::borrow::Cow::Borrowed(body),
+    };
+    let length = prefix.len() + body.len() + suffix.len();
+    let mut frame = Vec::with_capacity(length + 4);
+    frame.extend_from_slice(&(length as u32).to_le_bytes());
+    frame.extend_from_slice(prefix.as_bytes());
+    frame.extend_from_slice(&body);
+    frame.extend_from_slice(suffix.as_bytes());
+    frame
+}
+
 fn serve<F: Future<Output = Result<axum::Router>>>(router: impl FnOnce() -> F) -> Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let router = router().await?;
+        // As large as the daemon takes them.
+        let router = router().await?.layer(axum::extract::DefaultBodyLimit::disable());
         println!("{}", listener.local_addr()?);
         let (over, ended) = tokio::sync::oneshot::channel::<()>();
         std::thread::spawn(move || {
@@ -144,10 +166,49 @@ fn serve<F: Future<Output = Result<axum::Router>>>(router: impl FnOnce() -> F) -
     })
 }
 
-/// How long a bare interpreter takes to start, do nothing and end.
-pub fn interpreter(python: &Path) -> Result<Duration> {
+/// How long a program takes to start, do nothing and end.
+pub fn run(program: &Path, words: &[&str]) -> Result<Duration> {
     let started = Instant::now();
-    let status = Command::new(python).args(["-S", "-c", "pass"]).env_clear().status()?;
-    anyhow::ensure!(status.success(), "{} failed: {status}", python.display());
-    Ok(started.elapsed())
+    let status = Command::new(program).args(words).env_clear().status()?;
+    let took = started.elapsed();
+    anyhow::ensure!(status.success(), "{} failed: {status}", program.display());
+    Ok(took)
+}
+
+/// The function floor, fed with the event that a function URL makes of the same request.
+pub fn of_url(folder: &Path) -> Result<Floor> {
+    let event = json!({
+        "version": "2.0", "routeKey": "$default", "rawPath": "/", "rawQueryString": "",
+        "headers": { "host": "127.0.0.1", "content-length": "23" },
+        "requestContext": {
+            "accountId": "anonymous", "apiId": "abcdefghijklmnopqrstuvwxyz234567",
+            "authentication": null, "domainName": "127.0.0.1", "domainPrefix": "127",
+            "http": { "method": "POST", "path": "/", "protocol": "HTTP/1.1",
+                      "sourceIp": "127.0.0.1", "userAgent": "" },
+            "requestId": "8476a536-e9f4-11e8-9739-2dfe598c3fcd", "routeKey": "$default",
+            "stage": "$default", "time": "20/Nov/2026:05:00:00 +0000",
+            "timeEpoch": 1_795_150_800_000_u64,
+        },
+        "isBase64Encoded": false,
+    });
+    // The body goes in as a JSON string, as a function URL does it.
+    let text = event.to_string();
+    let prefix = format!("{},\"body\":", &text[..text.len() - 1]);
+    of_function(folder, functions::ECHO, &[&prefix, "}"])
+}
+
+/// The function floor, whose event is the body as it is.
+pub fn of_invoke(folder: &Path) -> Result<Floor> {
+    of_function(folder, functions::MIRROR, &[])
+}
+
+fn of_function(folder: &Path, source: &str, halves: &[&str]) -> Result<Floor> {
+    std::fs::create_dir_all(folder)?;
+    std::fs::write(folder.join("app.py"), source)?;
+    let python = tools::python()?;
+    let place = |path: &Path| path.to_str().map(str::to_owned).context("a path that is no text");
+    let (python, folder) = (place(&python)?, place(folder)?);
+    let mut words = vec!["floor-function", &python, &folder];
+    words.extend(halves);
+    Floor::start(&words)
 }

@@ -1,153 +1,178 @@
-//! What is measured, and against what.
+//! What is measured, and against what: the table of rows, and how two sides are measured in turns.
+
+mod beside;
+mod burst;
+mod cells;
+mod cold;
+mod filler;
+mod growth;
+mod many;
+mod neighbours;
+mod rest;
+mod stream;
+mod warm;
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::cells;
 use crate::client::{self, Connection, Shot};
-use crate::daemon::Bench;
-use crate::floors::{self, Floor};
-use crate::neighbours;
-use crate::report::{Measured, Target, percentiles};
+use crate::lab::Lab;
+use crate::report::{Figure, Finding, Target, percentile, percentiles, sorted};
 
-/// One line of the table, or two where a tail matters.
+/// One line of the table, or several where more than a median matters.
 pub struct Row {
     /// Its name.
     pub id: &'static str,
+    /// What is measured.
+    pub what: &'static str,
     /// Which floor it stands beside.
     pub floor: &'static str,
+    /// What is asked of it.
+    pub target: &'static str,
+    /// Whether it is measured every day.
+    pub short: bool,
     /// Takes the measurement.
-    pub measure: fn(&Bench) -> Result<Vec<Measured>>,
+    pub measure: fn(&Lab) -> Result<Finding>,
 }
 
 /// Every row, in the order of the table.
+#[rustfmt::skip]
 pub const ALL: &[Row] = &[
-    Row { id: "warm-latency", floor: "function", measure: warm_latency },
-    Row { id: "warm-throughput", floor: "function", measure: warm_throughput },
-    Row { id: "api-invoke", floor: "function", measure: api_invoke },
-    Row { id: "native", floor: "http", measure: native },
-    Row { id: "cold-python", floor: "bare python", measure: cold_python },
-    Row { id: "cell-make", floor: "namespaces", measure: cells::make },
-    Row { id: "cell-end", floor: "namespaces", measure: cells::end },
-    Row { id: "seccomp-load", floor: "none", measure: cells::filter },
-    Row { id: "spawner-rss", floor: "none", measure: cells::resident },
-    Row { id: "neighbour", floor: "itself, quiet", measure: neighbours::beside_hostile_ones },
+    Row { id: "warm-latency", floor: "function", target: "p50 ≤ 1.5 ×, p99 ≤ 3 ×", short: true, measure: warm::latency,
+          what: "a Python echo through its function URL, one connection" },
+    Row { id: "warm-throughput", floor: "function", target: "≥ 0.6 ×", short: true, measure: warm::throughput,
+          what: "the same, 16 connections" },
+    Row { id: "api-invoke", floor: "function", target: "p50 ≤ 2 ×", short: true, measure: warm::api_invoke,
+          what: "`Invoke` of a Python function on the management listener, every signature verified, one connection" },
+    Row { id: "native", floor: "http", target: "≥ 0.2 ×", short: true, measure: warm::native,
+          what: "a custom runtime that echoes, a static Rust program on the Runtime API: three HTTP exchanges in all; 16 connections" },
+    Row { id: "cold-python", floor: "bare python", target: "p50 ≤ 0.12 ×, p99 ≤ 0.5 ×", short: true, measure: cold::python,
+          what: "the first call ever of a fresh Python function through its URL, every wall up, a spare there" },
+    Row { id: "cold-fork", floor: "bare python", target: "p50 ≤ 0.5 ×, p99 ≤ 2 ×", short: true, measure: cold::fork,
+          what: "the same with no spare left: forked on demand" },
+    Row { id: "cold-node", floor: "bare node", target: "p50 ≤ 0.05 ×, p99 ≤ 0.1 ×", short: true, measure: cold::node,
+          what: "the same as `cold-python` with Node, a spare there" },
+    Row { id: "cold-native", floor: "namespaces", target: "p50 ≤ 3 ×", short: true, measure: cold::native,
+          what: "the same with the static program of `native`, executed in a ready cell" },
+    Row { id: "burst", floor: "namespaces", target: "≤ 200 × 4 × namespaces ÷ cores, ≤ 400 ms on 2 cores", short: true, measure: burst::burst,
+          what: "200 first calls of one Python function at the same moment, each sleeping 1 s, MemorySize 128: until all have answered, less that second; the pool holds 200" },
+    Row { id: "imports", floor: "cold-python", target: "≤ 2 ×", short: true, measure: cold::imports,
+          what: "the first call ever of a Python function that imports numpy and boto3 from `python_packages`, against one that imports nothing" },
+    Row { id: "density", floor: "–", target: "≤ 2.5 MiB, and 1,000 stay on 4 GiB", short: false, measure: many::density,
+          what: "proportional memory that each idle Python instance adds, over 200 of them; and how many of 1,000 stay up on a budget of 4 GiB" },
+    Row { id: "alive", floor: "–", target: "3,000, ≤ 20,000 descriptors per process", short: false, measure: many::alive,
+          what: "Python instances that are alive at once, what they take, and what the hungriest of our own processes has open" },
+    Row { id: "growth", floor: "10 functions", target: "p50 ≤ 1.1 ×", short: false, measure: growth::growth,
+          what: "a warm call with 100,000 registered functions and 10,000 URLs; the start with them; resident memory for each; a page of the list" },
+    Row { id: "large", floor: "function", target: "p50 ≤ 2 ×", short: true, measure: warm::large,
+          what: "6 MB through `Invoke` and back, one connection" },
+    Row { id: "stream", floor: "function", target: "p50 ≤ 2 ×", short: true, measure: stream::stream,
+          what: "from a handler's first write of a streamed response to its arrival" },
+    Row { id: "idle", floor: "–", target: "≤ 0.2 % of a core", short: false, measure: rest::idle,
+          what: "processor time of the daemon with 100 idle Python instances, over 60 s" },
+    Row { id: "start", floor: "–", target: "≤ 300 ms", short: true, measure: rest::start,
+          what: "`hearth serve` until it serves, with 1,000 functions stored" },
+    Row { id: "cell-make", floor: "namespaces", target: "p50 ≤ 4 ×", short: true, measure: cells::make,
+          what: "the spawner alone, from the request to the answer: a whole empty sandbox, every wall up, the runner behind it" },
+    Row { id: "cell-end", floor: "namespaces", target: "p50 ≤ 1 ×", short: true, measure: cells::end,
+          what: "likewise: everything killed, reaped and removed" },
+    Row { id: "seccomp-load", floor: "–", target: "≤ 40 µs", short: true, measure: cells::filter,
+          what: "the functions' filter, loaded by a forked child" },
+    Row { id: "spawner-rss", floor: "–", target: "≤ 4 MiB each", short: true, measure: cells::resident,
+          what: "resident memory of the spawner proper, of its outer process and of the maker while 100 sandboxes live" },
+    Row { id: "neighbour", floor: "itself, quiet", target: "p99 ≤ 2 ×", short: false, measure: neighbours::beside_hostile_ones,
+          what: "a Python echo, one connection, while six functions misbehave beside it (memory, processes, threads, output, kernel objects and files without end), against itself while they do not" },
+    Row { id: "functions-framework", floor: "functions-framework", target: "–", short: false, measure: beside::functions_framework,
+          what: "a Python echo through its URL against the same on functions-framework, as it starts itself: rate with 16 connections, p50 with one" },
+    Row { id: "uvicorn", floor: "uvicorn", target: "–", short: false, measure: beside::uvicorn,
+          what: "likewise against uvicorn with a bare ASGI echo" },
+    Row { id: "workerd", floor: "workerd", target: "–", short: false, measure: beside::workerd,
+          what: "likewise against an isolate of workerd" },
+    Row { id: "runc", floor: "runc", target: "–", short: false, measure: beside::runc,
+          what: "a Python function's first call ever against `runc run` of a Python that does nothing, on the same tree" },
+    Row { id: "bubblewrap", floor: "bubblewrap", target: "–", short: false, measure: beside::bubblewrap,
+          what: "likewise against `bwrap --unshare-all`" },
 ];
 
-/// What is sent: small, and JSON, as most events are.
-pub const BODY: &[u8] = b"{\"name\":\"world\",\"n\":42}";
 /// Turns of A B; each turn is short, so that drift of the machine hits both.
 const TURNS: usize = 20;
-/// Requests of one turn.
-const PER_TURN: usize = 250;
 /// Requests before anything counts.
 const WARM_UP: usize = 200;
 /// Connections of the throughput rows.
-const CONNECTIONS: usize = 16;
-/// One turn of a throughput row.
-const FLOOD: Duration = Duration::from_millis(1_500);
-/// Functions that are called once each.
-const COLD: usize = 60;
+pub const CONNECTIONS: usize = 16;
+/// No comparison of two floods takes longer.
+const FLOODED: Duration = Duration::from_secs(60);
 
 /// The names, for a message.
 pub fn names() -> String {
     ALL.iter().map(|row| row.id).collect::<Vec<_>>().join(", ")
 }
 
-fn warm_latency(bench: &Bench) -> Result<Vec<Measured>> {
-    let floor = bench.function_floor()?;
-    let url = bench.python_function("bench-warm")?;
-    // The later bar is 1.5 × the floor at the median; while functions start on the exec rung, 3 ×.
-    let targets = [Target::AtMost(1.5), Target::AtMost(3.0)];
-    compare(&Shot::post(bench.http, &url, &[], BODY), &echo(&floor), targets)
-}
-
-fn warm_throughput(bench: &Bench) -> Result<Vec<Measured>> {
-    let floor = bench.function_floor()?;
-    let url = bench.python_function("bench-flood")?;
-    let ours = Shot::post(bench.http, &url, &[], BODY);
-    flooded(&ours, &echo(&floor), Target::AtLeast(0.6))
-}
-
-fn api_invoke(bench: &Bench) -> Result<Vec<Measured>> {
-    let floor = bench.function_floor()?;
-    bench.python_function("bench-api")?;
-    let path = "/2015-03-31/functions/bench-api/invocations";
-    // Signed once: the signature is checked anew each time, and stays valid for five minutes.
-    let ours = bench.signed("POST", path, BODY)?;
-    compare(&ours, &echo(&floor), [Target::AtMost(2.0), Target::AtMost(3.0)])
-}
-
-fn native(bench: &Bench) -> Result<Vec<Measured>> {
-    let floor = Floor::start(&["floor-http"])?;
-    let url = bench.native_function("bench-native")?;
-    let ours = Shot::post(bench.http, &url, &[], BODY);
-    flooded(&ours, &echo(&floor), Target::AtLeast(0.2))
-}
-
-fn cold_python(bench: &Bench) -> Result<Vec<Measured>> {
-    let urls: Vec<String> = (0..COLD)
-        .map(|n| bench.python_function(&format!("bench-cold-{n}")))
-        .collect::<Result<_>>()?;
-    let python = bench.python()?;
-    let mut ours = Vec::new();
-    let mut floor = Vec::new();
-    let mut connection = Connection::open(bench.http)?;
-    for url in &urls {
-        let (took, body) = connection.fire(&Shot::post(bench.http, url, &[], BODY))?;
-        ensure!(body == BODY, "a cold function answered {}", String::from_utf8_lossy(&body));
-        ours.push(took);
-        floor.push(floors::interpreter(&python)?);
-        // Empty cells are made again in the background, as they are between two new users.
-        std::thread::sleep(Duration::from_millis(20));
+/// One connection each, `each` requests in every turn.
+fn compare(
+    lab: &Lab,
+    ours: &Shot,
+    floor: &Shot,
+    each: usize,
+    targets: [Option<Target>; 2],
+) -> Result<Vec<Figure>> {
+    let mut sides = vec![(ours, Vec::new())];
+    if !lab.is_held() {
+        sides.push((floor, Vec::new()));
     }
-    // The later bar is 0.12 × at the median, with spares; on the exec rung, 5 ×.
-    Ok(percentiles(ours, floor, [Target::AtMost(5.0), Target::AtMost(10.0)]))
-}
-
-fn echo(floor: &Floor) -> Shot {
-    Shot::post(floor.address, "/echo", &[], BODY)
-}
-
-/// One connection each, in turns.
-fn compare(ours: &Shot, floor: &Shot, targets: [Target; 2]) -> Result<Vec<Measured>> {
-    let mut sides = [(ours, Vec::new()), (floor, Vec::new())];
-    let mut connections = [Connection::open(ours.address)?, Connection::open(floor.address)?];
+    let open = sides.iter().map(|(shot, _)| Connection::open(shot.address));
+    let mut connections = open.collect::<Result<Vec<_>>>()?;
     for ((shot, _), connection) in sides.iter().zip(&mut connections) {
-        for _ in 0..WARM_UP {
+        for _ in 0..WARM_UP.min(each) {
             connection.fire(shot)?;
         }
     }
-    for _ in 0..TURNS {
+    for _ in 0..lab.much(TURNS, TURNS / 4) {
         for ((shot, samples), connection) in sides.iter_mut().zip(&mut connections) {
-            for _ in 0..PER_TURN {
+            for _ in 0..each {
                 samples.push(connection.fire(shot)?.0);
             }
         }
     }
-    let [(_, ours), (_, floor)] = sides;
+    let mut sides = sides.into_iter().map(|(_, samples)| samples);
+    let (ours, floor) = (sides.next().unwrap_or_default(), sides.next().unwrap_or_default());
     Ok(percentiles(ours, floor, targets))
 }
 
-/// Sixteen connections each, in turns; medians of the turns.
-fn flooded(ours: &Shot, floor: &Shot, target: Target) -> Result<Vec<Measured>> {
-    const ROUNDS: usize = 5;
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let mut rates = [Vec::new(), Vec::new()];
-    for shot in [ours, floor] {
-        client::flood(shot, CONNECTIONS, FLOOD / 2).context("warm-up")?;
+/// Sixteen connections each, in turns; medians of the turns, and what one request took.
+fn flooded(lab: &Lab, ours: &Shot, floor: &Shot, target: Option<Target>) -> Result<Vec<Figure>> {
+    let (rounds, time) =
+        lab.much((5, Duration::from_millis(1_500)), (3, Duration::from_millis(400)));
+    let deadline = Instant::now() + FLOODED;
+    let mut sides = vec![(ours, Vec::new(), Vec::new())];
+    if !lab.is_held() {
+        sides.push((floor, Vec::new(), Vec::new()));
     }
-    for _ in 0..ROUNDS {
-        ensure!(Instant::now() < deadline, "the throughput row takes too long");
-        for (shot, rates) in [ours, floor].into_iter().zip(&mut rates) {
-            rates.push(client::flood(shot, CONNECTIONS, FLOOD)?);
+    for (shot, ..) in &sides {
+        client::flood(shot, CONNECTIONS, time / 2).context("warm-up")?;
+    }
+    for _ in 0..rounds {
+        ensure!(Instant::now() < deadline, "the floods take too long");
+        for (shot, rates, each) in &mut sides {
+            let flooded = client::flood(shot, CONNECTIONS, time)?;
+            rates.push(flooded.rate);
+            each.extend(flooded.each);
         }
     }
-    let [figure, floor] = rates.map(|mut rates| {
+    let median = |rates: &mut Vec<f64>| {
         rates.sort_by(f64::total_cmp);
         rates[rates.len() / 2]
-    });
-    let floor = Some(floor);
-    Ok(vec![Measured { what: "rate", figure, floor, unit: "/s", target, samples: ROUNDS }])
+    };
+    let sides = sides.into_iter().map(|(_, mut rates, each)| (median(&mut rates), sorted(each)));
+    let sides: Vec<_> = sides.collect();
+    let (rate, ours) = &sides[0];
+    let floor = sides.get(1);
+    let mut figures =
+        vec![Figure::new("rate", (*rate, floor.map(|it| it.0)), "/s", target, rounds)];
+    for (what, share) in [("p50 of 16", 0.5), ("p99 of 16", 0.99)] {
+        let floor = floor.map(|(_, each)| percentile(each, share));
+        figures.push(Figure::new(what, (percentile(ours, share), floor), "µs", None, ours.len()));
+    }
+    Ok(figures)
 }

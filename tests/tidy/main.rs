@@ -9,6 +9,8 @@
 
 // What documents claim, beside the tests they name.
 mod documents;
+// What docs/benchmarks.md shows.
+mod figures;
 // The promises of docs/security.md, one by one.
 mod promises;
 

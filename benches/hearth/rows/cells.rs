@@ -4,14 +4,14 @@
 //! behind them, the listener. *Ended* likewise: everything killed, reaped and removed. Nothing else is
 //! asked of the spawner meanwhile.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::daemon::Bench;
 use crate::kernel::Meter;
-use crate::report::{Measured, Target, percentile, percentiles};
+use crate::lab::Lab;
+use crate::processes;
+use crate::report::{Figure, Finding, Target, percentiles};
 use crate::spawner::harness::{Cell, Spawner, World, children_of};
 
 /// Cells, one after the other.
@@ -36,61 +36,49 @@ struct Turn {
 }
 
 /// Row `cell-make`.
-pub fn make(_: &Bench) -> Result<Vec<Measured>> {
-    let (ours, floor) = turns()?.iter().map(|turn| (turn.made, turn.floor)).unzip();
-    Ok(percentiles(ours, floor, [Target::AtMost(4.0), Target::Shown]))
+pub fn make(lab: &Lab) -> Result<Finding> {
+    let (ours, floor) = turns(lab)?.iter().map(|turn| (turn.made, turn.floor)).unzip();
+    Ok(percentiles(ours, floor, [Some(Target::AtMost(4.0)), None]).into())
 }
 
 /// Row `cell-end`.
-pub fn end(_: &Bench) -> Result<Vec<Measured>> {
-    let (ours, floor) = turns()?.iter().map(|turn| (turn.ended, turn.floor)).unzip();
-    Ok(percentiles(ours, floor, [Target::AtMost(1.0), Target::Shown]))
+pub fn end(lab: &Lab) -> Result<Finding> {
+    let (ours, floor) = turns(lab)?.iter().map(|turn| (turn.ended, turn.floor)).unzip();
+    Ok(percentiles(ours, floor, [Some(Target::AtMost(1.0)), None]).into())
 }
 
 /// Row `seccomp-load`.
-pub fn filter(_: &Bench) -> Result<Vec<Measured>> {
+pub fn filter(lab: &Lab) -> Result<Finding> {
     let mut meter = Meter::start("load-filter")?;
     for _ in 0..WARM_UP {
         meter.measure()?;
     }
-    let mut samples = (0..CELLS).map(|_| meter.measure()).collect::<Result<Vec<_>>>()?;
-    samples.sort_unstable();
-    let measured = [("p50", 0.5, Target::Within(LOAD)), ("p99", 0.99, Target::Shown)];
-    let measured = measured.map(|(what, share, target)| Measured {
-        what,
-        figure: percentile(&samples, share),
-        floor: None,
-        unit: "µs",
-        target,
-        samples: CELLS,
-    });
-    Ok(measured.into())
+    let samples = (0..lab.much(CELLS, CELLS / 3)).map(|_| meter.measure());
+    let samples = samples.collect::<Result<Vec<_>>>()?;
+    Ok(percentiles(samples, Vec::new(), [Some(Target::Within(LOAD)), None]).into())
 }
 
 /// Row `spawner-rss`.
-pub fn resident(_: &Bench) -> Result<Vec<Measured>> {
+pub fn resident(_: &Lab) -> Result<Finding> {
     let mut spawner = World::new().start(LIVING as u32);
     let _living: Vec<Cell> = (0..LIVING).map(|_| spawner.make()).collect();
     let inner = spawner.inner_pid();
-    let maker = children_of(inner)[0];
+    let maker = *children_of(inner).first().context("the maker lives")?;
     let processes = [("spawner", inner), ("outer", spawner.pid()), ("maker", maker)];
-    processes
-        .map(|(what, pid)| {
-            let (floor, target) = (None, Target::Within(RESIDENT));
-            let figure = resident_kib(pid)?;
-            Ok(Measured { what, figure, floor, unit: "KiB", target, samples: LIVING })
-        })
-        .into_iter()
-        .collect()
+    let figures = processes.map(|(what, pid)| {
+        let figure = (processes::resident_kib(pid)? as f64, None);
+        Ok(Figure::new(what, figure, "KiB", Some(Target::Within(RESIDENT)), LIVING))
+    });
+    Ok(figures.into_iter().collect::<Result<Vec<_>>>()?.into())
 }
 
-fn turns() -> Result<Vec<Turn>> {
+fn turns(lab: &Lab) -> Result<Vec<Turn>> {
     let mut meter = Meter::start("floor-namespaces")?;
     let mut spawner = World::new().start(2);
     for _ in 0..WARM_UP {
         turn(&mut spawner, &mut meter)?;
     }
-    (0..CELLS).map(|_| turn(&mut spawner, &mut meter)).collect()
+    (0..lab.much(CELLS, CELLS / 3)).map(|_| turn(&mut spawner, &mut meter)).collect()
 }
 
 fn turn(spawner: &mut Spawner, meter: &mut Meter) -> Result<Turn> {
@@ -106,11 +94,4 @@ fn turn(spawner: &mut Spawner, meter: &mut Meter) -> Result<Turn> {
     let ended = started.elapsed();
     ensure!(kills == 0, "an empty cell was killed for its memory");
     Ok(Turn { made, ended, floor })
-}
-
-fn resident_kib(pid: u32) -> Result<f64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let line = line.context("a living process has a resident size")?;
-    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
 }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use crate::client::{Connection, Shot};
-use crate::daemon::Bench;
-use crate::report::{Measured, Target, percentile};
-use crate::rows::BODY;
+use crate::functions::{BODY, ECHO};
+use crate::lab::Lab;
+use crate::report::{Finding, Target, percentiles};
 
 /// Quiet and loud, in turns.
 const ROUNDS: usize = 4;
@@ -24,30 +24,30 @@ const WARM_UP: usize = 200;
 
 /// What the soak of neighbours runs for a minute, as far as each ends by itself.
 const HOSTILE: [(&str, &str); 6] = [
-    ("memory", include_str!("../../tests/it/functions/hostile/memory.py")),
-    ("forks", include_str!("../../tests/it/functions/hostile/forks.py")),
-    ("threads", include_str!("../../tests/it/functions/hostile/threads.py")),
-    ("output", include_str!("../../tests/it/functions/hostile/output.py")),
-    ("kernel", include_str!("../../tests/it/functions/hostile/kernel.py")),
-    ("files", include_str!("../../tests/it/functions/hostile/files.py")),
+    ("memory", include_str!("../../../tests/it/functions/hostile/memory.py")),
+    ("forks", include_str!("../../../tests/it/functions/hostile/forks.py")),
+    ("threads", include_str!("../../../tests/it/functions/hostile/threads.py")),
+    ("output", include_str!("../../../tests/it/functions/hostile/output.py")),
+    ("kernel", include_str!("../../../tests/it/functions/hostile/kernel.py")),
+    ("files", include_str!("../../../tests/it/functions/hostile/files.py")),
 ];
 
 /// Row `neighbour`.
-pub fn beside_hostile_ones(bench: &Bench) -> Result<Vec<Measured>> {
-    let url = bench.python_function("bench-neighbour")?;
-    let shot = Shot::post(bench.http, &url, &[], BODY);
+pub fn beside_hostile_ones(lab: &Lab) -> Result<Finding> {
+    let daemon = lab.another("neighbour", "")?;
+    let shot = daemon.python("bench-neighbour", ECHO)?;
     let hostile = HOSTILE
         .iter()
         .map(|(name, source)| {
             let name = format!("bench-{name}");
-            bench.python_function_of(&name, source)?;
+            daemon.python(&name, source)?;
             let path = format!("/2015-03-31/functions/{name}/invocations");
             let event = format!("{{\"seconds\":{}}}", LOUD.as_secs());
             // Good for five minutes, and this takes half of one.
-            bench.signed("POST", &path, event.as_bytes())
+            daemon.signed("POST", &path, event.as_bytes())
         })
         .collect::<Result<Vec<_>>>()?;
-    let mut connection = Connection::open(bench.http)?;
+    let mut connection = Connection::open(daemon.http)?;
     for _ in 0..WARM_UP {
         connection.fire(&shot)?;
     }
@@ -67,20 +67,10 @@ pub fn beside_hostile_ones(bench: &Bench) -> Result<Vec<Measured>> {
             measured
         })?;
     }
-    quiet.sort_unstable();
-    loud.sort_unstable();
     let samples = loud.len();
     ensure!(samples > ROUNDS * 10, "only {samples} calls beside hostile ones came through");
-    let rows = [("p50", 0.5, Target::Shown), ("p99", 0.99, Target::AtMost(2.0))];
-    let rows = rows.map(|(what, share, target)| Measured {
-        what,
-        figure: percentile(&loud, share),
-        floor: Some(percentile(&quiet, share)),
-        unit: "µs",
-        target,
-        samples,
-    });
-    Ok(rows.into())
+    daemon.stop()?;
+    Ok(percentiles(loud, quiet, [None, Some(Target::AtMost(2.0))]).into())
 }
 
 fn loud_turn(connection: &mut Connection, shot: &Shot, samples: &mut Vec<Duration>) -> Result<()> {
@@ -95,7 +85,7 @@ fn loud_turn(connection: &mut Connection, shot: &Shot, samples: &mut Vec<Duratio
 
 fn call(connection: &mut Connection, shot: &Shot) -> Result<Duration> {
     let (took, body) = connection.fire(shot)?;
-    ensure!(body == BODY, "the neighbour answered {}", String::from_utf8_lossy(&body));
+    ensure!(body == BODY, "the neighbour answered {}", String::from_utf8_lossy(body));
     Ok(took)
 }
 

@@ -1,0 +1,71 @@
+//! Everybody at once.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use crate::client;
+use crate::functions::REST;
+use crate::kernel::Meter;
+use crate::lab::Lab;
+use crate::metrics::between;
+use crate::report::{Figure, Finding, Target, percentile, sorted};
+
+/// Calls at the same moment.
+const CALLS: usize = 200;
+/// What each of them takes in the function.
+const SLEPT: Duration = Duration::from_secs(1);
+/// Bursts, each of a function that has never run.
+const ROUNDS: usize = 5;
+/// Namespaces made after each burst.
+const FLOORS: usize = 40;
+/// The bar on two cores, microseconds.
+const BAR: f64 = 400_000.0;
+
+/// Row `burst`.
+pub fn burst(lab: &Lab) -> Result<Finding> {
+    let config =
+        format!("ready_cells = {CALLS}\nready_spares = {CALLS}\nmax_instances = {}\n", CALLS * 4);
+    let plain = format!("ready_cells = {CALLS}\nmax_instances = {}\n", CALLS * 4);
+    let daemon = lab.another("burst", &config).or_else(|_| lab.another("burst", &plain))?;
+    let mut meter = Meter::start("floor-namespaces")?;
+    let (mut took, mut floor) = (Vec::new(), Vec::new());
+    let mut starts = std::collections::BTreeMap::new();
+    for round in 0..lab.much(ROUNDS, 1) {
+        let name = format!("bench-burst-{round}");
+        let shot = daemon.python_with(&name, REST, 128)?;
+        daemon.until("the pool is full", |metrics| {
+            let enough = |count: Option<f64>| count.is_none_or(|count| count >= CALLS as f64);
+            enough(metrics.get("hearth_cells_ready").or(Some(0.0)))
+                || enough(metrics.labelled_sum("hearth_spares_ready").or(Some(0.0)))
+        })?;
+        let before = daemon.metrics()?.starts();
+        let volley = client::volley(&shot, CALLS)?;
+        ensure!(volley.refused == 0, "{} of {CALLS} refused: {:?}", volley.refused, volley.words);
+        took.push(volley.took.saturating_sub(SLEPT));
+        for (rung, count) in between(&before, &daemon.metrics()?.starts()) {
+            *starts.entry(rung).or_insert(0) += count;
+        }
+        daemon.delete([name])?;
+        for _ in 0..FLOORS {
+            floor.push(meter.measure()?);
+        }
+    }
+    daemon.stop()?;
+    let cores = std::thread::available_parallelism()?.get();
+    let allowed = percentile(&sorted(floor), 0.5) * (4 * CALLS) as f64 / cores as f64;
+    let (took, rounds) = (sorted(took), lab.much(ROUNDS, 1));
+    let median = percentile(&took, 0.5);
+    let figures = vec![
+        Figure::new("all, p50", (median, None), "µs", Some(Target::Within(BAR)), rounds),
+        Figure::new(
+            "all, against 800 namespaces ÷ cores",
+            (median, Some(allowed)),
+            "µs",
+            Some(Target::AtMost(1.0)),
+            rounds,
+        ),
+        Figure::new("all, worst", (percentile(&took, 1.0), None), "µs", None, rounds),
+    ];
+    Ok(Finding { figures, starts, something_else: None })
+}

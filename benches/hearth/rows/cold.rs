@@ -1,0 +1,206 @@
+//! First calls ever: what stands ready, and how long it takes to become somebody's function.
+//!
+//! Functions are made before and deleted after what is timed. Each is called once, then its floor is
+//! taken, then the pool gets time to put back what was taken: nobody's first call finds it empty, but
+//! where that is the point. Which rung served is asked of the daemon, and figures of another rung than
+//! the row's are not those of the row.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+
+use crate::client::{Connection, Shot};
+use crate::daemon::Daemon;
+use crate::floors;
+use crate::functions::{BODY, ECHO};
+use crate::kernel::Meter;
+use crate::lab::Lab;
+use crate::metrics::between;
+use crate::report::{Finding, Target, Unmeasured, percentiles};
+use crate::tools;
+
+/// Functions that are called once each.
+const COLD: usize = 200;
+/// Where each takes longer.
+const FEWER: usize = 40;
+/// Longest wait for the pool between two of them.
+const REFILLED: Duration = Duration::from_secs(5);
+/// The kernel takes namespaces apart after their last user is gone; what one turn leaves is not the
+/// next one's.
+const REST: Duration = Duration::from_millis(10);
+
+/// What is measured cold.
+pub(super) struct Cold<'c> {
+    /// What served starts must be, one of these.
+    pub rungs: &'c [&'c str],
+    /// How many, and how many in the short run.
+    pub count: (usize, usize),
+    /// For the median and the tail.
+    pub targets: [Option<Target>; 2],
+    /// Makes one that has not run.
+    pub make: &'c dyn Fn(&str) -> Result<Shot>,
+    /// Measures the floor once.
+    pub floor: &'c mut dyn FnMut() -> Result<Duration>,
+}
+
+/// Row `cold-python`.
+pub fn python(lab: &Lab) -> Result<Finding> {
+    let (daemon, python) = (lab.daemon()?, tools::python()?);
+    Cold {
+        rungs: &["spare"],
+        count: (COLD, 40),
+        targets: [Some(Target::AtMost(0.12)), Some(Target::AtMost(0.5))],
+        make: &|name| daemon.python(name, ECHO),
+        floor: &mut || floors::run(&python, &["-S", "-c", "pass"]),
+    }
+    .measure(lab, daemon, "python")
+}
+
+/// Row `cold-fork`.
+pub fn fork(lab: &Lab) -> Result<Finding> {
+    let python = tools::python()?;
+    let daemon = without_spares(lab)?;
+    let found = Cold {
+        rungs: &["fork"],
+        count: (COLD, 40),
+        targets: [Some(Target::AtMost(0.5)), Some(Target::AtMost(2.0))],
+        make: &|name| daemon.python(name, ECHO),
+        floor: &mut || floors::run(&python, &["-S", "-c", "pass"]),
+    }
+    .measure(lab, &daemon, "fork");
+    daemon.stop()?;
+    found
+}
+
+/// Row `cold-node`.
+pub fn node(lab: &Lab) -> Result<Finding> {
+    let daemon = lab.daemon()?;
+    daemon.node_runtime()?;
+    let node = tools::node_program()?;
+    Cold {
+        rungs: &["spare"],
+        count: (60, 10),
+        targets: [Some(Target::AtMost(0.05)), Some(Target::AtMost(0.1))],
+        make: &|name| daemon.node(name),
+        floor: &mut || floors::run(&node, &["-e", "0"]),
+    }
+    .measure(lab, daemon, "node")
+}
+
+/// Row `cold-native`.
+pub fn native(lab: &Lab) -> Result<Finding> {
+    let (daemon, program) = (lab.daemon()?, tools::echo()?);
+    let mut meter = Meter::start("floor-namespaces")?;
+    Cold {
+        rungs: &["exec"],
+        count: (COLD, 40),
+        targets: [Some(Target::AtMost(3.0)), None],
+        make: &|name| daemon.native(name, &program),
+        floor: &mut || meter.measure(),
+    }
+    .measure(lab, daemon, "native")
+}
+
+/// Row `imports`. Its floor is `cold-python`, measured in turns with it on the same daemon.
+pub fn imports(lab: &Lab) -> Result<Finding> {
+    const SOURCE: &str = "import boto3\nimport numpy\n\ndef handler(event, context):\n    \
+        assert numpy.arange(3).sum() == 3 and boto3.__version__\n    \
+        return {'statusCode': 200, 'body': event['body']}\n";
+    let packages = tools::packages()?;
+    let config = format!("python_packages = \"{}\"\n", packages.display());
+    let daemon = lab
+        .another("imports", &config)
+        .map_err(|err| Unmeasured::NotThere(format!("`python_packages` is not served: {err:#}")))?;
+    let plain: Vec<String> = (0..FEWER).map(|n| format!("bench-plain-{n}")).collect();
+    let shots = plain.iter().map(|name| daemon.python(name, ECHO)).collect::<Result<Vec<_>>>()?;
+    let mut shots = shots.iter().cycle();
+    let found = Cold {
+        rungs: &["spare", "fork"],
+        count: (FEWER, 10),
+        targets: [Some(Target::AtMost(2.0)), None],
+        make: &|name| daemon.python(name, SOURCE),
+        floor: &mut || {
+            refilled(&daemon)?;
+            let shot = shots.next().expect("it goes round");
+            Ok(Connection::open(shot.address)?.fire(shot)?.0)
+        },
+    }
+    .measure(lab, &daemon, "imports");
+    daemon.stop()?;
+    found
+}
+
+/// A daemon that keeps cells and templates and no spare.
+fn without_spares(lab: &Lab) -> Result<Daemon> {
+    lab.another("without-spares", "ready_spares = 0\n").map_err(|err| {
+        Unmeasured::NotThere(format!("spares cannot be switched off: {err:#}")).into()
+    })
+}
+
+// === impl Cold ===
+
+impl Cold<'_> {
+    /// Makes functions, calls each once, and deletes them.
+    pub(super) fn measure(&mut self, lab: &Lab, daemon: &Daemon, kind: &str) -> Result<Finding> {
+        let count = lab.much(self.count.0, self.count.1);
+        let names: Vec<String> = (0..count).map(|n| format!("bench-{kind}-{n}")).collect();
+        let shots = names.iter().map(|name| (self.make)(name)).collect::<Result<Vec<_>>>()?;
+        let measured = self.turns(daemon, &shots);
+        daemon.delete(&names)?;
+        measured
+    }
+
+    fn turns(&mut self, daemon: &Daemon, shots: &[Shot]) -> Result<Finding> {
+        let (mut ours, mut floor) = (Vec::new(), Vec::new());
+        let mut starts = std::collections::BTreeMap::new();
+        // The daemon's first call ever is nobody's cold start.
+        (self.floor)()?;
+        let mut connection = Connection::open(daemon.http)?;
+        for shot in shots {
+            refilled(daemon)?;
+            let before = daemon.metrics()?.starts();
+            std::thread::sleep(REST);
+            let (took, body) = connection.fire(shot)?;
+            ensure!(body == BODY, "a cold function answered {}", String::from_utf8_lossy(body));
+            ours.push(took);
+            for (rung, count) in between(&before, &daemon.metrics()?.starts()) {
+                *starts.entry(rung).or_insert(0) += count;
+            }
+            std::thread::sleep(REST);
+            floor.push((self.floor)()?);
+        }
+        let figures = percentiles(ours, floor, self.targets);
+        let others: Vec<String> = starts
+            .iter()
+            .filter(|(rung, _)| !self.rungs.contains(&rung.as_str()))
+            .map(|(rung, count)| format!("{count} by {rung}"))
+            .collect();
+        let something_else = (!others.is_empty()).then(|| {
+            format!(
+                "of {} served {}, not {}",
+                shots.len(),
+                others.join(", "),
+                self.rungs.join(" or ")
+            )
+        });
+        Ok(Finding { figures, starts, something_else })
+    }
+}
+
+/// Waits until the pool has what the next start takes, as far as it says so.
+pub(super) fn refilled(daemon: &Daemon) -> Result<()> {
+    let deadline = Instant::now() + REFILLED;
+    let mut last = None;
+    while Instant::now() < deadline {
+        let metrics = daemon.metrics()?;
+        let ready =
+            [metrics.get("hearth_cells_ready"), metrics.labelled_sum("hearth_spares_ready")];
+        // As many as before, and some of each kind that there is: nothing is being made.
+        if ready.iter().flatten().all(|count| *count > 0.0) && last == Some(ready) {
+            return Ok(());
+        }
+        last = Some(ready);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}

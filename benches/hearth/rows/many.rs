@@ -1,0 +1,142 @@
+//! Many sandboxes at once: what each takes, and how many there can be.
+
+use anyhow::{Context, Result, ensure};
+
+use super::cold;
+use crate::daemon::Daemon;
+use crate::functions::REST;
+use crate::lab::Lab;
+use crate::metrics::between;
+use crate::processes::{self, Use};
+use crate::report::{Figure, Finding, Target};
+
+/// Over how many instances memory is taken.
+const COUNTED: usize = 200;
+/// Instances that are to stay up on a budget.
+const KEPT: usize = 1_000;
+/// That budget, MiB.
+const BUDGET: u64 = 4_096;
+/// Sandboxes that are to live at once.
+const ALIVE: usize = 3_000;
+/// Descriptors that one of our processes may have then.
+const DESCRIPTORS: f64 = 20_000.0;
+/// Instances that are asked for at the same moment.
+const AT_ONCE: usize = 100;
+/// KiB in a MiB.
+const MIB: f64 = 1024.0;
+
+/// Row `density`.
+pub fn density(lab: &Lab) -> Result<Finding> {
+    let available = processes::available_mib()?;
+    let reserve = available.checked_sub(BUDGET).context("this machine has not 4 GiB to give")?;
+    let config = format!(
+        "max_instances = {}\naccount_concurrency = {}\nmemory_reserve_mib = {reserve}\n",
+        KEPT + 200,
+        KEPT + 200
+    );
+    let daemon = lab.another("density", &config)?;
+    // What only the first instance brings, such as a file that is read for the first time, is not
+    // every instance's.
+    settled(&daemon, "bench-first", 1)?;
+    let starts = daemon.metrics()?.starts();
+    let (before, free) = (all(&daemon)?, processes::available_mib()?);
+    let refused = settled(&daemon, "bench-dense", COUNTED)?;
+    ensure!(refused.is_none(), "of {COUNTED} instances some were refused: {refused:?}");
+    let (after, left) = (all(&daemon)?, processes::available_mib()?);
+    let idle = daemon.metrics()?.idle() - 1;
+    let starts = between(&starts, &daemon.metrics()?.starts());
+    let each = (after.pss_kib - before.pss_kib.min(after.pss_kib)) as f64 / MIB / idle as f64;
+    let of_machine = free.saturating_sub(left) as f64 / idle as f64;
+    let (kept, words) = populate(&daemon, "bench-kept", KEPT)?;
+    if let Some(words) = words {
+        eprintln!("density: at {kept} instances the daemon said: {words}");
+    }
+    daemon.stop()?;
+    let figures = vec![
+        Figure::new("each", (each, None), "MiB", Some(Target::Within(2.5)), idle),
+        Figure::new("each, of what the machine has left", (of_machine, None), "MiB", None, idle),
+        Figure::new(
+            "on 4 GiB",
+            (kept as f64, None),
+            "instances",
+            Some(Target::NotBelow(KEPT as f64)),
+            1,
+        ),
+    ];
+    Ok(Finding { figures, starts, something_else: None })
+}
+
+/// Row `alive`.
+pub fn alive(lab: &Lab) -> Result<Finding> {
+    let config =
+        format!("max_instances = {}\naccount_concurrency = {}\n", ALIVE + 200, ALIVE + 200);
+    let daemon = lab.another("alive", &config)?;
+    let starts = daemon.metrics()?.starts();
+    let before = all(&daemon)?;
+    let (alive, words) = populate(&daemon, "bench-alive", ALIVE)?;
+    let starts = between(&starts, &daemon.metrics()?.starts());
+    if let Some(words) = words {
+        eprintln!("alive: at {alive} instances the daemon said: {words}");
+    }
+    let processes = daemon.processes()?;
+    let used = processes::sum(&processes);
+    let ours: Vec<_> = processes.iter().filter(|process| !process.inside).collect();
+    let mut open = 0;
+    for process in &ours {
+        open = open.max(processes::descriptors(process.pid)?);
+    }
+    let control_plane = processes::resident_kib(daemon.pid())? as f64;
+    let ours = processes::sum(ours);
+    daemon.stop()?;
+    let n = alive.max(1) as f64;
+    let target = Some(Target::NotBelow(ALIVE as f64));
+    let each = (used.pss_kib - before.pss_kib.min(used.pss_kib)) as f64 / MIB / n;
+    let figures = vec![
+        Figure::new("at once", (alive as f64, None), "instances", target, 1),
+        Figure::new(
+            "descriptors",
+            (open as f64, None),
+            "open",
+            Some(Target::Within(DESCRIPTORS)),
+            1,
+        ),
+        Figure::new("descriptors, for each", (open as f64 / n, None), "open", None, alive),
+        Figure::new("each", (each, None), "MiB", None, alive),
+        Figure::new("all of it", (used.pss_kib as f64 / MIB, None), "MiB", None, 1),
+        Figure::new("our own processes", (ours.pss_kib as f64 / MIB, None), "MiB", None, 1),
+        Figure::new("control plane, resident", (control_plane / MIB, None), "MiB", None, 1),
+    ];
+    Ok(Finding { figures, starts, something_else: None })
+}
+
+/// Makes functions until so many instances more wait than before, or the daemon refuses; says how many
+/// it came to, and what the daemon said.
+fn populate(daemon: &Daemon, kind: &str, wanted: usize) -> Result<(usize, Option<String>)> {
+    let before = daemon.metrics()?.idle();
+    let mut reached = 0;
+    // Instances that somebody else's make room for are gone again: no more than so many attempts.
+    for wave in 0..wanted.div_ceil(AT_ONCE) + 3 {
+        let missing = wanted.saturating_sub(reached);
+        if missing == 0 {
+            break;
+        }
+        let words = settled(daemon, &format!("{kind}-{wave}"), missing.min(AT_ONCE))?;
+        reached = daemon.metrics()?.idle() - before;
+        if words.is_some() {
+            return Ok((reached, words));
+        }
+    }
+    Ok((reached, None))
+}
+
+/// So many instances of a new function; waits until they are idle and the pool is full again.
+fn settled(daemon: &Daemon, name: &str, count: usize) -> Result<Option<String>> {
+    let shot = daemon.python_with(name, REST, 128)?;
+    let words = daemon.fill(&shot, count)?;
+    cold::refilled(daemon)?;
+    Ok(words)
+}
+
+fn all(daemon: &Daemon) -> Result<Use> {
+    Ok(processes::sum(&daemon.processes()?))
+}
