@@ -58,6 +58,15 @@ def value(event, context):
     return VALUES[event]
 
 
+def letters(event, context):
+    """As many as are asked for; asked for nothing, the most memory there ever was, KiB."""
+    import resource
+
+    if event is None:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return "x" * event
+
+
 def echo(event, context):
     return event
 

@@ -131,6 +131,17 @@ fn values_without_json_are_marshal_errors() {
 }
 
 #[test]
+fn a_large_text_costs_some_copies_of_itself_and_no_more() {
+    let mut instance = function("answers.letters").ready();
+    let before = instance.call("null").as_u64().expect("KiB");
+    assert_eq!(instance.raw("5000000").len(), 5_000_002);
+    let more = instance.call("null").as_u64().expect("KiB") - before;
+    // The text, the same in quotes, its bytes, the frame: 20 MB. Taken apart into letters, it is a list
+    // of five million references beside them.
+    assert!(more < 30_000, "{more} KiB");
+}
+
+#[test]
 fn bytes_are_an_answer_as_they_are() {
     let mut instance = function("answers.value").ready();
     let answer = instance.invoke(&event(b"\"bytes\""));
