@@ -68,10 +68,7 @@ pub(crate) fn forget_package(api: &Arc<Api>, package: Digest) {
     tokio::spawn(async move {
         tokio::time::sleep(SAFELY_UNUSED).await;
         let removed = tokio::task::spawn_blocking(move || {
-            api.code.remove(&package, || {
-                let snapshot = api.store.snapshot();
-                snapshot.functions(None).any(|function| function.packages().any(|p| p == package))
-            })
+            api.code.remove(&package, || api.store.snapshot().needs(&package))
         });
         match removed.await {
             Ok(Ok(_)) => {}

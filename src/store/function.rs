@@ -44,6 +44,16 @@ pub struct Function {
     pub urls: Arc<Vec<Arc<UrlConfig>>>,
 }
 
+/// What a function has that has no versions, tags, policies or URLs: the same for all of them, or each
+/// would pay for four empty allocations.
+#[derive(Debug, Default)]
+pub(crate) struct Nothing {
+    pub(crate) versions: Arc<BTreeMap<u64, Arc<FunctionVersion>>>,
+    pub(crate) tags: Arc<BTreeMap<String, String>>,
+    pub(crate) policies: Arc<BTreeMap<PolicyScope, Policy>>,
+    pub(crate) urls: Arc<Vec<Arc<UrlConfig>>>,
+}
+
 /// One version: its code, its configuration, and how far along it is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FunctionVersion {
@@ -228,6 +238,11 @@ impl FunctionVersion {
         };
         self.code.digest == other.code.digest && plain(self) == plain(other)
     }
+}
+
+/// A part of a function, or the one that all share who have nothing in it.
+pub(crate) fn shared<T: Default + PartialEq>(part: T, nothing: &Arc<T>) -> Arc<T> {
+    if part == **nothing { Arc::clone(nothing) } else { Arc::new(part) }
 }
 
 /// What the engine needs to run some code with some configuration.

@@ -12,8 +12,11 @@ const RUN: usize = 256;
 
 /// What knows its own key.
 pub(crate) trait Keyed {
+    /// What entries are ordered by.
+    type Key: Ord + ?Sized;
+
     /// The key; unique within a map, and never different for the same entry.
-    fn key(&self) -> &str;
+    fn key(&self) -> &Self::Key;
 }
 
 /// Entries in the order of their keys.
@@ -46,7 +49,7 @@ impl<T: Keyed> Ordered<T> {
     }
 
     /// The entry of a key.
-    pub(crate) fn get(&self, key: &str) -> Option<&Arc<T>> {
+    pub(crate) fn get(&self, key: &T::Key) -> Option<&Arc<T>> {
         let run = &self.runs[self.run_of(key)?];
         run.binary_search_by(|entry| entry.key().cmp(key)).ok().map(|at| &run[at])
     }
@@ -66,6 +69,7 @@ impl<T: Keyed> Ordered<T> {
                 self.len += 1;
                 if run.len() > RUN {
                     let upper = run.split_off(RUN / 2);
+                    run.shrink_to_fit();
                     self.runs.insert(index + 1, Arc::new(upper));
                 }
                 None
@@ -74,7 +78,7 @@ impl<T: Keyed> Ordered<T> {
     }
 
     /// Takes an entry out.
-    pub(crate) fn remove(&mut self, key: &str) -> Option<Arc<T>> {
+    pub(crate) fn remove(&mut self, key: &T::Key) -> Option<Arc<T>> {
         let index = self.run_of(key)?;
         let at = self.runs[index].binary_search_by(|entry| entry.key().cmp(key)).ok()?;
         let run = Arc::make_mut(&mut self.runs[index]);
@@ -89,7 +93,7 @@ impl<T: Keyed> Ordered<T> {
     /// Everything whose key is greater than `after`, in order; without it, everything.
     pub(crate) fn after<'a>(
         &'a self,
-        after: Option<&str>,
+        after: Option<&T::Key>,
     ) -> impl Iterator<Item = &'a Arc<T>> + use<'a, T> {
         let (index, at) = match after {
             None => (0, 0),
@@ -106,7 +110,7 @@ impl<T: Keyed> Ordered<T> {
     }
 
     /// The run a key is in, if it is in any: the last whose first key is not greater.
-    fn run_of(&self, key: &str) -> Option<usize> {
+    fn run_of(&self, key: &T::Key) -> Option<usize> {
         self.runs.partition_point(|run| run[0].key() <= key).checked_sub(1)
     }
 }

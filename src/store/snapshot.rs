@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::Qualifier;
 use model::url::UrlConfig;
+use model::{Digest, Qualifier};
 
 use crate::access::AccessKey;
 use crate::function::{Function, FunctionVersion};
@@ -17,6 +17,8 @@ pub struct Snapshot {
     functions: Ordered<Function>,
     /// By identifier.
     urls: Ordered<UrlConfig>,
+    /// By digest: those that a function needs.
+    packages: Ordered<Package>,
     /// By identifier. Few.
     keys: Arc<HashMap<String, AccessKey>>,
     /// Sums over all functions.
@@ -34,15 +36,34 @@ pub struct Totals {
     pub reserved_concurrency: u64,
 }
 
+/// A package, and how many versions need it.
+#[derive(Debug)]
+struct Package {
+    digest: Digest,
+    users: usize,
+}
+
 impl Keyed for Function {
+    type Key = str;
+
     fn key(&self) -> &str {
         self.name.as_str()
     }
 }
 
 impl Keyed for UrlConfig {
+    type Key = str;
+
     fn key(&self) -> &str {
         self.id.as_str()
+    }
+}
+
+impl Keyed for Package {
+    type Key = Digest;
+
+    fn key(&self) -> &Digest {
+        &self.digest
     }
 }
 
@@ -74,6 +95,11 @@ impl Snapshot {
         after: Option<&str>,
     ) -> impl Iterator<Item = &'a Arc<Function>> + use<'a> {
         self.functions.after(after)
+    }
+
+    /// Whether a version of any function may still need a package.
+    pub fn needs(&self, package: &Digest) -> bool {
+        self.packages.get(package).is_some()
     }
 
     /// An access key by its identifier.
@@ -110,8 +136,20 @@ impl Snapshot {
         Arc::make_mut(&mut self.keys).insert(key.id.clone(), key);
     }
 
-    /// Keeps URLs and sums in step with a function that changes.
+    /// Keeps URLs, packages and sums in step with a function that changes.
     fn account_for(&mut self, before: Option<&Function>, after: Option<&Function>) {
+        let packages = |function: Option<&Function>| -> Vec<Digest> {
+            function.into_iter().flat_map(Function::packages).collect()
+        };
+        let (were, are) = (packages(before), packages(after));
+        if were != are {
+            for package in are {
+                self.count(package, |users| users + 1);
+            }
+            for package in were {
+                self.count(package, |users| users - 1);
+            }
+        }
         if let Some(before) = before {
             let unchanged = after.is_some_and(|after| Arc::ptr_eq(&after.urls, &before.urls));
             if !unchanged {
@@ -133,6 +171,15 @@ impl Snapshot {
             self.totals.reserved_concurrency += reserved(after);
         }
         self.totals.functions = self.functions.len() as u64;
+    }
+
+    /// Changes by how many versions a package is needed.
+    fn count(&mut self, digest: Digest, change: impl FnOnce(usize) -> usize) {
+        let users = change(self.packages.get(&digest).map_or(0, |package| package.users));
+        match users {
+            0 => drop(self.packages.remove(&digest)),
+            users => drop(self.packages.insert(Arc::new(Package { digest, users }))),
+        }
     }
 }
 

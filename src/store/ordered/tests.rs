@@ -10,6 +10,8 @@ use super::*;
 struct Entry(String, u32);
 
 impl Keyed for Entry {
+    type Key = str;
+
     fn key(&self) -> &str {
         &self.0
     }
@@ -71,4 +73,20 @@ fn a_key_before_the_first_is_not_found_and_can_be_put_there() {
         map.after(None).map(|entry| entry.0.as_str()).collect::<Vec<_>>(),
         ["00001", "00005"]
     );
+}
+
+#[test]
+fn a_change_copies_one_run_and_shares_all_others() {
+    let mut all = Ordered::default();
+    for number in 0..10_000 {
+        all.insert(entry(number, 0));
+    }
+    for change in [entry(5_000, 1), entry(10_000, 0)] {
+        let before = all.clone();
+        all.insert(change);
+        let kept = |run: &Arc<_>| before.runs.iter().any(|other| Arc::ptr_eq(run, other));
+        // The run it belongs to; two, if that had to be split.
+        assert!(all.runs.iter().filter(|run| !kept(run)).count() <= 2);
+        assert!(all.runs.len() < 200, "{} runs", all.runs.len());
+    }
 }

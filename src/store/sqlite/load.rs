@@ -4,6 +4,7 @@
 //! was acknowledged.
 
 use std::collections::{BTreeMap, HashMap};
+use std::iter::Peekable;
 use std::sync::Arc;
 
 use model::configuration::Description;
@@ -12,7 +13,9 @@ use model::{FunctionId, FunctionName, Generation, Version};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::access::{AccessKey, Policy, PolicyScope};
-use crate::function::{Code, Function, FunctionVersion, LastUpdate, State, runnable};
+use crate::function::{
+    Code, Function, FunctionVersion, LastUpdate, Nothing, State, runnable, shared,
+};
 use crate::snapshot::Snapshot;
 use crate::sqlite::document::{self, DocumentError, Previous};
 use crate::sqlite::rows::{LAST_FUNCTION, LAST_GENERATION, LATEST};
@@ -76,12 +79,16 @@ struct VersionRow {
 /// Reads everything.
 pub(crate) fn load(connection: &Connection) -> Result<(Snapshot, Counters), LoadError> {
     let mut snapshot = Snapshot::default();
-    let mut versions = versions(connection)?;
+    let none = Nothing::default();
+    // Of versions there are as many as of functions at least: they are read beside each other, in the
+    // same order, so that no row outlives what is made of it. There are fewer of everything else.
+    let mut query = connection.prepare(VERSIONS)?;
+    let mut versions = query.query_map([], version_row)?.peekable();
     let mut tags = tags(connection)?;
     let mut policies = policies(connection)?;
     let mut urls = urls(connection)?;
-    let mut query =
-        connection.prepare("SELECT id, name, created_ms, last_version, reserved FROM function")?;
+    let mut query = connection
+        .prepare("SELECT id, name, created_ms, last_version, reserved FROM function ORDER BY id")?;
     let rows = query.query_map([], |row| {
         Ok(FunctionRow {
             id: row.get(0)?,
@@ -96,10 +103,11 @@ pub(crate) fn load(connection: &Connection) -> Result<(Snapshot, Counters), Load
         let id = row.id;
         snapshot.put(Arc::new(function(
             row,
-            versions.remove(&id).unwrap_or_default(),
+            rows_of(&mut versions, id)?,
             tags.remove(&id).unwrap_or_default(),
             policies.remove(&id).unwrap_or_default(),
             urls.remove(&id).unwrap_or_default(),
+            &none,
         )?));
     }
     let mut query = connection.prepare("SELECT id, secret, created_ms FROM access_key")?;
@@ -141,6 +149,7 @@ fn function(
     tags: BTreeMap<String, String>,
     policies: Vec<PolicyRow>,
     urls: Vec<(String, String)>,
+    none: &Nothing,
 ) -> Result<Function, LoadError> {
     let failed = |source| LoadError::Row { what: format!("function '{}'", row.name), source };
     let name = FunctionName::parse(&row.name)
@@ -176,10 +185,10 @@ fn function(
         created_ms: row.created_ms,
         last_version: row.last_version,
         reserved_concurrency: row.reserved,
-        versions: Arc::new(published),
-        tags: Arc::new(tags),
-        policies: Arc::new(policies),
-        urls: Arc::new(urls),
+        versions: shared(published, &none.versions),
+        tags: shared(tags, &none.tags),
+        policies: shared(policies, &none.policies),
+        urls: shared(urls, &none.urls),
     })
 }
 
@@ -253,31 +262,46 @@ fn version(
     })
 }
 
-fn versions(connection: &Connection) -> Result<Parts<Vec<VersionRow>>, rusqlite::Error> {
-    let mut query = connection.prepare(
-        "SELECT function, number, generation, revision, modified_ms, code, code_size,
-             configuration, state, state_failure, last_update, update_failure, published_from,
-             previous
-         FROM version",
-    )?;
-    gather(query.query_map([], |row| {
-        let version = VersionRow {
-            number: row.get(1)?,
-            generation: unsigned(row, 2)?,
-            revision: row.get(3)?,
-            modified_ms: unsigned(row, 4)?,
-            code: row.get(5)?,
-            code_size: unsigned(row, 6)?,
-            configuration: row.get(7)?,
-            state: row.get(8)?,
-            state_failure: row.get(9)?,
-            last_update: row.get(10)?,
-            update_failure: row.get(11)?,
-            published_from: row.get(12)?,
-            previous: row.get(13)?,
-        };
-        Ok((row.get(0)?, version))
-    })?)
+/// Every version, in the order of [`load`]'s functions.
+const VERSIONS: &str = "SELECT function, number, generation, revision, modified_ms, code, code_size,
+        configuration, state, state_failure, last_update, update_failure, published_from, previous
+    FROM version ORDER BY function, number";
+
+fn version_row(row: &Row<'_>) -> Result<(i64, VersionRow), rusqlite::Error> {
+    let version = VersionRow {
+        number: row.get(1)?,
+        generation: unsigned(row, 2)?,
+        revision: row.get(3)?,
+        modified_ms: unsigned(row, 4)?,
+        code: row.get(5)?,
+        code_size: unsigned(row, 6)?,
+        configuration: row.get(7)?,
+        state: row.get(8)?,
+        state_failure: row.get(9)?,
+        last_update: row.get(10)?,
+        update_failure: row.get(11)?,
+        published_from: row.get(12)?,
+        previous: row.get(13)?,
+    };
+    Ok((row.get(0)?, version))
+}
+
+/// The next rows, those of one function.
+fn rows_of<T>(
+    rows: &mut Peekable<impl Iterator<Item = Result<(i64, T), rusqlite::Error>>>,
+    function: i64,
+) -> Result<Vec<T>, rusqlite::Error> {
+    let mut found = Vec::new();
+    // Those of no function, which a foreign key forbids, are passed over.
+    while let Some(row) =
+        rows.next_if(|row| row.as_ref().map_or(true, |(owner, _)| *owner <= function))
+    {
+        let (owner, row) = row?;
+        if owner == function {
+            found.push(row);
+        }
+    }
+    Ok(found)
 }
 
 fn tags(connection: &Connection) -> Result<Parts<BTreeMap<String, String>>, rusqlite::Error> {

@@ -336,3 +336,36 @@ fn a_killed_process_loses_no_function_it_acknowledged() {
     }
     assert!(last > Some(20));
 }
+
+#[test]
+fn a_package_is_needed_until_the_last_version_with_it_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = open(&directory);
+    let (one, two) = (code(1).digest, code(2).digest);
+    let needs = |store: &Store| [one, two].map(|package| store.snapshot().needs(&package));
+    runtime().block_on(async {
+        assert_eq!(needs(&store), [false, false]);
+        store.create_function(new_function("a")).await.unwrap();
+        store.create_function(new_function("b")).await.unwrap();
+        activate(&store, "a").await;
+        store.delete_function(&name("b")).await.unwrap();
+        assert_eq!(needs(&store), [true, false], "the other has it, too");
+        let publication = Publication::default();
+        store.publish_version(&name("a"), publication).await.unwrap();
+        let update = Update { code: Some(code(2)), ..Update::default() };
+        store.update_function(&name("a"), update).await.unwrap();
+        assert_eq!(needs(&store), [true, true]);
+    });
+    // While the update is in progress what was before is needed, and it is known after a restart.
+    drop(store);
+    store = open(&directory);
+    runtime().block_on(async {
+        assert_eq!(needs(&store), [true, true]);
+        activate(&store, "a").await;
+        assert_eq!(needs(&store), [true, true], "version 1 has it");
+        store.delete_version(&name("a"), 1).await.unwrap();
+        assert_eq!(needs(&store), [false, true]);
+        store.delete_function(&name("a")).await.unwrap();
+        assert_eq!(needs(&store), [false, false]);
+    });
+}
