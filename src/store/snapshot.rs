@@ -70,6 +70,24 @@ impl Keyed for Package {
 // === impl Snapshot ===
 
 impl Snapshot {
+    /// All of these, and no keys.
+    pub(crate) fn of(functions: Vec<Arc<Function>>) -> Self {
+        let mut totals = Totals { functions: functions.len() as u64, ..Totals::default() };
+        let mut users: HashMap<Digest, usize> = HashMap::new();
+        let mut urls = Vec::new();
+        for function in &functions {
+            totals.add(function);
+            urls.extend(function.urls.iter().cloned());
+            for package in function.packages() {
+                *users.entry(package).or_default() += 1;
+            }
+        }
+        let packages = users.into_iter().map(|(digest, users)| Arc::new(Package { digest, users }));
+        let packages = Ordered::of(packages.collect());
+        let (functions, urls) = (Ordered::of(functions), Ordered::of(urls));
+        Self { functions, urls, packages, keys: Arc::default(), totals }
+    }
+
     /// A function by its name.
     pub fn function(&self, name: &str) -> Option<&Arc<Function>> {
         self.functions.get(name)
@@ -157,8 +175,7 @@ impl Snapshot {
                     self.urls.remove(url.id.as_str());
                 }
             }
-            self.totals.code_size -= before.code_size();
-            self.totals.reserved_concurrency -= reserved(before);
+            self.totals.subtract(before);
         }
         if let Some(after) = after {
             let unchanged = before.is_some_and(|before| Arc::ptr_eq(&after.urls, &before.urls));
@@ -167,8 +184,7 @@ impl Snapshot {
                     self.urls.insert(Arc::clone(url));
                 }
             }
-            self.totals.code_size += after.code_size();
-            self.totals.reserved_concurrency += reserved(after);
+            self.totals.add(after);
         }
         self.totals.functions = self.functions.len() as u64;
     }
@@ -180,6 +196,22 @@ impl Snapshot {
             0 => drop(self.packages.remove(&digest)),
             users => drop(self.packages.insert(Arc::new(Package { digest, users }))),
         }
+    }
+}
+
+// === impl Totals ===
+
+impl Totals {
+    /// Adds a function's part, but for itself.
+    fn add(&mut self, function: &Function) {
+        self.code_size += function.code_size();
+        self.reserved_concurrency += reserved(function);
+    }
+
+    /// Takes it away.
+    fn subtract(&mut self, function: &Function) {
+        self.code_size -= function.code_size();
+        self.reserved_concurrency -= reserved(function);
     }
 }
 

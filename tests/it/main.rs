@@ -22,6 +22,8 @@ mod invoke;
 mod failures;
 // How many run at once, and how long they are kept.
 mod scaling;
+// What many large calls and many instances cost the daemon itself.
+mod thrift;
 // Concurrency as AWS's own clients reserve it.
 mod concurrency;
 // What becomes of them between calls: frozen, and let go.

@@ -76,6 +76,21 @@ fn a_key_before_the_first_is_not_found_and_can_be_put_there() {
 }
 
 #[test]
+fn made_of_many_at_once_it_is_as_if_they_had_come_one_by_one() {
+    for count in [0, 1, FILLED, FILLED + 1, 5_000] {
+        // Every number once, in no order: 7 has no factor in common with 5,000 and the like.
+        let entries: Vec<_> = (0..count).map(|n| entry((n * 7 % count) as u32, 0)).collect();
+        let mut one_by_one = Ordered::default();
+        for entry in &entries {
+            one_by_one.insert(Arc::clone(entry));
+        }
+        let at_once = Ordered::of(entries);
+        assert_eq!(at_once.len(), one_by_one.len());
+        assert!(at_once.after(None).eq(one_by_one.after(None)));
+    }
+}
+
+#[test]
 fn a_change_copies_one_run_and_shares_all_others() {
     let mut all = Ordered::default();
     for number in 0..10_000 {

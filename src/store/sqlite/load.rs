@@ -78,7 +78,7 @@ struct VersionRow {
 
 /// Reads everything.
 pub(crate) fn load(connection: &Connection) -> Result<(Snapshot, Counters), LoadError> {
-    let mut snapshot = Snapshot::default();
+    let mut functions = Vec::new();
     let none = Nothing::default();
     // Of versions there are as many as of functions at least: they are read beside each other, in the
     // same order, so that no row outlives what is made of it. There are fewer of everything else.
@@ -101,7 +101,7 @@ pub(crate) fn load(connection: &Connection) -> Result<(Snapshot, Counters), Load
     for row in rows {
         let row = row?;
         let id = row.id;
-        snapshot.put(Arc::new(function(
+        functions.push(Arc::new(function(
             row,
             rows_of(&mut versions, id)?,
             tags.remove(&id).unwrap_or_default(),
@@ -110,6 +110,7 @@ pub(crate) fn load(connection: &Connection) -> Result<(Snapshot, Counters), Load
             &none,
         )?));
     }
+    let mut snapshot = Snapshot::of(functions);
     let mut query = connection.prepare("SELECT id, secret, created_ms FROM access_key")?;
     let rows = query.query_map([], |row| {
         let (id, secret) = (row.get(0)?, row.get(1)?);
@@ -263,7 +264,8 @@ fn version(
 }
 
 /// Every version, in the order of [`load`]'s functions.
-const VERSIONS: &str = "SELECT function, number, generation, revision, modified_ms, code, code_size,
+const VERSIONS: &str =
+    "SELECT function, number, generation, revision, modified_ms, code, code_size,
         configuration, state, state_failure, last_update, update_failure, published_from, previous
     FROM version ORDER BY function, number";
 
