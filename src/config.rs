@@ -47,6 +47,8 @@ struct File {
     account_concurrency: Option<u32>,
     max_instances: Option<u32>,
     ready_cells: Option<u32>,
+    ready_spares: Option<u32>,
+    spare_memory_mib: Option<u64>,
     idle_seconds: Option<u64>,
     drain_seconds: Option<u64>,
     memory_reserve_mib: Option<u64>,
@@ -92,6 +94,10 @@ pub struct Config {
     pub max_instances: u32,
     /// Empty sandboxes kept ready.
     pub ready_cells: u32,
+    /// Warm interpreters without a function kept ready of each runtime; more follow demand.
+    pub ready_spares: u32,
+    /// Most memory they may hold; `None` for a part of what the machine has to give.
+    pub spare_memory: Option<u64>,
     /// How long an idle instance is kept.
     pub idle: Duration,
     /// How long requests in hand may take once the daemon is told to stop.
@@ -163,6 +169,8 @@ impl Config {
             // fits the usual limit on open files.
             max_instances: file.max_instances.unwrap_or(1_024),
             ready_cells: file.ready_cells.unwrap_or(8),
+            ready_spares: file.ready_spares.unwrap_or(pool::READY_SPARES as u32),
+            spare_memory: file.spare_memory_mib.map(|mib| mib << 20),
             idle: Duration::from_secs(file.idle_seconds.unwrap_or(600)),
             drain: Duration::from_secs(file.drain_seconds.unwrap_or(10)),
             memory_reserve: mib(file.memory_reserve_mib, 256),
@@ -223,6 +231,9 @@ impl Config {
         }
         if self.ready_cells >= self.max_instances {
             bail!("ready_cells ({}) must be below max_instances", self.ready_cells);
+        }
+        if self.ready_spares >= self.max_instances {
+            bail!("ready_spares ({}) must be below max_instances", self.ready_spares);
         }
         // The spawner looks again; here it is before an image is copied for nothing.
         let may_be_missing = |name: &str| {

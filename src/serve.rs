@@ -117,6 +117,8 @@ async fn serve(config: Config, split: Split, readiness: Readiness) -> Result<Exi
             ..pool::Limits::default()
         },
         ready_cells: config.ready_cells as usize,
+        ready_spares: config.ready_spares as usize,
+        spare_memory: config.spare_memory,
         ..PoolConfig::new(control, Arc::clone(&images), sink, hook)
     })
     .await;

@@ -244,7 +244,12 @@ fn look(shell: &Arc<Shell>, rounds: &mut Rounds, desk: &Desk) -> Duration {
     let mut facts = None;
     if watch {
         match memory::available() {
-            Ok(available) => facts = Some(Facts { used, available }),
+            Ok(available) => {
+                // What spares hold is given up as soon as it is wanted.
+                let held = shell.stock.held();
+                facts = Some(Facts { used, available: available.saturating_add(held) });
+                shell.stock.observe(available, used);
+            }
             Err(err) => tracing::warn!(%err, "the machine does not say what memory it has left"),
         }
     }

@@ -25,6 +25,7 @@ use crate::link::{Link, LinkError};
 use crate::logs::Journal;
 use crate::memory::Meter;
 use crate::phases::ColdStart;
+use crate::runner;
 use crate::session::Handle;
 use crate::socket::Datagrams;
 use crate::spawner::Ended;
@@ -296,13 +297,7 @@ impl Instance {
 
     /// Waits for PID 1 to say something; `None` when it is gone.
     pub(crate) async fn report(&self) -> io::Result<Option<Report>> {
-        let mut buffer = [0; 16];
-        let got = self.runner.receive(&mut buffer).await?;
-        if got.length == 0 {
-            return Ok(None);
-        }
-        let report = Report::decode(&buffer[..got.length]);
-        report.map(Some).map_err(|err| io::Error::new(io::ErrorKind::InvalidData, err))
+        runner::report(&self.runner).await
     }
 
     async fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {

@@ -9,7 +9,7 @@
 //!   doors ──► Pool ──► flight ──► shell (lock) ──► dispatch          who runs where
 //!                        │          │ starts, ends
 //!                        ▼          ▼
-//!                      link      start ──► cells ──► spawner         a socket to the privileged side
+//!                      link      start ──► stock ──► spawner         a socket to the privileged side
 //!                        │          │
 //!                        ▼          ▼
 //!                      a sandbox: function's process, PID 1, log pipe ──► watch ──► logs
@@ -32,7 +32,6 @@ mod end;
 mod start;
 mod watch;
 
-mod cells;
 mod env;
 mod fault;
 mod freezer;
@@ -42,13 +41,15 @@ mod instance;
 mod link;
 mod logs;
 mod memory;
+mod runner;
 mod scribe;
 mod socket;
 mod spawner;
+mod stock;
 
 pub use dispatch::{Limits, Stats, Throttle};
 pub use invocation::{Durations, FunctionError, Invocation, Outcome, Refusal};
 pub use logs::{LogBudget, LogSink};
 pub use phases::{ColdStart, Phases, Rung};
-pub use pool::{INIT_LIMIT, Pool, PoolConfig, READY_CELLS, RuntimeHook};
+pub use pool::{INIT_LIMIT, Pool, PoolConfig, READY_CELLS, READY_SPARES, RuntimeHook};
 pub use spawner::ConnectError;

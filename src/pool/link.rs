@@ -24,7 +24,7 @@ mod incoming;
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use bytes::Bytes;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
@@ -44,6 +44,8 @@ pub(crate) struct Link {
     /// The sequence number of the last event. One event at a time: whoever has been given the instance
     /// for one is the only one to draw a number, or to read an answer.
     sequence: AtomicU32,
+    /// Whether the peer was found to have gone without reading all that was written to it.
+    unread: AtomicBool,
 }
 
 /// What is left of an event that the socket did not take at once.
@@ -116,7 +118,7 @@ impl Link {
         // Begun anywhere, so that a number from one instance's life means nothing in another's.
         let [a, b, c, ..] = model::id::random_bytes();
         let sequence = AtomicU32::new(u32::from_le_bytes([a, b, c, 0]));
-        Ok(Self { socket: watched(socket)?, sequence })
+        Ok(Self { socket: watched(socket)?, sequence, unread: AtomicBool::new(false) })
     }
 
     /// Whether the instance has said nothing since its last answer. Asks the reactor, and the kernel
@@ -190,6 +192,23 @@ impl Link {
         Ok((header.kind, body))
     }
 
+    /// Writes one frame that belongs to no event: what makes a spare a function's.
+    ///
+    /// # Errors
+    /// If it is not taken whole, at once: a spare reads nothing else, so there is room for it.
+    pub(crate) fn assign(&self, frame: &[u8]) -> Result<(), LinkError> {
+        match self.send(frame, &[])? {
+            sent if sent == frame.len() => Ok(()),
+            _ => Err(LinkError::Failed { kind: io::ErrorKind::WriteZero }),
+        }
+    }
+
+    /// Whether the peer went away before it had read all that was written to it, as far as has been
+    /// found when it was read from.
+    pub(crate) fn was_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
+    }
+
     /// Reads one frame that belongs to no event. Can be dropped and called again with the same
     /// `incoming`.
     pub(crate) async fn read(&self, incoming: &mut Incoming) -> Result<(Kind, Bytes), LinkError> {
@@ -207,7 +226,13 @@ impl Link {
             let filled = match guard.try_io(|fd| incoming.fill(fd.get_ref().as_fd())) {
                 Ok(Ok(Filled { count: 0, .. })) => return Err(LinkError::Closed),
                 Ok(Err(err)) if err.kind() == io::ErrorKind::Interrupted => continue,
-                Ok(done) => done?,
+                Ok(Err(err)) => {
+                    // A socket that is closed with something in it says so to its peer, once.
+                    let reset = err.kind() == io::ErrorKind::ConnectionReset;
+                    self.unread.fetch_or(reset, Ordering::Relaxed);
+                    return Err(err.into());
+                }
+                Ok(Ok(filled)) => filled,
                 Err(_would_block) => continue,
             };
             if let Some(frame) = incoming.take()? {
@@ -246,6 +271,21 @@ impl Link {
 }
 
 const FLAGS: RecvFlags = RecvFlags::DONTWAIT;
+
+/// Reads the first thing a bootstrap says.
+///
+/// # Errors
+/// Anything else, or another version of it.
+pub(crate) async fn hello(link: &Link, incoming: &mut Incoming) -> Result<(), LinkError> {
+    let (kind, body) = link.read(incoming).await?;
+    if kind != Kind::Hello {
+        return Err(LinkError::Unexpected { kind });
+    }
+    match body.first_chunk().map_or(0, |bytes| u16::from_le_bytes(*bytes)) {
+        wire::VERSION => Ok(()),
+        theirs => Err(LinkError::Version { theirs }),
+    }
+}
 
 // === impl LinkError ===
 

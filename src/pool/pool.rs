@@ -9,7 +9,6 @@ use images::Catalogue;
 use model::{FunctionId, Generation, Home};
 use telemetry::metrics::FunctionStarts;
 
-use crate::cells::Stock;
 use crate::fault::Cause;
 use crate::flight::Attended;
 use crate::governor;
@@ -18,6 +17,7 @@ use crate::logs::{LogBudget, LogSink};
 use crate::session::Session;
 use crate::shell::{Parts, Shell};
 use crate::spawner::{ConnectError, Spawner};
+use crate::stock::{Stock, Stocking};
 
 /// Serves the Runtime API of one instance of a custom runtime: gets the listening socket inside the
 /// sandbox, and the session whose other end the pool holds. Called inside the runtime; must not block:
@@ -40,6 +40,10 @@ pub struct PoolConfig {
     pub runtime_hook: RuntimeHook,
     /// How many empty cells stand ready of each image.
     pub ready_cells: usize,
+    /// How many spares stand ready of each runtime even if nobody wanted any of late.
+    pub ready_spares: usize,
+    /// Most memory spares may hold, bytes; `None` for a part of what the machine has to give.
+    pub spare_memory: Option<u64>,
     /// How long a first start may take; AWS: ten seconds.
     pub init_limit: Duration,
     /// How much one function may print.
@@ -55,6 +59,9 @@ pub struct Pool {
 /// Empty cells of each image that stand ready unless an operator says otherwise: a burst of eight cold
 /// starts without waiting for one to be made, at about half a megabyte each.
 pub const READY_CELLS: usize = 8;
+/// Spares of each runtime that stand ready unless an operator says otherwise: what calls a function
+/// that nobody has called for a while, a page or a person, often calls more than one at once.
+pub const READY_SPARES: usize = 4;
 /// AWS's limit for the first initialisation.
 pub const INIT_LIMIT: Duration = Duration::from_secs(10);
 /// How long the ends of instances are waited for when everything has been told to end.
@@ -80,6 +87,8 @@ impl PoolConfig {
             logs,
             runtime_hook,
             ready_cells: READY_CELLS,
+            ready_spares: READY_SPARES,
+            spare_memory: None,
             init_limit: INIT_LIMIT,
             log_budget: LogBudget::default(),
         }
@@ -96,13 +105,16 @@ impl Pool {
     /// [`ConnectError`], if the spawner does not, or is of another build.
     pub async fn start(config: PoolConfig) -> Result<Self, ConnectError> {
         let (spawner, capacity) = Spawner::connect(config.spawner).await?;
-        let images: std::collections::BTreeSet<[u8; 32]> = config
-            .images
-            .identifiers()
-            .filter_map(|runtime| config.images.resolve(runtime))
-            .map(|served| served.image.0)
-            .collect();
-        let stock = Stock::open(Arc::clone(&spawner), images, config.ready_cells, capacity);
+        let stocking = Stocking {
+            cells: config.ready_cells,
+            spares: config.ready_spares,
+            spare_memory: config.spare_memory,
+            reserve: config.limits.memory_reserve,
+            ceiling: config.limits.memory_ceiling,
+            estimate: config.limits.start_estimate,
+            capacity,
+        };
+        let stock = Stock::open(Arc::clone(&spawner), &config.images, stocking);
         let instances = config.limits.instances.min(capacity);
         let dispatch = Dispatch::new(Limits { instances, ..config.limits });
         let shell = Shell::new(Parts {
@@ -158,6 +170,11 @@ impl Pool {
     /// How many empty cells stand ready.
     pub fn ready_cells(&self) -> usize {
         self.shell.stock.ready()
+    }
+
+    /// How many spares stand ready.
+    pub fn ready_spares(&self) -> usize {
+        self.shell.stock.ready_spares()
     }
 
     /// Completes when the spawner is gone; nothing can be run any more.

@@ -17,7 +17,6 @@ use images::Catalogue;
 use model::{FunctionId, Generation, Home, Runnable};
 use tokio::sync::{Notify, oneshot, watch};
 
-use crate::cells::Stock;
 use crate::end;
 use crate::governor::Governor;
 use crate::history::History;
@@ -26,6 +25,7 @@ use crate::logs::{Budget, LogBudget, LogSink};
 use crate::pool::RuntimeHook;
 use crate::spawner::Spawner;
 use crate::start;
+use crate::stock::Stock;
 
 /// Everything the tasks of one pool share.
 pub(crate) struct Shell {
@@ -207,6 +207,12 @@ impl Shell {
     pub(crate) fn enlist(&self, instance: &Arc<Instance>) {
         self.core().instances.insert(instance.id, Arc::clone(instance));
         self.governor.enlist(Arc::clone(instance));
+    }
+
+    /// An instance of which nothing of its function's has run is not to be one after all.
+    pub(crate) fn delist(&self, instance: &Instance) {
+        self.core().instances.remove(&instance.id);
+        self.governor.dismiss(instance.id);
     }
 
     /// An instance has initialised.

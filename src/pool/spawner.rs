@@ -41,8 +41,8 @@ pub(crate) struct Cell {
     pub(crate) id: CellId,
     /// The socket of its PID 1.
     pub(crate) runner: Datagrams,
-    /// Listens on the Runtime API's address inside.
-    pub(crate) listener: OwnedFd,
+    /// Listens on the Runtime API's address inside; closed where nobody will serve on it.
+    pub(crate) listener: Option<OwnedFd>,
     /// `memory.stat` of its cgroup.
     pub(crate) memory: OwnedFd,
     /// `memory.oom_control` of it, where version 1 limits memory.
@@ -267,7 +267,7 @@ impl Spawner {
                     .map(|runner| Cell {
                         id: cell,
                         runner,
-                        listener,
+                        listener: Some(listener),
                         memory,
                         kills,
                         freezer,

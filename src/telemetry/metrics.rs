@@ -14,7 +14,7 @@ mod labels;
 
 pub use function::{FunctionStarts, Quantiles, RungStarts};
 pub use kinds::{Counter, Family, Gauge, Histogram};
-pub use labels::{Door, ErrorClass, InstanceState, Label, Start, Throttle};
+pub use labels::{Door, ErrorClass, InstanceState, Interpreter, Label, Refill, Start, Throttle};
 
 /// What `Content-Type` the answer with [`Metrics::render`] has.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -73,6 +73,12 @@ metrics! {
         "Instances there are, by state.";
     cells_ready: Gauge, "hearth_cells_ready",
         "Empty sandboxes made ahead of time.";
+    spares_ready: Family<Interpreter, Gauge, 2>, "hearth_spares_ready",
+        "Sandboxes made ahead of time with a warm interpreter in them, by runtime.";
+    spares_lost: Counter, "hearth_spares_lost_total",
+        "Interpreters made ahead of time that ended before a function had them.";
+    refill_failures: Family<Refill, Counter, 3>, "hearth_refill_failures_total",
+        "What could not be made ahead of time, by what it was.";
     cells_quarantined: Gauge, "hearth_cells_quarantined",
         "Sandboxes that were killed and do not end; their uids and control groups are kept from reuse.";
     log_lines: Counter, "hearth_log_lines_total",

@@ -24,6 +24,8 @@ mod failures;
 mod scaling;
 // What many large calls and many instances cost the daemon itself.
 mod thrift;
+// By what means a first call is served, and what follows when nothing stands ready.
+mod ladder;
 // Concurrency as AWS's own clients reserve it.
 mod concurrency;
 // What becomes of them between calls: frozen, and let go.

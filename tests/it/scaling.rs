@@ -78,7 +78,8 @@ fn a_machine_without_memory_to_give_throttles_instead_of_falling_over() {
 
 #[test]
 fn the_instance_used_last_is_used_again_and_the_surplus_ends_by_itself() {
-    let daemon = configured("idle_seconds = 2\n");
+    // Spares are interpreters, too, and are not to be counted.
+    let daemon = configured("idle_seconds = 2\nspare_memory_mib = 0\n");
     let function = Function::python(SLEEPER).deploy(&daemon);
     let instances: Vec<Value> = at_once(&function, 4, 1).iter().map(Response::json).collect();
     let interpreters = || {

@@ -89,6 +89,28 @@ label! {
 }
 
 label! {
+    /// Whose interpreter stands ready.
+    Interpreter, "runtime" {
+        /// CPython.
+        Python = "python",
+        /// Node.js.
+        Node = "nodejs",
+    }
+}
+
+label! {
+    /// What was to be made ahead of time.
+    Refill, "what" {
+        /// An empty sandbox.
+        Cell = "cell",
+        /// One with an interpreter in it.
+        Spare = "spare",
+        /// A process that spares are forked from.
+        Template = "template",
+    }
+}
+
+label! {
     /// Where an instance is in its life.
     InstanceState, "state" {
         /// Its code is being loaded.

@@ -26,9 +26,11 @@ pub fn holds(daemon: &Daemon, user: u32) {
     // The control's is root's own: not even root may do everything to anybody on every host.
     let (mut victim, control) = (sleeper(user), sleeper(0));
 
-    // And another function, whose process the host knows by its marker.
+    // And another function, whose process the host knows by its marker: with this LANG it is executed
+    // with its variables, and not given them later, where the host does not see them.
     let source = "def handler(event, context):\n    return 'here'\n";
-    let neighbour = Function::python(source).environment(json!({name: value})).deploy(daemon);
+    let variables = json!({name: value, "LANG": "C.UTF-8"});
+    let neighbour = Function::python(source).environment(variables).deploy(daemon);
     assert_eq!(neighbour.answer(&json!({})), "here");
     let carries = |process: &&Process| {
         let environment =

@@ -34,6 +34,14 @@ pub struct Behaviour {
     pub refuse_assign: AtomicBool,
     /// Answer `Execute` with this errno, if it is not 0.
     pub refuse_execute: AtomicU32,
+    /// Execute nothing that is to be a spare.
+    pub refuse_spares: AtomicBool,
+    /// Spares print a line while they start.
+    pub spares_print: AtomicBool,
+    /// Spares end as soon as something is written to them, unread.
+    pub spares_are_deaf: AtomicBool,
+    /// Spares end without a word when they are to be ready.
+    pub spares_do_not_warm: AtomicBool,
     /// Say these many memory kills in every last word.
     pub memory_kills: AtomicU32,
 }
@@ -78,6 +86,7 @@ pub struct Guest {
     pub env: HashMap<String, String>,
     /// How it was called.
     pub argv: Vec<String>,
+    pub behaviour: Arc<Behaviour>,
     cell: Arc<CellState>,
 }
 
@@ -124,6 +133,16 @@ impl Double {
     /// The limits of every assignment so far.
     pub fn assigned(&self) -> Vec<Limits> {
         self.shared.assigned.lock().unwrap().clone()
+    }
+
+    /// Ends the functions' processes in all cells that have one, and leaves the cells.
+    pub fn kill_programs(&self) {
+        for cell in self.shared.cells.lock().unwrap().values() {
+            let running = cell.link.lock().unwrap().is_some();
+            if running {
+                cell.kill_program();
+            }
+        }
     }
 
     /// Whether the pool has ended the conversation.
@@ -246,12 +265,16 @@ impl CellState {
         String::from_utf8_lossy(&bytes[..count]).into_owned()
     }
 
-    fn kill(&self) {
+    fn kill_program(&self) {
         *self.killed.lock().unwrap() = true;
         self.kill.notify_all();
         if let Some(link) = self.link.lock().unwrap().take() {
             let _gone = link.shutdown(std::net::Shutdown::Both);
         }
+    }
+
+    fn kill(&self) {
+        self.kill_program();
         if let Some(runner) = self.runner.lock().unwrap().take() {
             let _gone = rustix::net::shutdown(&runner, rustix::net::Shutdown::Both);
         }
@@ -283,6 +306,14 @@ impl Guest {
         *waited.unwrap().0
     }
 
+    /// Waits for something to read and ends without having read it.
+    pub fn end_unread(&self, link: UnixStream) {
+        let mut byte = [0; 1];
+        let _seen = rustix::net::recv(&link, &mut byte[..], RecvFlags::PEEK);
+        // Not shut, as a killed sandbox's is, but closed, as a process's is that ends.
+        drop((self.cell.link.lock().unwrap().take(), link));
+    }
+
     /// Whether the sandbox was killed.
     pub fn killed(&self) -> bool {
         *self.cell.killed.lock().unwrap()
@@ -310,7 +341,7 @@ impl Guest {
 }
 
 /// PID 1 of one cell.
-fn run(runner: &OwnedFd, cell: &Arc<CellState>, behaviour: &Behaviour, program: Program) {
+fn run(runner: &OwnedFd, cell: &Arc<CellState>, behaviour: &Arc<Behaviour>, program: Program) {
     let mut buffer = vec![0; wire::runner::MAX_MESSAGE];
     let Ok((length, fds)) = receive(runner.as_fd(), &mut buffer) else { return };
     if length == 0 {
@@ -323,28 +354,42 @@ fn run(runner: &OwnedFd, cell: &Arc<CellState>, behaviour: &Behaviour, program: 
     let Ok(Execute::Execute { argv, env, cwd }) = Execute::decode(&buffer[..length]) else {
         panic!("not a program to execute");
     };
-    assert_eq!(cwd, b"/var/task");
+    let spare = argv.last().is_some_and(|last| last == b"spare");
+    if spare && behaviour.refuse_spares.load(Ordering::SeqCst) {
+        return send(runner.as_fd(), &Report::Refused { errno: 12 }.encode(), &[]);
+    }
+    assert_eq!(cwd, if spare { &b"/"[..] } else { b"/var/task" });
     let mut fds = fds.into_iter();
     let out = File::from(fds.next().expect("the log pipe"));
     let link = fds.next().map(UnixStream::from);
     *cell.link.lock().unwrap() = link.as_ref().map(|link| link.try_clone().expect("a descriptor"));
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-    let env = env
-        .into_iter()
-        .map(|entry| {
-            let entry = text(entry);
-            let (name, value) = entry.split_once('=').expect("NAME=value");
-            (name.to_owned(), value.to_owned())
-        })
-        .collect();
+    let env = variables(env.iter().map(Vec::as_slice));
     let argv = argv.into_iter().map(text).collect();
     send(runner.as_fd(), &Report::Executed { pid: 2 }.encode(), &[]);
-    let status = program(Guest { link, out, env, argv, cell: Arc::clone(cell) });
+    let status = program(Guest {
+        link,
+        out,
+        env,
+        argv,
+        behaviour: Arc::clone(behaviour),
+        cell: Arc::clone(cell),
+    });
     // The program's descriptors are closed with it; the one kept for killing must be, too.
     if let Some(link) = cell.link.lock().unwrap().take() {
         let _gone = link.shutdown(std::net::Shutdown::Both);
     }
     send(runner.as_fd(), &Report::Exited { status }.encode(), &[]);
+}
+
+/// `NAME=value` by name.
+pub fn variables<'a>(env: impl IntoIterator<Item = &'a [u8]>) -> HashMap<String, String> {
+    let split = |entry: &[u8]| {
+        let entry = String::from_utf8(entry.to_vec()).expect("text");
+        let (name, value) = entry.split_once('=').expect("NAME=value");
+        (name.to_owned(), value.to_owned())
+    };
+    env.into_iter().map(split).collect()
 }
 
 fn seqpacket() -> (OwnedFd, OwnedFd) {

@@ -4,6 +4,7 @@
 //! * [`failing`]: every way in which a function fails is told apart, in AWS's words.
 //! * [`turns`]: an answer reaches the caller whose event it answers, and nobody else.
 //! * [`starting`]: every way in which a start fails, and how long anybody waits for one.
+//! * [`spares`]: a start takes the best that stands ready, and no spare's end is a caller's.
 //! * [`logging`]: which line stands where, tails, floods.
 //! * [`custom`]: functions that fetch their events themselves.
 //! * [`freezing`]: who is stopped between events, and who is not.
@@ -23,5 +24,6 @@ mod failing;
 mod freezing;
 mod logging;
 mod serving;
+mod spares;
 mod starting;
 mod turns;

@@ -2,13 +2,15 @@
 //!
 //! Each is a bootstrap and a handler in one: it speaks the link's protocol, well or badly.
 
+use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use wire::link::{HEADER, Header, Invoke, Kind, MAX_SEQUENCE};
+use wire::link::{Assign, HEADER, Header, Invoke, Kind, MAX_SEQUENCE};
 
-use crate::double::Guest;
+use crate::double::{Guest, variables};
 
 /// One event as a program got it.
 pub struct Got {
@@ -22,12 +24,19 @@ pub struct Got {
 
 /// Runs the program the handler names; its wait status.
 pub fn run(mut guest: Guest) -> u32 {
-    let (name, argument) = guest.handler();
     let Some(mut link) = guest.link.take() else {
         assert_eq!(guest.argv, ["/var/task/bootstrap"]);
         return custom(&guest);
     };
-    assert_eq!(guest.argv, ["/usr/bin/python3.11", "/var/runtime/bootstrap.py"]);
+    assert_eq!(guest.argv[..2], ["/usr/bin/python3.11", "/var/runtime/bootstrap.py"]);
+    let spare = guest.argv.get(2).is_some_and(|argument| argument == "spare");
+    if spare {
+        link = match wait_for_a_function(&mut guest, link) {
+            Ok(link) => link,
+            Err(status) => return status,
+        };
+    }
+    let (name, argument) = guest.handler();
     let number = || argument.parse::<u64>().expect("a number");
     let pause = || Duration::from_millis(number());
     // Of what belongs to no event.
@@ -47,7 +56,9 @@ pub fn run(mut guest: Guest) -> u32 {
         }
         _ => {}
     }
-    say(&mut link, &plain(Kind::Hello, &wire::VERSION.to_le_bytes()));
+    if !spare {
+        say(&mut link, &plain(Kind::Hello, &wire::VERSION.to_le_bytes()));
+    }
     match name.as_str() {
         "init-failed" => {
             guest.print("Traceback: no module named app\n");
@@ -77,6 +88,14 @@ pub fn run(mut guest: Guest) -> u32 {
         match name.as_str() {
             "who" => {
                 let text = format!("\"{} {count}\"", guest.env["AWS_LAMBDA_LOG_STREAM_NAME"]);
+                say(&mut link, &frame(Kind::Response, text.as_bytes()));
+            }
+            "env" => {
+                let text = guest.env.get(&argument).cloned().unwrap_or_default();
+                say(&mut link, &frame(Kind::Response, text.as_bytes()));
+            }
+            "argv" => {
+                let text = guest.argv.join(" ");
                 say(&mut link, &frame(Kind::Response, text.as_bytes()));
             }
             "context" | "init-slow-context" => {
@@ -224,6 +243,32 @@ pub fn run(mut guest: Guest) -> u32 {
         }
     }
     9
+}
+
+/// Starts as a spare and becomes the function's that it is assigned to, or ends.
+fn wait_for_a_function(guest: &mut Guest, mut link: UnixStream) -> Result<UnixStream, u32> {
+    assert_eq!(guest.env, HashMap::from([("TZ".to_owned(), ":UTC".to_owned())]), "the constants");
+    let behaves = |what: &AtomicBool| what.load(Ordering::SeqCst);
+    say(&mut link, &frame(Kind::Hello, 0, &wire::VERSION.to_le_bytes()));
+    if behaves(&guest.behaviour.spares_do_not_warm) {
+        return Err(1 << 8);
+    }
+    if behaves(&guest.behaviour.spares_print) {
+        guest.print("a spare's own words\nand half a li");
+    }
+    say(&mut link, &frame(Kind::Spare, 0, b""));
+    if behaves(&guest.behaviour.spares_are_deaf) {
+        guest.end_unread(link);
+        return Err(9);
+    }
+    let mut head = [0; HEADER];
+    link.read_exact(&mut head).map_err(|_killed| 9_u32)?;
+    let header = Header::parse(head).expect("the pool speaks the protocol");
+    assert_eq!(header.kind, Kind::Assign);
+    let mut body = vec![0; header.length];
+    link.read_exact(&mut body).map_err(|_killed| 9_u32)?;
+    guest.env = variables(Assign::decode(&body).expect("an assignment").env);
+    Ok(link)
 }
 
 /// Answers every event with its payload, and does nothing else.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use images::manifest::{Kind, Start};
+use images::manifest::{Kind, Spare, Start};
 use images::{Catalogue, Manifest};
 use model::{Digest, FunctionId, FunctionName, Generation, RequestId, Runnable, Version};
 use pool::session::Session;
@@ -33,6 +33,7 @@ pub struct Lines(Mutex<Vec<(String, String)>>);
 pub struct Setup {
     pub capacity: u32,
     pub ready_cells: usize,
+    pub ready_spares: usize,
     pub init_limit: Duration,
     pub limits: pool::Limits,
     pub log_budget: pool::LogBudget,
@@ -45,6 +46,7 @@ impl Default for Setup {
         Self {
             capacity: 64,
             ready_cells: 0,
+            ready_spares: 0,
             init_limit: Duration::from_secs(10),
             limits: pool::Limits::default(),
             log_budget: pool::LogBudget::default(),
@@ -64,6 +66,10 @@ impl Setup {
         let sink: Arc<dyn LogSink> = Arc::clone(&logs) as _;
         let mut config = PoolConfig::new(socket, Arc::new(catalogue()), sink, hook);
         config.ready_cells = self.ready_cells;
+        config.ready_spares = self.ready_spares;
+        // What memory the machine has decides nothing here; and where no spares are asked for, none
+        // follow from what was wanted.
+        config.spare_memory = Some(if self.ready_spares > 0 { u64::MAX } else { 0 });
         config.init_limit = self.init_limit;
         config.limits = self.limits;
         config.log_budget = self.log_budget;
@@ -177,8 +183,12 @@ fn catalogue() -> Catalogue {
         version: version.map(str::to_owned),
         ..Start::executed(kind, argv.iter().map(|argument| (*argument).to_owned()).collect())
     };
-    let python =
-        start(Kind::Python, Some("3.11.2"), &["/usr/bin/python3.11", "/var/runtime/bootstrap.py"]);
+    let argv = ["/usr/bin/python3.11", "/var/runtime/bootstrap.py"];
+    let mut python = start(Kind::Python, Some("3.11.2"), &argv);
+    python.spare = Some(Spare {
+        argv: argv.into_iter().chain(["spare"]).map(str::to_owned).collect(),
+        env: vec!["TZ=:UTC".to_owned()],
+    });
     let manifest = Manifest {
         digest: Digest([9; 32]),
         recipe: "double".to_owned(),

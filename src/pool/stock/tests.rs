@@ -8,9 +8,14 @@ use std::time::Duration;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use wire::spawner::{CellId, MAX_MESSAGE, Reply, Request, Subject};
 
-use super::{Rung, Stock};
+use images::manifest::{Kind, Start};
+use images::{Catalogue, Manifest};
+use model::Digest;
+
+use super::{Stock, Stocking, Taken};
+use crate::phases::Rung;
 use crate::socket::Datagrams;
-use crate::spawner::{Spawner, SpawnerError};
+use crate::spawner::{Cell, Spawner, SpawnerError};
 
 const A: [u8; 32] = [1; 32];
 const B: [u8; 32] = [2; 32];
@@ -45,9 +50,21 @@ impl Rig {
         let socket = Datagrams::new(theirs).expect("a socket");
         let playing = tokio::spawn(play(socket, Arc::clone(&played), capacity));
         let (spawner, capacity) = Spawner::connect(ours).await.expect("connected");
-        let images = images.iter().copied();
-        let stock = Stock::open(Arc::clone(&spawner), images, target, capacity);
+        let stocking = Stocking {
+            cells: target,
+            spares: 0,
+            spare_memory: None,
+            reserve: 0,
+            ceiling: None,
+            estimate: 1 << 20,
+            capacity,
+        };
+        let stock = Stock::open(Arc::clone(&spawner), &catalogue(images), stocking);
         Self { stock, played, spawner, playing }
+    }
+
+    async fn take(&self, image: [u8; 32]) -> Result<(Cell, Rung), SpawnerError> {
+        take(&self.stock, image).await
     }
 
     fn made(&self) -> u32 {
@@ -63,6 +80,28 @@ impl Rig {
         }
         panic!("not within ten seconds: {what}");
     }
+}
+
+/// A cell; there are no spares here.
+async fn take(stock: &Stock, image: [u8; 32]) -> Result<(Cell, Rung), SpawnerError> {
+    match stock.take(image, None).await? {
+        Taken::Cell(cell, rung) => Ok((cell, rung)),
+        Taken::Spare(spare) => panic!("{spare:?}"),
+    }
+}
+
+/// Images that each serve a runtime of their own.
+fn catalogue(images: &[[u8; 32]]) -> Catalogue {
+    let manifest = |image: &[u8; 32]| Manifest {
+        digest: Digest(*image),
+        recipe: "none".to_owned(),
+        runtimes: [(format!("python3.{}", image[0]), Start::executed(Kind::Python, vec![]))].into(),
+        files: 0,
+        bytes: 0,
+        left_out: vec![],
+    };
+    let manifests: Vec<Manifest> = images.iter().map(manifest).collect();
+    Catalogue::new(&manifests, &[].into()).expect("a catalogue")
 }
 
 async fn play(socket: Datagrams, played: Arc<Mutex<Played>>, capacity: u32) {
@@ -121,7 +160,7 @@ async fn as_many_as_wanted_stand_ready_of_each_image_and_no_more() {
     rig.until("six stand ready", |rig| rig.stock.ready() == 6).await;
     tokio::time::sleep(Duration::from_millis(30)).await;
     assert_eq!(rig.made(), 6);
-    let (_, rung) = rig.stock.take(A).await.expect("a cell");
+    let (_, rung) = rig.take(A).await.expect("a cell");
     assert_eq!(rung, Rung::Exec);
     rig.until("the sixth is made again", |rig| rig.stock.ready() == 6).await;
 }
@@ -132,7 +171,7 @@ async fn where_none_stands_ready_one_is_made_for_each_who_waits() {
     let mut tasks = Vec::new();
     for _ in 0..40 {
         let stock = Arc::clone(&rig.stock);
-        tasks.push(tokio::spawn(async move { stock.take(A).await.expect("a cell") }));
+        tasks.push(tokio::spawn(async move { take(&stock, A).await.expect("a cell") }));
     }
     let mut seen = HashSet::new();
     for task in tasks {
@@ -150,7 +189,7 @@ async fn no_more_cells_live_than_the_spawner_can_keep() {
     for _ in 0..12 {
         let (stock, spawner) = (Arc::clone(&rig.stock), Arc::clone(&rig.spawner));
         tasks.push(tokio::spawn(async move {
-            let (cell, _) = stock.take(A).await.expect("a cell");
+            let (cell, _) = take(&stock, A).await.expect("a cell");
             tokio::time::sleep(Duration::from_millis(2)).await;
             spawner.end(cell.id).await.expect("asked");
             cell.ended.await.expect("ended");
@@ -167,7 +206,7 @@ async fn no_more_cells_live_than_the_spawner_can_keep() {
 async fn ready_cells_of_an_image_make_room_for_one_that_is_wanted() {
     let rig = Rig::new(&[A], 2, 2).await;
     rig.until("both stand ready", |rig| rig.stock.ready() == 2).await;
-    rig.stock.take(B).await.expect("a cell of the other image");
+    rig.take(B).await.expect("a cell of the other image");
     assert!(rig.played.lock().expect("no panic").most <= 2);
 }
 
@@ -175,9 +214,9 @@ async fn ready_cells_of_an_image_make_room_for_one_that_is_wanted() {
 async fn a_cell_that_cannot_be_made_is_an_error_for_one_who_waits() {
     let rig = Rig::new(&[A], 0, 10).await;
     rig.played.lock().expect("no panic").refuse = 1;
-    let refused = rig.stock.take(A).await.expect_err("refused");
+    let refused = rig.take(A).await.expect_err("refused");
     assert!(matches!(refused, SpawnerError::Failed { .. }));
-    rig.stock.take(A).await.expect("the next one");
+    rig.take(A).await.expect("the next one");
 }
 
 #[tokio::test]
@@ -186,9 +225,9 @@ async fn cells_made_for_those_who_gave_up_are_kept_as_far_as_wanted_and_else_giv
     for round in 0..60 {
         let patience = Duration::from_micros(round % 7 * 300);
         // Some get a cell and give it back, some give up at every point on the way.
-        if let Ok(taken) = tokio::time::timeout(patience, rig.stock.take(A)).await {
+        if let Ok(taken) = tokio::time::timeout(patience, rig.take(A)).await {
             let (cell, _) = taken.expect("a cell");
-            Arc::clone(&rig.stock).discard(cell).await;
+            rig.stock.discard(cell).await;
         }
     }
     rig.until("one stands ready and no other lives", |rig| {
@@ -201,10 +240,10 @@ async fn cells_made_for_those_who_gave_up_are_kept_as_far_as_wanted_and_else_giv
 async fn whoever_waits_when_the_spawner_goes_learns_it() {
     let rig = Rig::new(&[A], 0, 0).await;
     let stock = Arc::clone(&rig.stock);
-    let waiting = tokio::spawn(async move { stock.take(A).await.map(drop) });
+    let waiting = tokio::spawn(async move { take(&stock, A).await.map(drop) });
     tokio::time::sleep(Duration::from_millis(5)).await;
     assert!(!waiting.is_finished(), "there is no room for one");
     rig.playing.abort();
     assert_eq!(waiting.await.expect("no panic"), Err(SpawnerError::Closed));
-    assert!(rig.stock.take(A).await.is_err());
+    assert!(rig.take(A).await.is_err());
 }

@@ -1,0 +1,311 @@
+//! What stands ready: empty cells, and spares, which are cells with a warm interpreter in them.
+//!
+//! ```text
+//!             a start asks
+//!                  │
+//!     ┌────────────▼───────────┐ empty  ┌───────────────────────┐ empty  ┌──────────────────────┐
+//!     │ spares of its runtime  ├───────►│ empty cells of its    ├───────►│ one is made for it,  │
+//!     │ (unless it needs exec) │        │ image                 │        │ as soon as there is  │
+//!     └────────────▲───────────┘        └───────────▲───────────┘        │ room                 │
+//!                  │ executed in a new cell         │ made               └──────────────────────┘
+//!                  └────────────── the keeper ──────┘
+//! ```
+//!
+//! Everything is made ahead of time and in the background, by one *keeper*: one thing at a time and only
+//! after a pause, because the spawner does one thing after another and a start must not queue behind a
+//! refill. Where the shelves are empty, cells are made for those who wait, as many as wait, within what
+//! the spawner can keep; what stands ready of another kind gives way to them. How many spares are kept
+//! is decided in [`demand`].
+//!
+//! A cell that could not be made is an error for one who waits; nobody tries again on their behalf. A
+//! failed refill is tried again a while later, each time a longer while.
+
+mod demand;
+mod shelves;
+mod spare;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use images::{Catalogue, manifest};
+use telemetry::METRICS;
+use telemetry::metrics::Refill;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+use wire::spawner::{CellId, Digest};
+
+use crate::phases::Rung;
+use crate::spawner::{Cell, Ended, Spawner, SpawnerError};
+use demand::{Budget, Measured};
+use shelves::{Shelves, Step, Work};
+use spare::FillError;
+pub(crate) use spare::{Spare, hush};
+
+/// Where cells and spares come from.
+#[derive(Debug)]
+pub(crate) struct Stock {
+    spawner: Arc<Spawner>,
+    stocking: Stocking,
+    breeds: Vec<Breed>,
+    /// By runtime identifier; several may have the same.
+    by_runtime: BTreeMap<String, BreedId>,
+    shelves: Mutex<Shelves>,
+    /// Wakes the keeper.
+    wanted: Notify,
+    /// The stock's time begins here.
+    epoch: Instant,
+}
+
+/// How much is kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stocking {
+    /// Empty cells of each image.
+    pub(crate) cells: usize,
+    /// Spares of each runtime that stand ready even if nobody wants any.
+    pub(crate) spares: usize,
+    /// Most memory that spares may hold, bytes; `None` for a part of what is free.
+    pub(crate) spare_memory: Option<u64>,
+    /// Memory of the machine that stays free, bytes.
+    pub(crate) reserve: u64,
+    /// Most memory that sandboxes may use together, bytes.
+    pub(crate) ceiling: Option<u64>,
+    /// What a spare is taken to need until one was seen, bytes.
+    pub(crate) estimate: u64,
+    /// Cells that may live at once.
+    pub(crate) capacity: u32,
+}
+
+/// One interpreter of one image, which serves any function of its runtimes.
+#[derive(Debug)]
+struct Breed {
+    image: Digest,
+    language: manifest::Kind,
+    how: manifest::Spare,
+}
+
+/// Names a breed: its place in the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BreedId(usize);
+
+/// What a start is given.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// A warm interpreter that is nobody's.
+    Spare(Spare),
+    /// An empty cell, and where it came from.
+    Cell(Cell, Rung),
+}
+
+type Waiter = oneshot::Sender<Result<Cell, SpawnerError>>;
+
+// === impl Stock ===
+
+impl Stock {
+    /// Keeps cells and spares of what `images` serve; the keeper ends when the spawner does. Spares are
+    /// made once memory was measured for the first time.
+    pub(crate) fn open(spawner: Arc<Spawner>, images: &Catalogue, stocking: Stocking) -> Arc<Self> {
+        let mut breeds: Vec<Breed> = Vec::new();
+        let mut by_runtime = BTreeMap::new();
+        let mut trees = BTreeSet::new();
+        for runtime in images.identifiers() {
+            let Some(served) = images.resolve(runtime) else { continue };
+            trees.insert(served.image.0);
+            let Some(how) = &served.start.spare else { continue };
+            let same = |breed: &Breed| breed.image == served.image.0 && breed.how == *how;
+            let at = breeds.iter().position(same).unwrap_or_else(|| {
+                let language = served.start.kind;
+                breeds.push(Breed { image: served.image.0, language, how: how.clone() });
+                breeds.len() - 1
+            });
+            by_runtime.insert(runtime.to_owned(), BreedId(at));
+        }
+        let languages = breeds.iter().map(|breed| breed.language);
+        let stock = Arc::new(Self {
+            shelves: Mutex::new(Shelves::new(trees, languages, stocking)),
+            spawner,
+            stocking,
+            breeds,
+            by_runtime,
+            wanted: Notify::new(),
+            epoch: Instant::now(),
+        });
+        tokio::spawn(keep(Arc::clone(&stock)));
+        stock
+    }
+
+    /// What serves as a spare for functions of a runtime.
+    pub(crate) fn breed(&self, runtime: &str) -> Option<BreedId> {
+        self.by_runtime.get(runtime).copied()
+    }
+
+    /// A spare of `breed` if one stands ready; else an empty cell of `image`, for which it waits.
+    ///
+    /// # Errors
+    /// If no cell can be made, or the spawner is gone.
+    pub(crate) async fn take(
+        &self,
+        image: Digest,
+        breed: Option<BreedId>,
+    ) -> Result<Taken, SpawnerError> {
+        let taken = self.shelves().take(self.now(), image, breed);
+        self.wanted.notify_one();
+        let receiver = match taken {
+            Ok(taken) => return Ok(taken),
+            Err(receiver) => receiver,
+        };
+        if self.spawner.is_closed() {
+            return Err(SpawnerError::Closed);
+        }
+        let cell = receiver.await.unwrap_or(Err(SpawnerError::Closed))?;
+        Ok(Taken::Cell(cell, Rung::Make))
+    }
+
+    /// A cell that was taken is gone.
+    pub(crate) fn returned(&self) {
+        self.shelves().returned();
+        self.wanted.notify_one();
+    }
+
+    /// How many empty cells stand ready.
+    pub(crate) fn ready(&self) -> usize {
+        self.shelves().ready_cells()
+    }
+
+    /// How many spares stand ready.
+    pub(crate) fn ready_spares(&self) -> usize {
+        self.shelves().ready_spares()
+    }
+
+    /// Memory that spares hold and give up when it is wanted, bytes.
+    pub(crate) fn held(&self) -> u64 {
+        self.shelves().held()
+    }
+
+    /// Memory was measured: what the machine could still give and what instances use, bytes.
+    pub(crate) fn observe(&self, available: u64, used: u64) {
+        let Stocking { reserve, ceiling, spare_memory, capacity, .. } = self.stocking;
+        {
+            let mut shelves = self.shelves();
+            let measured = Measured { available, reserve, used, ceiling, held: shelves.held() };
+            // Half of the cells there can be are left to those who are called.
+            let places = capacity as usize / 2;
+            shelves.spend(self.now(), Budget::of(&measured, spare_memory, places));
+        }
+        self.wanted.notify_one();
+    }
+
+    fn shelves(&self) -> MutexGuard<'_, Shelves> {
+        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Duration {
+        self.epoch.elapsed()
+    }
+
+    fn next(&self) -> Step {
+        let mut shelves = self.shelves();
+        let step = shelves.next(self.now(), self.spawner.strays());
+        shelves.show();
+        step
+    }
+
+    /// Makes a cell, for one who waits or for the shelf.
+    async fn make(self: Arc<Self>, image: Digest, refill: bool) {
+        let made = self.spawner.make(image).await;
+        if let (Err(err), true) = (&made, refill) {
+            refill_failed(Refill::Cell, err, err == &SpawnerError::Closed);
+        }
+        self.shelves().made(self.now(), image, refill, made);
+        self.wanted.notify_one();
+    }
+
+    /// Makes a spare for its shelf.
+    async fn fill(self: Arc<Self>, at: BreedId) {
+        let began = self.now();
+        let filled = self.spare(&self.breeds[at.0]).await;
+        let now = self.now();
+        match filled {
+            Ok(spare) => self.shelves().filled(now, at, spare, now.saturating_sub(began)),
+            Err((cell, err)) => {
+                // That the spawner is gone is said once, by whoever reads its socket.
+                refill_failed(Refill::Spare, &err, self.spawner.is_closed());
+                self.shelves().not_filled(now, at);
+                match cell {
+                    Some(cell) => self.discard(cell).await,
+                    None => self.returned(),
+                }
+            }
+        }
+        self.wanted.notify_one();
+    }
+
+    async fn spare(&self, breed: &Breed) -> Result<Spare, (Option<Cell>, FillError)> {
+        let made = self.spawner.make(breed.image).await;
+        let cell = made.map_err(|source| (None, FillError::Cell { source }))?;
+        Spare::execute(cell, &breed.how).await.map_err(|(cell, err)| (Some(cell), err))
+    }
+
+    /// Gives back a cell that is not to become an instance.
+    pub(crate) async fn discard(&self, cell: Cell) {
+        let Cell { id, ended, .. } = cell;
+        self.give_back(id, ended).await;
+    }
+
+    /// The same, for a cell of which only this is left.
+    pub(crate) async fn give_back(&self, cell: CellId, ended: oneshot::Receiver<Ended>) {
+        // A spawner that is gone has ended the cell already; either way it is gone afterwards.
+        if self.spawner.end(cell).await.is_ok() {
+            let _last_word = ended.await;
+        }
+        self.returned();
+    }
+}
+
+fn refill_failed(what: Refill, err: &dyn std::error::Error, expected: bool) {
+    if !expected {
+        METRICS.refill_failures.of(what).inc();
+        tracing::warn!(%err, ?what, "nothing could be made ahead of time");
+    }
+}
+
+/// Serves the shelves until the spawner is gone.
+async fn keep(stock: Arc<Stock>) {
+    loop {
+        let until = match stock.next() {
+            Step::Work(Work::Make { image, refill }) => {
+                tokio::spawn(Arc::clone(&stock).make(image, refill));
+                continue;
+            }
+            Step::Work(Work::Fill(breed)) => {
+                tokio::spawn(Arc::clone(&stock).fill(breed));
+                continue;
+            }
+            Step::Work(Work::Discard(cell)) => {
+                let stock = Arc::clone(&stock);
+                tokio::spawn(async move { stock.discard(cell).await });
+                continue;
+            }
+            Step::Sleep(until) => until,
+        };
+        tokio::select! {
+            () = stock.wanted.notified() => {}
+            () = stock.spawner.room() => {}
+            () = sleep_until(until.map(|until| stock.epoch + until)) => {}
+            () = stock.spawner.closed() => break,
+        }
+    }
+    let mut shelves = stock.shelves();
+    shelves.clear();
+    shelves.show();
+}
+
+async fn sleep_until(when: Option<Instant>) {
+    match when {
+        Some(when) => tokio::time::sleep_until(when).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests;
