@@ -42,6 +42,7 @@ mod action;
 mod admission;
 mod engine;
 mod hash;
+pub mod keep;
 mod time;
 
 pub use action::{
