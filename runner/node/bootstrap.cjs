@@ -13,6 +13,10 @@
 //!   `callbackWaitsForEmptyEventLoop` is about.
 //! * Answers and what a function prints are written at once, not queued: an answer is whole before
 //!   anything can end the process, and what was printed is in the log before the answer is sent.
+//! * Most starts happen before their function is known (a *spare*): executed with the argument `spare`,
+//!   it goes through all that an assignment and the first events do with functions of our own, and
+//!   waits for its environment. From there on there is one path; and apart from its age and what is in
+//!   `/proc/self` a function finds nothing that tells it which way its process was started.
 //!
 //! What it does not do: streamed responses, and deciding how a crash, an exit or a timeout is
 //! reported. The control plane sees the process end, or ends it.
@@ -23,13 +27,15 @@ const fs = require('node:fs');
 
 const LINK = 3;
 // Frame kinds, of `wire::link::Kind`.
-const HELLO = 1, READY = 2, INIT_FAILED = 3, RESPONSE = 4, FAILED = 5, OVERSIZE = 6, FATAL = 7, INVOKE = 64;
+const HELLO = 1, READY = 2, INIT_FAILED = 3, RESPONSE = 4, FAILED = 5, OVERSIZE = 6, FATAL = 7, SPARE = 8;
+const INVOKE = 64, ASSIGN = 65;
 const HEADER = 8;
 // The sequence number of what belongs to no event.
 const NO_EVENT = 0;
 // Before anything else is loaded: whoever started Node learns that it runs.
 fs.writeSync(LINK, Buffer.from([2, 0, 0, 0, HELLO, 0, 0, 0, 3, 0]));
 
+const Module = require('node:module');
 const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
@@ -51,7 +57,9 @@ const EXIT_REJECTION = 128, EXIT_EXCEPTION = 129;
 // What Node itself exits with when a module waits for something that never comes.
 const EXIT_UNSETTLED = 13;
 
-const TASK_ROOT = process.env.LAMBDA_TASK_ROOT ?? '/var/task';
+// As often as it takes until V8 has compiled what is worth it.
+const REHEARSALS = 12;
+
 const TRACE_ID = '_X_AMZN_TRACE_ID';
 // Libraries look here for the id of the event being served.
 const REQUEST_ID = Symbol.for('aws.lambda.runtime.requestId');
@@ -73,12 +81,16 @@ os.networkInterfaces = () => {
   }
 };
 // So that `import { networkInterfaces } from 'node:os'` finds it, too.
-require('node:module').syncBuiltinESMExports();
+Module.syncBuiltinESMExports();
 
 // === writing ===
 
+// Where everything goes while it is only rehearsed.
+let nowhere = null;
+
 /** Writes all bytes, waiting for a slow reader if need be. */
-function writeAll(fd, bytes) {
+function writeAll(to, bytes) {
+  const fd = nowhere ?? to;
   let pause = SHORTEST_PAUSE;
   for (let done = 0; done < bytes.length; ) {
     try {
@@ -205,7 +217,8 @@ function logError(what, reason) {
 
 // === console ===
 
-const json = process.env.AWS_LAMBDA_LOG_FORMAT?.toUpperCase() === 'JSON';
+// Whether log records are JSON; known with the environment.
+let json = false;
 const LEVELS = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
 
 /** What JSON logs say about an error. */
@@ -249,6 +262,7 @@ function textRecord(level, params) {
 
 /** Puts AWS's log lines behind the console's methods. */
 function patchConsole() {
+  json = process.env.AWS_LAMBDA_LOG_FORMAT?.toUpperCase() === 'JSON';
   const record = json ? jsonRecord : textRecord;
   const least = LEVELS.indexOf(process.env.AWS_LAMBDA_LOG_LEVEL?.toUpperCase());
   const at = (level) => {
@@ -261,6 +275,12 @@ function patchConsole() {
 }
 
 // === finding the handler ===
+
+// Behind the name of an ES module that is to be loaded although it was before.
+let again = '';
+
+/** Where the function's files are. */
+const taskRoot = () => process.env.LAMBDA_TASK_ROOT ?? '/var/task';
 
 /** Whether `.js` files in this folder are ES modules, which the nearest package.json decides. */
 function isModuleFolder(folder) {
@@ -279,9 +299,12 @@ function isModuleFolder(folder) {
 
 /** The exports of the function's module, wherever and whatever it is. */
 async function loadModule(folder, name) {
-  const file = path.resolve(TASK_ROOT, folder, name);
+  const root = taskRoot();
+  const file = path.resolve(root, folder, name);
   const has = (extension) => fs.existsSync(file + extension);
-  const importAs = (extension) => import(require('node:url').pathToFileURL(file + extension).href);
+  const importAs = (extension) => {
+    return import(require('node:url').pathToFileURL(file + extension).href + again);
+  };
   if (has('') && fs.statSync(file).isFile()) return require(file);
   if (has('.js')) {
     return isModuleFolder(path.dirname(file)) ? importAs('.js') : require(`${file}.js`);
@@ -289,7 +312,7 @@ async function loadModule(folder, name) {
   if (has('.mjs')) return importAs('.mjs');
   if (has('.cjs')) return require(`${file}.cjs`);
   if (has('')) return require(file);
-  return require(require.resolve(name, { paths: [TASK_ROOT, path.resolve(TASK_ROOT, folder)] }));
+  return require(require.resolve(name, { paths: [root, path.resolve(root, folder)] }));
 }
 
 /** The function that `folder/module.path.to.function` names. */
@@ -415,6 +438,8 @@ function parse(frame) {
 
 let link = null;
 let handler = null;
+// What a frame means.
+let receive = serve;
 // The event being served; none before the first and between two.
 let current = null;
 // What to do when the event loop has nothing left but the link.
@@ -562,6 +587,116 @@ function crash(what, err, status) {
   process.exit(status);
 }
 
+/** Loads the handler, and says so; who cannot, does not return. */
+async function begin() {
+  // Until then only the module's own doings keep the event loop going.
+  link.socket.unref();
+  onEmptyLoop = () => process.exit(EXIT_UNSETTLED);
+  try {
+    handler = await loadHandler(process.env._HANDLER ?? '');
+  } catch (err) {
+    crash('Uncaught Exception', err, EXIT_EXCEPTION);
+  }
+  onEmptyLoop = () => {};
+  link.socket.ref();
+  link.send(READY, NO_EVENT, '');
+}
+
+// === starting ahead of time ===
+
+/** Makes these, in this order, the whole environment, and what follows from it. */
+function replaceEnvironment(entries) {
+  const { env } = process;
+  for (const name of Object.keys(env)) delete env[name];
+  for (const [name, value] of entries) env[name] = value;
+  // From NODE_PATH, which Node has read at its start.
+  Module._initPaths();
+  patchConsole();
+}
+
+/** Becomes the function that an Assign frame says. */
+function assume(frame) {
+  if (frame[4] !== ASSIGN) throw new Error(`a frame of kind ${frame[4]} is none for a spare`);
+  const entries = [];
+  for (let count = frame.readUInt16LE(HEADER), at = HEADER + 2; count > 0; count -= 1) {
+    const start = at + 4;
+    at = start + frame.readUInt32LE(at);
+    const entry = frame.toString('utf8', start, at);
+    const equals = entry.indexOf('=');
+    entries.push([entry.slice(0, equals), entry.slice(equals + 1)]);
+  }
+  replaceEnvironment(entries);
+  process.chdir(taskRoot());
+}
+
+/** A body of length-prefixed texts behind `head`. */
+function bodyOf(head, texts) {
+  const parts = [head];
+  for (const text of texts) {
+    const length = Buffer.alloc(4);
+    length.writeUInt32LE(Buffer.byteLength(text));
+    parts.push(length, Buffer.from(text));
+  }
+  return Buffer.concat(parts);
+}
+
+/**
+ * Does all that an assignment and the first events will do, on functions of our own: a CommonJS one
+ * and an ES module in turn. Afterwards everything that a function could see of it is as it was.
+ */
+async function rehearse() {
+  const environment = Object.entries(process.env);
+  const folder = process.cwd();
+  const own = path.join(__dirname, 'rehearsal');
+  const texts = Array.from({ length: 20 }, (_, number) => `REHEARSAL_${number}=some value`);
+  texts.push(...environment.map((entry) => entry.join('=')), `LAMBDA_TASK_ROOT=${own}`);
+  // An event has a deadline, an id and an ARN, and may have a trace id and two documents more.
+  const words = ['00000000-0000-0000-0000-000000000000', 'arn:aws:lambda', 'Root=1', '{}', '{}'];
+  const paths = new Set(Object.keys(Module._pathCache));
+  nowhere = fs.openSync('/dev/null', 'w');
+  for (let round = 0; round < REHEARSALS; round += 1) {
+    again = `?${round}`;
+    for (const name of ['common', 'module']) {
+      const head = Buffer.alloc(2);
+      head.writeUInt16LE(texts.length + 1);
+      assume(frameOf(ASSIGN, NO_EVENT, bodyOf(head, [...texts, `_HANDLER=${name}.handler`])));
+      await begin();
+      for (const event of ['{"key": ["value", 1, 2.5, null, {"deeper": true}]}', '"fail"']) {
+        const body = Buffer.concat([bodyOf(Buffer.alloc(8), words), Buffer.from(event)]);
+        serve(frameOf(INVOKE, 1, body));
+        while (current !== null) await new Promise(setImmediate);
+      }
+    }
+    for (const file of Object.keys(require.cache).filter((file) => file.startsWith(own))) {
+      delete require.cache[file];
+    }
+    module.children = module.children.filter((child) => !child.filename.startsWith(own));
+    for (const key of Object.keys(Module._pathCache)) {
+      if (!paths.has(key)) delete Module._pathCache[key];
+    }
+  }
+  again = '';
+  fs.closeSync(nowhere);
+  nowhere = handler = null;
+  delete globalThis[REQUEST_ID];
+  replaceEnvironment(environment);
+  process.chdir(folder);
+}
+
+/** The life of a spare, up to the moment when it is one no longer. */
+async function waitForFunction() {
+  const assigned = new Promise((resolve) => {
+    receive = (frame) => {
+      receive = serve;
+      assume(frame);
+      resolve();
+    };
+  });
+  await rehearse();
+  link.send(SPARE, NO_EVENT, '');
+  await assigned;
+}
+
 async function main() {
   synchronize('stdout', 1);
   synchronize('stderr', 2);
@@ -572,14 +707,12 @@ async function main() {
     crash('Unhandled Promise Rejection', Object.assign(err, { reason, promise }), EXIT_REJECTION);
   });
   process.on('beforeExit', () => onEmptyLoop());
-  try {
-    handler = await loadHandler(process.env._HANDLER ?? '');
-  } catch (err) {
-    crash('Uncaught Exception', err, EXIT_EXCEPTION);
+  link = new Link((frame) => receive(frame));
+  if (process.argv[2] === 'spare') {
+    process.argv.length = 2;
+    await waitForFunction();
   }
-  onEmptyLoop = () => {};
-  link = new Link(serve);
-  link.send(READY, NO_EVENT, '');
+  await begin();
 }
 
 main();

@@ -15,6 +15,12 @@ Every millisecond here is a millisecond of every cold start, which decides three
 * It is one long file. An image carries it compiled; where it is not, compiling is a third of the
   start, and further files would have to be looked for on top of that.
 
+Most starts happen before their function is known (a *spare*): executed with the argument `spare`, or
+copied from a template that has imported more (`import_ahead`). A spare makes everything random its
+own, goes through all that an assignment and the first events do with a function of our own
+(`rehearse`), and waits for its environment. From there on there is one path; and the function must
+find nothing that tells it which way it was started, apart from `/proc/self`.
+
 What it does not do: decide how a crash, an exit or a timeout is reported. The control plane sees
 the process end, or ends it.
 """
@@ -23,14 +29,17 @@ import os
 
 LINK = 3
 # Frame kinds, of `wire::link::Kind`.
-HELLO, READY, INIT_FAILED, RESPONSE, FAILED, OVERSIZE, INVOKE = 1, 2, 3, 4, 5, 6, 64
+HELLO, READY, INIT_FAILED, RESPONSE, FAILED, OVERSIZE, SPARE, INVOKE, ASSIGN = 1, 2, 3, 4, 5, 6, 8, 64, 65
 HEADER = 8
 # The sequence number of what belongs to no event.
 NO_EVENT = b"\0\0\0"
+# Three bytes of sequence number, and two of body: `wire::VERSION`.
+GREETING = b"\2\0\0\0\1\0\0\0\3\0"
 if __name__ == "__main__":
     # Before anything else is imported: whoever started the interpreter learns that it runs. (Under
-    # another name this is a process that `multiprocessing` has spawned, and 3 is not the link.)
-    os.write(LINK, b"\2\0\0\0\1\0\0\0\3\0")
+    # another name this is a template, or a process that `multiprocessing` has spawned, and 3 is not
+    # the link.)
+    os.write(LINK, GREETING)
 
 import sys
 import time
@@ -46,21 +55,39 @@ MAX_ERROR = 256 * 1024
 # One read takes an ordinary event whole; a larger one is read into a buffer of its size.
 CHUNK = 64 * 1024
 
-TASK_ROOT = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
-FUNCTION_NAME = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
-FUNCTION_VERSION = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION")
-MEMORY_SIZE = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
-LOG_GROUP_NAME = os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
-LOG_STREAM_NAME = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
-JSON_LOGS = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
 LOG_TIME = "%Y-%m-%dT%H:%M:%S"
 TRACE_ID = "_X_AMZN_TRACE_ID"
 VERSION = "python%d.%d" % sys.version_info[:2]
 # What the operator added to the image (`packages.to` in the image's recipe).
 PACKAGES = "/var/lang/lib/%s/site-packages" % VERSION
 
+# What an ordinary start has imported by now; whatever comes on top of it ahead of time, a function
+# has not asked for.
+ORDINARY = frozenset(sys.modules)
+
 # The id of the event being served, for log records; empty while the module is imported.
 request_id = ""
+
+
+class Settings:
+    """What the environment says about the function, as it was when that became known."""
+
+    def __init__(self, environ):
+        self.task_root = environ.get("LAMBDA_TASK_ROOT", "/var/task")
+        self.handler = environ.get("_HANDLER", "")
+        self.function_name = environ.get("AWS_LAMBDA_FUNCTION_NAME")
+        self.function_version = environ.get("AWS_LAMBDA_FUNCTION_VERSION")
+        self.memory_size = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+        self.log_group_name = environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
+        self.log_stream_name = environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
+        self.json_logs = environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
+        # AWS's client escapes what is not ASCII up to Python 3.11.
+        _, _, minor = environ.get("AWS_EXECUTION_ENV", "").partition("AWS_Lambda_python3.")
+        later = minor.isdigit() and int(minor) > 11
+        self.quote = encode_basestring if later else encode_basestring_ascii
+
+
+settings = Settings(os.environ)
 
 
 class Fault(Exception):
@@ -74,17 +101,14 @@ class Fault(Exception):
 
 
 class Link:
-    """Frames on descriptor 3, and the guard that no other process but this one writes any."""
+    """Frames on a descriptor, and the guard that no other process but this one writes any."""
 
-    def __init__(self):
+    def __init__(self, source, sink):
+        self.source, self.sink = source, sink
         self.owner = os.getpid()
         self.ahead = b""
         # Of the event being served, as three bytes of its header and of its answer's.
         self.sequence = NO_EVENT
-        # A program that the function starts must not hold the link, nor whoever made the socket
-        # decide whether reading waits.
-        os.set_inheritable(LINK, False)
-        os.set_blocking(LINK, True)
 
     def receive(self):
         """The next frame, header included. The process ends with the link."""
@@ -104,11 +128,11 @@ class Link:
         whole[: len(data)] = data
         rest = memoryview(whole)[len(data) :]
         while rest:
-            rest = rest[os.readv(LINK, (rest,)) or leave() :]
+            rest = rest[os.readv(self.source, (rest,)) or leave() :]
         return whole
 
     def read(self):
-        return os.read(LINK, CHUNK) or leave()
+        return os.read(self.source, CHUNK) or leave()
 
     def send(self, kind, body=b""):
         """Sends one frame, in one call unless the socket is full."""
@@ -118,11 +142,11 @@ class Link:
             leave()
         length = len(body).to_bytes(4, "little")
         frame = b"".join((length, bytes((kind,)), self.sequence, body))
-        count = os.write(LINK, frame)
+        count = os.write(self.sink, frame)
         if count < len(frame):
             rest = memoryview(frame)[count:]
             while rest:
-                rest = rest[os.write(LINK, rest) :]
+                rest = rest[os.write(self.sink, rest) :]
 
 
 def leave():
@@ -164,9 +188,6 @@ class Raw(str):
 
 # Types the C encoder writes as AWS's client would, without a look at anything else.
 PLAIN = frozenset((str, int, float, bool, type(None)))
-# AWS's client escapes what is not ASCII up to Python 3.11.
-_, _, minor = os.environ.get("AWS_EXECUTION_ENV", "").partition("AWS_Lambda_python3.")
-quote = encode_basestring if minor.isdigit() and int(minor) > 11 else encode_basestring_ascii
 scan = make_scanner(Grammar)
 
 
@@ -258,9 +279,9 @@ def encode(value):
     """The UTF-8 bytes of a value's JSON."""
     if type(value) is str:
         # One piece: joining a text would take it apart into letters, six million of a large answer.
-        text = (quote(value),)
+        text = (settings.quote(value),)
     elif is_plain(value):
-        text = encoder_with(quote)(value, 0)
+        text = encoder_with(settings.quote)(value, 0)
     else:
         text = encoder_with(quote_unless_raw)(simplify(value), 0)
     # Half a surrogate pair has no UTF-8. It gets the escape that ASCII output would have given it.
@@ -268,7 +289,7 @@ def encode(value):
 
 
 def quote_unless_raw(text):
-    return text if type(text) is Raw else quote(text)
+    return text if type(text) is Raw else settings.quote(text)
 
 
 def encoder_with(quote, default=refuse):
@@ -315,11 +336,11 @@ class LambdaContext:
 
     def __init__(self, deadline_ms, request_id, arn, client_context, identity):
         self.aws_request_id = request_id
-        self.log_group_name = LOG_GROUP_NAME
-        self.log_stream_name = LOG_STREAM_NAME
-        self.function_name = FUNCTION_NAME
-        self.memory_limit_in_mb = MEMORY_SIZE
-        self.function_version = FUNCTION_VERSION
+        self.log_group_name = settings.log_group_name
+        self.log_stream_name = settings.log_stream_name
+        self.function_name = settings.function_name
+        self.memory_limit_in_mb = settings.memory_size
+        self.function_version = settings.function_version
         self.invoked_function_arn = arn
         self.client_context = None
         if client_context:
@@ -449,7 +470,7 @@ def printable(text):
 
 def error_record(error):
     """What the log says about an error document."""
-    if JSON_LOGS:
+    if settings.json_logs:
         now = time.strftime(LOG_TIME, time.gmtime())
         return encode({"timestamp": now + "Z", "level": "ERROR", **error}).decode()
     parts = (error["errorType"], error["errorMessage"])
@@ -517,7 +538,7 @@ def set_up_logging(logging):
     standard = set(logging.makeLogRecord({}).__dict__) | {"aws_request_id", "message", "asctime"}
     logging.Formatter.converter = time.gmtime
     handler = LambdaLoggerHandler()
-    if JSON_LOGS:
+    if settings.json_logs:
         handler.setFormatter(JsonFormatter())
     else:
         form = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n"
@@ -545,12 +566,17 @@ PINNED = frozenset(
 
 
 class Pinned:
-    """Finds those in the standard library, wherever else the search path leads."""
+    """Finds those in the standard library, wherever else the search path leads; and, for whoever asks
+    for it first, what was imported ahead of time."""
 
-    def __init__(self, find, path):
-        self.find, self.path = find, path
+    def __init__(self, find, path, finds):
+        self.find, self.path, self.finds = find, path, finds
 
     def find_spec(self, name, path=None, target=None):
+        if name in ahead:
+            if self.finds.same(name):
+                return Kept(ahead[name][0]).spec()
+            del ahead[name]
         if path is not None or name not in PINNED:
             return None
         spec = self.find(name, self.path, target)
@@ -571,16 +597,16 @@ def set_up_imports():
     own = os.path.dirname(os.path.abspath(__file__))
     layer = ["/opt/python/lib/%s/site-packages" % VERSION, "/opt/python"]
     rest = [entry for entry in sys.path if entry and entry != own]
-    sys.path[:] = [TASK_ROOT, *layer, *rest, PACKAGES, own]
+    sys.path[:] = [settings.task_root, *layer, *rest, PACKAGES, own]
     for finder in sys.meta_path:
-        # Behind those for what is built in and frozen, which nothing can replace anyway.
         if getattr(finder, "__name__", "") == "PathFinder":
             path = [standard, os.path.join(standard, "lib-dynload")]
-            sys.meta_path.insert(sys.meta_path.index(finder), Pinned(finder.find_spec, path))
+            # Before those for what is built in and frozen, some of which was imported ahead of time.
+            sys.meta_path.insert(0, Pinned(finder.find_spec, path, Finds(finder)))
             break
     if "logging" in sys.modules:
         set_up_logging(sys.modules["logging"])
-    for entry in (TASK_ROOT, *layer):
+    for entry in (settings.task_root, *layer):
         try:
             names = os.listdir(entry)
         except OSError:
@@ -664,15 +690,12 @@ def answer(handler, frame):
     return RESPONSE, body
 
 
-def main():
-    link = Link()
-    for stream in (sys.stdout, sys.stderr):
-        # Every line is in the log at once; what has no UTF-8 is spelled out instead of raised.
-        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+def begin(link):
+    """Loads the handler, and says how that went; None if it cannot be called."""
     set_up_imports()
-    error = None
+    handler = error = None
     try:
-        handler = load(os.environ.get("_HANDLER", ""))
+        handler = load(settings.handler)
     except Fault as fault:
         error = report(fault.kind, fault.message, fault.stack)
     except Exception as err:
@@ -680,12 +703,370 @@ def main():
     flush()
     if error is not None:
         link.send(INIT_FAILED, error)
-        sys.exit(1)
+        return None
     link.send(READY)
+    return handler
+
+
+def serve(link, handler):
+    """Answers one event."""
+    kind, body = answer(handler, link.receive())
+    flush()
+    link.send(kind, body)
+
+
+def live(link):
+    """The life of a process that knows its function."""
+    handler = begin(link)
+    if handler is None:
+        sys.exit(1)
     while True:
-        kind, body = answer(handler, link.receive())
-        flush()
-        link.send(kind, body)
+        serve(link, handler)
+
+
+def open_link():
+    """The link, and output as a function is to have it."""
+    # A program that the function starts must not hold the link, nor whoever made the socket decide
+    # whether reading waits.
+    os.set_inheritable(LINK, False)
+    os.set_blocking(LINK, True)
+    for stream in (sys.stdout, sys.stderr):
+        set_up_stream(stream)
+    return Link(LINK, LINK)
+
+
+def set_up_stream(stream):
+    # Every line is in the log at once; what has no UTF-8 is spelled out instead of raised.
+    stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+
+
+# === what was imported ahead of time ===
+
+# What a template has imported and no function has asked for yet, by name: the module, and the names of
+# what its import imported in turn.
+ahead = {}
+
+
+def there(name):
+    """A module that was imported, whether or not anybody has asked for it."""
+    return sys.modules.get(name) or ahead.get(name, (None,))[0]
+
+
+class Kept:
+    """Stands for the loader of a module that is there already."""
+
+    def __init__(self, module):
+        self.module, self.found = module, module.__spec__
+
+    def spec(self):
+        """What the import system takes for a module that has to be loaded."""
+        found = self.found
+        place = found.submodule_search_locations
+        package = place is not None
+        spec = type(found)(found.name, self, origin=found.origin, is_package=package)
+        spec.has_location, spec.cached = found.has_location, found.cached
+        if package:
+            spec.submodule_search_locations = place
+        return spec
+
+    def create_module(self, spec):
+        return self.module
+
+    def exec_module(self, module):
+        module.__spec__ = self.found
+        bring(self.found.name)
+
+    def __getattr__(self, name):
+        # Whoever wants more of a loader than to load wants the one that did.
+        return getattr(self.found.loader, name)
+
+
+def bring(name):
+    """Puts a module, and what it imports, where an import would have put it."""
+    if name not in ahead:
+        return
+    module, imports = ahead.pop(name)
+    sys.modules[name] = module
+    package, _, child = name.rpartition(".")
+    if package:
+        bring(package)
+        if package in sys.modules:
+            setattr(sys.modules[package], child, module)
+    for other in imports:
+        bring(other)
+    if name == "logging":
+        # Records say how long ago that was.
+        precise = isinstance(module._startTime, int)
+        module._startTime = time.time_ns() if precise else time.time()
+        set_up_logging(module)
+
+
+class Finds:
+    """Whether an import would find today what it found in the template.
+
+    The search path begins with the function's files and its layers, which may have modules of the same
+    names, and a function may change the path.
+    """
+
+    def __init__(self, finder):
+        self.finder, self.path, self.known = finder, (), {}
+
+    def same(self, name):
+        """Whether that is so for a module and all that its import imports."""
+        if self.path != tuple(sys.path):
+            self.path, self.known = tuple(sys.path), {}
+        pending, seen = [name], set()
+        while pending:
+            name = pending.pop()
+            if name in ahead and name not in seen:
+                seen.add(name)
+                pending.extend(ahead[name][1])
+                # What is beneath a package is looked for where the package is.
+                if not self.leads_to(name.partition(".")[0]):
+                    return False
+        return True
+
+    def leads_to(self, name):
+        if name not in self.known:
+            spec = getattr(there(name), "__spec__", None)
+            if name in PINNED or getattr(spec, "origin", None) in ("built-in", "frozen"):
+                self.known[name] = True
+            else:
+                found = self.finder.find_spec(name)
+                self.known[name] = bool(spec and found and found.origin == spec.origin)
+        return self.known[name]
+
+
+def import_ahead(names):
+    """Imports modules that functions are likely to ask for, and puts them aside until one does.
+
+    For a template, which imports this program before anything else and nothing after that. Aside,
+    because a function must find imported what an ordinary start has imported and no more: a program
+    that forgets an import would otherwise run or fail depending on how it was started.
+    """
+    import builtins
+
+    plain, edges, places = builtins.__import__, {}, dict(sys.path_importer_cache)
+
+    # What is being imported, the innermost last.
+    current = [None]
+
+    def noting(name, globals=None, locals=None, fromlist=(), level=0):
+        importer, absolute = (globals or {}).get("__name__"), name
+        if level:
+            package = (globals.get("__package__") or "").split(".")
+            package = package[: len(package) - level + 1]
+            absolute = ".".join([*package, name] if name else package)
+        if not getattr((globals or {}).get("__spec__"), "_initializing", False):
+            # A function, which whatever is being imported has called.
+            importer = current[-1]
+        current.append(absolute)
+        try:
+            result = plain(name, globals, locals, fromlist, level)
+        finally:
+            current.pop()
+        imports = edges.setdefault(importer, {})
+        imports[absolute] = None
+        for part in fromlist or ():
+            if "%s.%s" % (absolute, part) in sys.modules:
+                imports["%s.%s" % (absolute, part)] = None
+        return result
+
+    builtins.__import__ = noting
+    try:
+        for name in names:
+            __import__(name)
+    finally:
+        builtins.__import__ = plain
+    restore(sys.path_importer_cache, places)
+    for name in [name for name in sys.modules if name not in ORDINARY]:
+        if name in ("__main__", __name__):
+            continue
+        module = sys.modules.pop(name)
+        ahead[name] = module, edges.setdefault(name, {})
+        package, _, child = name.rpartition(".")
+        if getattr(getattr(module, "__spec__", None), "name", None) != name:
+            # Not imported but put there, by the module it is named after.
+            edges.setdefault(package, {})[name] = None
+        parent = there(package)
+        if getattr(parent, child, None) is module:
+            delattr(parent, child)
+
+
+def reseed():
+    """Makes everything random this process's own, whether or not its library has noticed a fork.
+
+    Copies of one template may even have the same process id, each in a namespace of its own.
+    """
+    random, ssl, uuid, numpy = map(there, ("random", "_ssl", "uuid", "numpy.random"))
+    if random is not None:
+        random.seed()
+    if ssl is not None:
+        ssl.RAND_add(os.urandom(64), 64.0)
+    if uuid is not None:
+        uuid._node = uuid._last_timestamp = None
+    if numpy is not None:
+        numpy.seed()
+    tempfile, process = there("tempfile"), there("multiprocessing.process")
+    if tempfile is not None:
+        tempfile._name_sequence = None
+    if process is not None:
+        process.current_process().authkey = os.urandom(32)
+
+
+# === starting ahead of time ===
+
+# As often as it takes until CPython has made what it runs its own (since 3.11 after eight times).
+REHEARSALS = 12
+
+
+def replace_environment(entries):
+    """Makes these, in this order, the whole environment, for Python and for libraries in C."""
+    zone = os.environ.get("TZ")
+    os.environ.clear()
+    for entry in entries:
+        name, _, value = entry.partition(b"=")
+        os.environb[name] = value
+    if os.environ.get("TZ") != zone:
+        time.tzset()
+
+
+def assume(frame):
+    """Becomes the function that an Assign frame says."""
+    global settings
+    if frame[4] != ASSIGN:
+        raise ConnectionError("a frame of kind %d is none for a spare" % frame[4])
+    at, entries = HEADER + 2, []
+    for _ in range(int.from_bytes(frame[HEADER:at], "little")):
+        start = at + 4
+        at = start + int.from_bytes(frame[at:start], "little")
+        entries.append(bytes(frame[start:at]))
+    replace_environment(entries)
+    settings = Settings(os.environ)
+    os.chdir(settings.task_root)
+    process = there("multiprocessing.process")
+    if process is not None:
+        process.ORIGINAL_DIR = settings.task_root
+
+
+def rehearse():
+    """Does all that an assignment and the first events will do, on a function of our own.
+
+    Afterwards everything that a function could see of it is as it was.
+    """
+    global request_id, settings
+    tables = [(table, dict(table)) for table in (sys.modules, sys.path_importer_cache)]
+    lists = [(entries, list(entries)) for entries in (sys.path, sys.meta_path)]
+    streams, before, folder = (sys.stdout, sys.stderr), settings, os.getcwd()
+    environment = [b"=".join(pair) for pair in os.environb.items()]
+    own = os.path.join(os.path.dirname(os.path.abspath(__file__)), "rehearsal")
+    assignment = [b"LAMBDA_TASK_ROOT=" + os.fsencode(own), b"_HANDLER=rehearsed.handler"]
+    assignment += (b"REHEARSAL_%d=some value" % number for number in range(20))
+    assignment += (it for it in environment if not it.startswith(b"LAMBDA_TASK_ROOT="))
+    text = b"".join(len(it).to_bytes(4, "little") + it for it in assignment)
+    # An event has a deadline, an id and an ARN, and may have a trace id and two documents more.
+    words = (b"00000000-0000-0000-0000-000000000000", b"arn:aws:lambda", b"Root=1", b"{}", b"{}")
+    head = bytes(8) + b"".join(len(it).to_bytes(4, "little") + it for it in words)
+    import gc
+    import io
+
+    (source, feed), (drain, sink) = pipes = os.pipe(), os.pipe()
+
+    def send(kind, body):
+        os.write(feed, len(body).to_bytes(4, "little") + bytes((kind, 1, 0, 0)) + body)
+
+    for _ in range(REHEARSALS):
+        sys.stdout, sys.stderr = (io.TextIOWrapper(io.BytesIO()) for _ in streams)
+        set_up_stream(sys.stdout)
+        link = Link(source, sink)
+        send(ASSIGN, len(assignment).to_bytes(2, "little") + text)
+        assume(link.receive())
+        handler = begin(link)
+        for event in (b'{"key": ["value", 1, 2.5, null, {"deeper": true}]}', b'"fail"'):
+            send(INVOKE, head + event)
+            serve(link, handler)
+        os.read(drain, CHUNK)
+        for entries, had in lists:
+            entries[:] = had
+        for table, had in tables:
+            restore(table, had)
+        os.chdir(folder)
+    sys.stdout, sys.stderr = streams
+    replace_environment(environment)
+    settings, request_id = before, ""
+    for pipe in pipes:
+        for end in pipe:
+            os.close(end)
+    del link, handler
+    gc.collect()
+
+
+def restore(table, had):
+    """Gives a dictionary of the interpreter's the entries that it had."""
+    for name in [name for name in table if name not in had]:
+        del table[name]
+    table.update(had)
+
+
+def take_place():
+    """Makes this module, which a template has imported, the program that is running."""
+    module = sys.modules.pop(__name__)
+    for value in list(vars(module).values()):
+        if getattr(value, "__module__", None) == __name__:
+            value.__module__ = "__main__"
+    compiled = "%s.%s.pyc" % (__file__[: -len(".py")], sys.implementation.cache_tag)
+    program = compiled if os.path.exists(compiled) else __file__
+    own = sys.modules["__main__"]
+    # Its functions are still running.
+    ahead["__main__"] = own, ()
+    loader = type(own.__loader__)
+    if program is compiled:
+        loader = sys.modules["_frozen_importlib_external"].SourcelessFileLoader
+    values = {
+        "__name__": "__main__",
+        "__file__": program,
+        "__cached__": None,
+        "__spec__": None,
+        "__package__": None,
+        "__loader__": loader("__main__", program),
+        "__builtins__": own.__builtins__,
+        "__annotations__": {},
+    }
+    vars(module).update(values)
+    sys.modules["__main__"] = module
+    if sys.path_importer_cache.pop(own.__file__, module) is None:
+        # The interpreter has looked whether its program is a package.
+        sys.path_importer_cache[program] = None
+    if hasattr(sys, "orig_argv"):
+        sys.orig_argv[-len(sys.argv) :] = [program]
+    sys.argv[:] = [program]
+
+
+def wait_for_function(link):
+    """The life of a spare, up to the moment when it is one no longer."""
+    reseed()
+    rehearse()
+    link.send(SPARE)
+    assume(link.receive())
+
+
+def spare():
+    """The life of a process that a template has made, with the link where it belongs."""
+    take_place()
+    os.write(LINK, GREETING)
+    link = open_link()
+    wait_for_function(link)
+    live(link)
+
+
+def main():
+    link = open_link()
+    if sys.argv[1:] == ["spare"]:
+        del sys.argv[1:]
+        if hasattr(sys, "orig_argv"):
+            del sys.orig_argv[-1:]
+        wait_for_function(link)
+    live(link)
 
 
 if __name__ == "__main__":

@@ -175,8 +175,17 @@ const NODE_BOOTSTRAP: &str = "/var/runtime/bootstrap.cjs";
 const PYTHON_TEMPLATE: &str = "/var/runtime/template.py";
 /// Behind the arguments of a bootstrap: there is no function yet.
 const SPARE: &str = "spare";
-const PYTHON_SOURCE: &str = include_str!("../../runner/python/bootstrap.py");
-const NODE_SOURCE: &str = include_str!("../../runner/node/bootstrap.cjs");
+/// What of ours is in every image: the bootstraps, and the functions they rehearse with.
+const OURS: [(&str, &str); 5] = [
+    (PYTHON_BOOTSTRAP, include_str!("../../runner/python/bootstrap.py")),
+    (NODE_BOOTSTRAP, include_str!("../../runner/node/bootstrap.cjs")),
+    (
+        "/var/runtime/rehearsal/rehearsed.py",
+        include_str!("../../runner/python/rehearsal/rehearsed.py"),
+    ),
+    ("/var/runtime/rehearsal/common.js", include_str!("../../runner/node/rehearsal/common.js")),
+    ("/var/runtime/rehearsal/module.mjs", include_str!("../../runner/node/rehearsal/module.mjs")),
+];
 /// What decides, beside the server and the recipe, how an image turns out. Part of its digest, so
 /// that a release that makes something else of the same server does not find the old image.
 const MAKER: [&str; 7] = [
@@ -208,7 +217,7 @@ impl HostImage {
     ) -> Result<Self, HostError> {
         let recipe = Recipe::parse(text)?;
         let mut survey = survey::survey(&recipe, paths, packages)?;
-        for (path, source) in [(PYTHON_BOOTSTRAP, PYTHON_SOURCE), (NODE_BOOTSTRAP, NODE_SOURCE)] {
+        for (path, source) in OURS {
             survey.plan.add(Path::new(path), Item::Text(source.to_owned()));
         }
         // Who serves what is decided by the operator's identifiers as well as by the files.

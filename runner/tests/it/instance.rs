@@ -12,7 +12,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{MsgFlags, recv};
 use serde_json::Value;
-use wire::link::{HEADER, Header, Invoke, Kind, MAX_SEQUENCE};
+use wire::link::{Assign, HEADER, Header, Invoke, Kind, MAX_SEQUENCE};
 
 use crate::supervised::{PATIENCE, eventually};
 
@@ -27,13 +27,34 @@ const FIRST: u32 = 0x7f_fe_fe;
 /// A frame: what kind it is of, and its body.
 pub(crate) type Frame = (Kind, Vec<u8>);
 
+/// How an interpreter comes to its function. What a function sees and does must be the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// It is executed for it.
+    Executed,
+    /// It was executed before anybody knew for whom.
+    Ahead,
+    /// It was a template, with more imported.
+    Template,
+}
+
 /// A function before it is started: an interpreter, a bootstrap, a handler and an environment.
 pub(crate) struct Function {
     argv: Vec<OsString>,
+    spare: Option<Spare>,
     env: Vec<(String, OsString)>,
     blocking: bool,
     watched: bool,
 }
+
+/// An interpreter that is started ahead of time: its arguments, and this much of the environment.
+struct Spare {
+    argv: Vec<OsString>,
+    constants: Constants,
+}
+
+/// Names and values.
+type Constants = &'static [(&'static str, &'static str)];
 
 /// A running function.
 pub(crate) struct Instance {
@@ -93,7 +114,7 @@ impl Function {
     /// A function whose files are in a folder of `tests/functions/`.
     pub(crate) fn new(argv: Vec<OsString>, folder: &str, handler: &str) -> Self {
         let root = path("tests/functions").join(folder);
-        Self { argv, env: Vec::new(), blocking: true, watched: false }
+        Self { argv, spare: None, env: Vec::new(), blocking: true, watched: false }
             .with("PATH", "/usr/bin:/bin")
             .with("LANG", "en_US.UTF-8")
             .with("TZ", ":UTC")
@@ -104,6 +125,12 @@ impl Function {
             .with("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
             .with("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/probe")
             .with("AWS_LAMBDA_LOG_STREAM_NAME", "2026/11/20/[7]0123456789abcdef0123456789abcdef")
+    }
+
+    /// The same, started before its environment is known.
+    pub(crate) fn ahead(mut self, argv: Vec<OsString>, constants: Constants) -> Self {
+        self.spare = Some(Spare { argv, constants });
+        self
     }
 
     /// The same with one more variable, or another value for it.
@@ -138,12 +165,21 @@ impl Function {
         // later, so the pipe holds more than they write, unless that is what they are about.
         fcntl(&log, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("fcntl");
         fcntl(&log, FcntlArg::F_SETPIPE_SZ(1 << 20)).expect("fcntl");
-        let process = Command::new("/bin/sh")
-            .args(["-c", "exec \"$@\" 3<&0 0</dev/null", "sh"])
-            .args(&self.argv)
-            .current_dir(path("tests/functions"))
-            .env_clear()
-            .envs(self.env.iter().map(|(name, value)| (name, value)))
+        let own = || self.env.iter().map(|(name, value)| (name.as_str(), value.as_os_str()));
+        let mut command = Command::new("/bin/sh");
+        // The shell would add a variable of its own to the environment.
+        command.args(["-c", "unset PWD OLDPWD; exec \"$@\" 3<&0 0</dev/null", "sh"]).env_clear();
+        match &self.spare {
+            None => {
+                let folder = own().find(|(name, _)| *name == "LAMBDA_TASK_ROOT");
+                let folder = folder.map(|(_, folder)| Path::new(folder)).filter(|it| it.is_dir());
+                command.args(&self.argv).envs(own()).current_dir(folder.unwrap_or(Path::new("/")));
+            }
+            Some(Spare { argv, constants }) => {
+                command.args(argv).envs(constants.iter().copied()).current_dir("/");
+            }
+        }
+        let process = command
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(writer.try_clone().expect("a pipe"))
             .stderr(writer)
@@ -153,6 +189,15 @@ impl Function {
         let mut instance = Instance { process, link, log, sequence: FIRST, unanswered, watch };
         let hello = instance.frame();
         assert_eq!(hello, Some((Kind::Hello, wire::VERSION.to_le_bytes().to_vec())));
+        if self.spare.is_some() {
+            let spare = instance.frame();
+            assert_eq!(spare, Some((Kind::Spare, Vec::new())), "{}", instance.printed());
+            let env: Vec<_> = own()
+                .map(|(name, value)| [name.as_bytes(), b"=", value.as_encoded_bytes()].concat())
+                .collect();
+            let assign = Assign { env: env.iter().map(Vec::as_slice).collect() };
+            instance.link.write_all(&assign.encode()).expect("the link takes it");
+        }
         instance
     }
 
