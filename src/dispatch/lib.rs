@@ -51,4 +51,5 @@ pub use action::{
 };
 pub use admission::{Facts, Limits, Throttle};
 pub use engine::Dispatch;
+pub use hash::{IdHasher, IdMap};
 pub use time::Time;

@@ -10,6 +10,7 @@
 //! and served buffered.
 
 use std::convert::Infallible;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -140,7 +141,7 @@ impl<E: Engine> Gateway<E> {
         parts: &Parts,
         body: Body,
         request_id: &RequestId,
-        trace_id: &str,
+        trace_id: &Arc<str>,
     ) -> (Option<Arc<UrlConfig>>, Result<Response<Bytes>, Refused>) {
         let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let address = address::read(host, parts.uri.path(), &self.suffix);
@@ -165,7 +166,7 @@ impl<E: Engine> Gateway<E> {
         address: &Address<'_>,
         target: Target,
         request_id: &RequestId,
-        trace_id: &str,
+        trace_id: &Arc<str>,
     ) -> Result<Response<Bytes>, Refused> {
         // What is not public needs a signature, and a signature needs the body: only claims that
         // could be true are worth reading one for.
@@ -185,6 +186,7 @@ impl<E: Engine> Gateway<E> {
             Address::Url(_) | Address::Nothing => parts.uri.path(),
         };
         let url_id = target.url.id.as_str();
+        let domain = [url_id, &self.suffix].concat();
         let event = event::encode(&UrlRequest {
             method: &parts.method,
             path,
@@ -194,7 +196,7 @@ impl<E: Engine> Gateway<E> {
             body: &body,
             source: parts.extensions.get::<Peer>().map(|peer| peer.0.ip()),
             url_id,
-            domain: &format!("{url_id}{}", self.suffix),
+            domain: &domain,
             port: self.config.port,
             request_id: request_id.as_str(),
             trace_id,
@@ -215,7 +217,7 @@ impl<E: Engine> Gateway<E> {
         address: &Address<'_>,
         mut target: Target,
         request_id: &RequestId,
-        trace_id: &str,
+        trace_id: &Arc<str>,
         event: Bytes,
     ) -> Result<Response<Bytes>, Refused> {
         for _ in 0..LOOKUPS {
@@ -226,7 +228,7 @@ impl<E: Engine> Gateway<E> {
             };
             let arn = admit::invoked_arn(&self.config.home, &target.url);
             let mut invocation = Invocation::new(runnable, *request_id, arn.into(), event.clone());
-            invocation.trace_id = trace_id.into();
+            invocation.trace_id = Arc::clone(trace_id);
             match self.engine.invoke(invocation).await {
                 Ok(outcome) if outcome.function_error.is_some() => return Err(Refused::Failed),
                 Ok(outcome) => return Ok(answer::response(&outcome.payload)),
@@ -334,14 +336,17 @@ fn unavailable(text: &'static str) -> AwsError {
 }
 
 /// The trace a request belongs to: its own, if it names one of the form X-Ray gives them.
-fn trace_id(headers: &HeaderMap) -> String {
+fn trace_id(headers: &HeaderMap) -> Arc<str> {
     let given = headers.get(TRACE_ID).and_then(|value| value.to_str().ok());
     if let Some(given) = given.filter(|given| given.starts_with("Root=1-") && given.len() <= 256) {
-        return given.to_owned();
+        return given.into();
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let random = u128::from_le_bytes(model::id::random_bytes()) >> 32;
-    format!("Root=1-{:08x}-{random:024x}", now.as_secs())
+    let mut drawn = String::with_capacity("Root=1-".len() + 8 + 1 + 24);
+    // Writing to a text cannot fail.
+    let _written = write!(drawn, "Root=1-{:08x}-{random:024x}", now.as_secs());
+    drawn.into()
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ use wire::link::{Invoke, Kind};
 use crate::fault::{Cause, Fault};
 use crate::governor::IDLE_WATCH;
 use crate::instance::{Instance, Transport};
-use crate::invocation::{Durations, FunctionError, Invocation, Outcome, Refusal};
+use crate::invocation::{Durations, FunctionError, Invocation, NOTHING, Outcome, Refusal};
 use crate::link::{Incoming, LinkError, Outgoing, Quiet};
 use crate::logs::End;
 use crate::phases::ColdStart;
@@ -124,7 +124,7 @@ impl Flight {
             stage: Stage::Done,
         };
         match admitted {
-            Admitted::Run(instance) => flight.deliver(instance),
+            Admitted::Run(instance) => flight.deliver(instance, arrived),
             Admitted::Wait(receiver) => flight.stage = Stage::Waiting(receiver),
         }
         Ok(flight)
@@ -135,7 +135,10 @@ impl Flight {
         loop {
             match &mut self.stage {
                 Stage::Waiting(grant) => match grant.await {
-                    Ok(Ok(instance)) => self.deliver(instance),
+                    Ok(Ok(instance)) => {
+                        let now = self.shell.now();
+                        self.deliver(instance, now);
+                    }
                     Ok(Err(failure)) => match self.not_started(failure) {
                         Some(result) => return result,
                         None => continue,
@@ -230,8 +233,8 @@ impl Flight {
         }
     }
 
-    /// Gives the event to an instance.
-    fn deliver(&mut self, instance: Arc<Instance>) {
+    /// Gives the event to an instance, now.
+    fn deliver(&mut self, instance: Arc<Instance>, now: Duration) {
         // First of all, so that it wakes while the event is being prepared.
         let was_frozen = instance.freezer.hold();
         let silent = match &instance.transport {
@@ -241,7 +244,7 @@ impl Flight {
         if silent == Quiet::No {
             instance.condemn(Cause::Protocol(LinkError::TwoAnswers));
         }
-        self.delivered = self.shell.now();
+        self.delivered = now;
         // What an instance did while nobody called it is not this caller's fault. Frozen it did nothing.
         if !was_frozen && self.delivered.saturating_sub(instance.looked()) > IDLE_WATCH {
             instance.measure(self.delivered);
@@ -311,7 +314,7 @@ impl Flight {
             deadline_ms,
             trace_id: Arc::clone(&invocation.trace_id),
             client_context: Arc::clone(&invocation.client_context),
-            cognito_identity: Arc::from(""),
+            cognito_identity: Arc::clone(&NOTHING),
             invoked_arn: Arc::clone(&invocation.invoked_arn),
             payload: invocation.payload.clone(),
         }

@@ -1,6 +1,6 @@
 //! What goes into the pool and what comes out.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,6 +27,9 @@ pub struct Invocation {
     /// Whether the caller wants the end of the log (`X-Amz-Log-Type: Tail`).
     pub log_tail: bool,
 }
+
+/// A text that is not there; one for all, because every one is an allocation.
+pub(crate) static NOTHING: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
 
 /// What a call came to. A function that failed has answered, too.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,8 +105,8 @@ impl Invocation {
             request_id,
             payload,
             invoked_arn,
-            trace_id: Arc::from(""),
-            client_context: Arc::from(""),
+            trace_id: Arc::clone(&NOTHING),
+            client_context: Arc::clone(&NOTHING),
             log_tail: false,
         }
     }

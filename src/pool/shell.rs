@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use dispatch::{
-    Action, Arrival, Decision, Dispatch, EndReason, EventId, Facts, Fate, InstanceId, Next,
+    Action, Arrival, Decision, Dispatch, EndReason, EventId, Facts, Fate, IdMap, InstanceId, Next,
     StartFailure, Stats, Time,
 };
 use images::Catalogue;
@@ -59,9 +59,9 @@ struct Core {
     /// Scratch for what dispatching says; empty while nobody holds the lock.
     out: Vec<Action>,
     /// Instances that can be given an event or be ended.
-    instances: HashMap<InstanceId, Arc<Instance>>,
+    instances: IdMap<InstanceId, Arc<Instance>>,
     /// Tasks whose event waits.
-    waiting: HashMap<EventId, oneshot::Sender<Grant>>,
+    waiting: IdMap<EventId, oneshot::Sender<Grant>>,
 }
 
 /// What a waiting event gets.
@@ -123,8 +123,8 @@ impl Shell {
             core: Mutex::new(Core {
                 dispatch: parts.dispatch,
                 out: Vec::new(),
-                instances: HashMap::new(),
-                waiting: HashMap::new(),
+                instances: IdMap::default(),
+                waiting: IdMap::default(),
             }),
             epoch: Instant::now(),
             next_event: AtomicU64::new(0),
