@@ -115,7 +115,8 @@ fn a_caller_that_does_not_read_a_large_answer_keeps_its_connection_and_no_instan
     let call = large_call(&daemon, &function.name);
     let mut slow = connect(daemon.api);
     slow.write_all(&call).expect("it is read");
-    function.called(2);
+    let ended = |line: &&String| line.starts_with("END RequestId: ");
+    function.log_until("its end", |lines| lines.iter().filter(ended).count() == 2);
     assert_eq!(function.answer(&json!(null)), before, "the instance serves the next");
     assert!(read(&mut slow).ends_with(&call[call.len() - LARGE..]), "and the answer is kept");
 }
