@@ -102,8 +102,9 @@ async fn serve(config: Config, split: Split, readiness: Readiness) -> Result<Exi
     let credentials = config.data_dir.join("credentials");
     administrator(&store, &credentials, config.home.region.as_str()).await?;
     let logs = Arc::new(open_logs(&config)?);
-    let code = open_code(&config, &store)?;
+    let code = Arc::new(open_code(&config, &store)?);
     let reading = read_ahead(&config, &images, &store, &code).context("no thread can be made")?;
+    look_at_code(&images, &store, &code)?;
 
     let hook = RuntimeApi::new(runtime_api::Limits::default()).hook();
     let sink = Arc::clone(&logs);
@@ -132,7 +133,7 @@ async fn serve(config: Config, split: Split, readiness: Readiness) -> Result<Exi
     let api_state = api::Api::new(api::Parts {
         store: Arc::clone(&store),
         pool: Arc::new(pool.clone()),
-        code: Arc::new(code),
+        code,
         catalogue: images,
         logs: Arc::clone(&logs),
         home: config.home.clone(),
@@ -277,6 +278,30 @@ fn read_ahead(
     let images = images.map(|digest| images::Cache::tree_in(&config.image_dir, digest));
     let code = packages.iter().map(|digest| code.tree_path(digest));
     readahead::start(images.collect(), code.collect())
+}
+
+/// Begins to look at what the functions of earlier runs import; those who come first do without.
+fn look_at_code(
+    images: &Arc<images::Catalogue>,
+    store: &Store,
+    code: &Arc<CodeStore>,
+) -> Result<()> {
+    if !images.has_choice() {
+        return Ok(());
+    }
+    let (images, code, snapshot) = (Arc::clone(images), Arc::clone(code), store.snapshot());
+    let look = move || {
+        let packages: BTreeSet<_> =
+            snapshot.functions(None).flat_map(|function| function.packages()).collect();
+        for package in packages {
+            if let Err(err) = images.learn(package, &code.tree_path(&package)) {
+                tracing::warn!(%err, %package, "a package was not looked at");
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("looks".to_owned());
+    thread.spawn(look).context("no thread can be made to look at packages")?;
+    Ok(())
 }
 
 /// Makes the administrator's key at the first start, and keeps the file that holds it in step.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   created, updated ──► is the package whole? ──► settle: Active / Successful, or Failed
+//!                        what does it import?
 //!                                                     └─► the old generation's instances are retired
 //!   deleted, replaced ──► wait until nothing can be running from it ──► delete the package,
 //!                                                                       unless somebody uses it
@@ -68,7 +69,11 @@ pub(crate) fn forget_package(api: &Arc<Api>, package: Digest) {
     tokio::spawn(async move {
         tokio::time::sleep(SAFELY_UNUSED).await;
         let removed = tokio::task::spawn_blocking(move || {
-            api.code.remove(&package, || api.store.snapshot().needs(&package))
+            let removed = api.code.remove(&package, || api.store.snapshot().needs(&package));
+            if matches!(removed, Ok(true)) {
+                api.catalogue.forget(package);
+            }
+            removed
         });
         match removed.await {
             Ok(Ok(_)) => {}
@@ -106,8 +111,17 @@ async fn settle(api: &Arc<Api>, name: FunctionName, generation: Generation, pack
 
 /// Whether a package is there, whole.
 async fn is_ready(api: &Arc<Api>, package: Digest) -> Settlement {
-    let code = Arc::clone(&api.code);
-    let found = tokio::task::spawn_blocking(move || code.hold(package).map(|held| held.is_some()));
+    let (code, catalogue) = (Arc::clone(&api.code), Arc::clone(&api.catalogue));
+    let found = tokio::task::spawn_blocking(move || {
+        let held = code.hold(package)?;
+        if held.is_some()
+            && let Err(err) = catalogue.learn(package, &code.tree_path(&package))
+        {
+            // It runs all the same, from the template that suits everybody.
+            tracing::warn!(%err, %package, "a package was not looked at");
+        }
+        Ok::<_, archive::code::CodeError>(held.is_some())
+    });
     let broken =
         |code, reason: &str| Settlement::Broken(Failure { code, reason: reason.to_owned() });
     match found.await {

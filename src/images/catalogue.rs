@@ -6,16 +6,22 @@
 //! stands before an image that serves the identifier itself.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
 
 use model::Digest;
 
 use crate::identifier::Identifier;
+use crate::looks::Looks;
 use crate::manifest::{Manifest, Start};
 
 /// Everything that is served.
 #[derive(Debug, Clone, Default)]
 pub struct Catalogue {
     served: BTreeMap<String, Served>,
+    /// Which code is served best by which template; of all copies of this.
+    looks: Arc<Looks>,
 }
 
 /// How an identifier is served.
@@ -83,7 +89,34 @@ impl Catalogue {
             };
             catalogue.served.entry(alias.clone()).or_insert_with(|| served.clone());
         }
+        let starts = catalogue.served.values().map(|served| &served.start);
+        catalogue.looks = Arc::new(Looks::new(starts));
         Ok(catalogue)
+    }
+
+    /// Looks at code whose files lie in `tree`, so that [`Catalogue::template`] knows it. Reads files.
+    ///
+    /// # Errors
+    /// If one cannot be read; functions of that code are then served by the lean template.
+    pub fn learn(&self, code: Digest, tree: &Path) -> io::Result<()> {
+        self.looks.learn(code, tree)
+    }
+
+    /// Whether there is any choice of templates, and so any use in looking at code.
+    pub fn has_choice(&self) -> bool {
+        self.served.values().any(|served| served.start.heavy.is_some())
+    }
+
+    /// Forgets code that has been deleted.
+    pub fn forget(&self, code: Digest) {
+        self.looks.forget(code);
+    }
+
+    /// The template that serves a function of this code best, if its runtime has any.
+    pub fn template(&self, served: &Served, code: Digest) -> Option<u8> {
+        let start = &served.start;
+        let heavy = start.heavy.filter(|_| self.looks.imports(code, &start.packages));
+        heavy.or(start.template)
     }
 
     /// Who serves `runtime`.

@@ -13,6 +13,7 @@ pub mod catalogue;
 pub mod environment;
 pub mod host;
 pub mod identifier;
+mod looks;
 pub mod manifest;
 
 pub use cache::{Cache, CacheError, Image};

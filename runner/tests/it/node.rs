@@ -38,8 +38,7 @@ fn function_by(way: Way, folder: &str, handler: &str) -> Function {
 
 macro_rules! promises {
     ($($name:ident: $way:expr),*) => {$(
-        // One promise, kept in several ways: the files are those of one folder.
-        #[allow(clippy::duplicate_mod)]
+        #[allow(clippy::duplicate_mod, reason = "one promise, kept in several ways")]
         #[path = "node"]
         mod $name {
             use crate::instance::{Function, Way};

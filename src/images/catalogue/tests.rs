@@ -83,3 +83,28 @@ fn a_refusal_names_what_there_is_and_what_to_do() {
         said("java21").ends_with("Runtimes without an interpreter here run as provided.al2023.")
     );
 }
+
+#[test]
+fn a_function_gets_the_template_that_has_imported_what_it_imports() {
+    let mut heavy = manifest(1, &[("python3.11", "/p311"), ("python3.12", "/p312")]);
+    let start = heavy.runtimes.get_mut("python3.11").expect("a runtime");
+    (start.template, start.heavy) = (Some(0), Some(1));
+    start.packages = vec!["numpy".to_owned()];
+    heavy.runtimes.get_mut("python3.12").expect("a runtime").template = Some(2);
+    let catalogue = Catalogue::new([&heavy], &aliases(&[])).expect("a catalogue");
+    let tree = tempfile::tempdir().expect("a directory");
+    let (light, code) = (Digest([1; 32]), Digest([2; 32]));
+    catalogue.learn(light, tree.path()).expect("a look");
+    std::fs::write(tree.path().join("app.py"), "import numpy").expect("a file");
+    // Whoever learns and whoever asks hold a copy each.
+    catalogue.clone().learn(code, tree.path()).expect("a look");
+    let template =
+        |runtime, code| catalogue.template(catalogue.resolve(runtime).expect("served"), code);
+    assert_eq!(template("python3.11", code), Some(1));
+    assert_eq!(template("python3.11", light), Some(0));
+    assert_eq!(template("python3.11", Digest([3; 32])), Some(0), "nobody has looked at it");
+    assert_eq!(template("python3.12", code), Some(2));
+    assert_eq!(template("provided.al2023", code), None);
+    catalogue.forget(code);
+    assert_eq!(template("python3.11", code), Some(0));
+}

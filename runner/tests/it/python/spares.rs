@@ -3,17 +3,22 @@
 use serde_json::{Value, json};
 
 use super::{PREIMPORT, from_template, function_by};
-use crate::instance::Way;
+use crate::instance::{Function, Way};
 
 const SPARES: [Way; 2] = [Way::Ahead, Way::Template];
+
+fn by(way: Way, handler: &str) -> Function {
+    match way {
+        Way::Template => from_template(&PREIMPORT, "", handler),
+        other => function_by(other, "", handler),
+    }
+}
 
 /// What a function says, whichever way it was started.
 #[track_caller]
 fn same(handler: &str, event: &Value) -> Value {
     // Not every machine has another, and Python says so in its environment.
-    let said = |way| {
-        function_by(way, "", handler).with("LANG", "C.UTF-8").ready().call(&event.to_string())
-    };
+    let said = |way| by(way, handler).with("LANG", "C.UTF-8").ready().call(&event.to_string());
     let expected = said(Way::Executed);
     for way in SPARES {
         let said = said(way);
@@ -43,7 +48,7 @@ fn what_was_imported_ahead_is_there_when_it_is_asked_for_and_no_more_than_that()
     let mut said = Vec::new();
     for way in [Way::Executed, Way::Ahead, Way::Template] {
         let all = PREIMPORT.iter().chain(&["urllib", "concurrent", "email.utils", "html", "csv"]);
-        let handler = function_by(way, "", "traces.imports");
+        let handler = by(way, "traces.imports");
         let all: Vec<_> = all.map(|name| handler.ready().call(&json!(name).to_string())).collect();
         said.push(all);
     }
