@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use images::RuntimePath;
 use model::{AccountId, Home, Region};
+use pool::TemplateSharing;
 use sandbox::checks::Need;
 use serde::Deserialize;
 
@@ -49,6 +50,7 @@ struct File {
     ready_cells: Option<u32>,
     ready_spares: Option<u32>,
     spare_memory_mib: Option<u64>,
+    template_sharing: Option<Sharing>,
     idle_seconds: Option<u64>,
     drain_seconds: Option<u64>,
     memory_reserve_mib: Option<u64>,
@@ -56,6 +58,14 @@ struct File {
     log_function_mib: Option<u64>,
     log_days: Option<u64>,
     allow_unenforced: Option<Vec<String>>,
+}
+
+/// Who shares a template, as it is written.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Sharing {
+    Image,
+    Function,
 }
 
 /// Everything `hearth serve` needs to know.
@@ -98,6 +108,8 @@ pub struct Config {
     pub ready_spares: u32,
     /// Most memory they may hold; `None` for a part of what the machine has to give.
     pub spare_memory: Option<u64>,
+    /// Who may be forked from the same process.
+    pub template_sharing: TemplateSharing,
     /// How long an idle instance is kept.
     pub idle: Duration,
     /// How long requests in hand may take once the daemon is told to stop.
@@ -171,6 +183,10 @@ impl Config {
             ready_cells: file.ready_cells.unwrap_or(8),
             ready_spares: file.ready_spares.unwrap_or(pool::READY_SPARES as u32),
             spare_memory: file.spare_memory_mib.map(|mib| mib << 20),
+            template_sharing: match file.template_sharing {
+                None | Some(Sharing::Image) => TemplateSharing::Image,
+                Some(Sharing::Function) => TemplateSharing::Function,
+            },
             idle: Duration::from_secs(file.idle_seconds.unwrap_or(600)),
             drain: Duration::from_secs(file.drain_seconds.unwrap_or(10)),
             memory_reserve: mib(file.memory_reserve_mib, 256),

@@ -120,6 +120,7 @@ async fn serve(config: Config, split: Split, readiness: Readiness) -> Result<Exi
         ready_cells: config.ready_cells as usize,
         ready_spares: config.ready_spares as usize,
         spare_memory: config.spare_memory,
+        template_sharing: config.template_sharing,
         ..PoolConfig::new(control, Arc::clone(&images), sink, hook)
     })
     .await;

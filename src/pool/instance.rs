@@ -76,6 +76,8 @@ pub(crate) struct Instance {
     changed: Notify,
     /// Arrives once the cell is gone; taken by whoever ends the instance.
     last_word: Mutex<Option<oneshot::Receiver<Ended>>>,
+    /// Arrives when a forked process ends; taken by the watcher.
+    exited: Mutex<Option<oneshot::Receiver<u32>>>,
     /// Whether the governor has this instance on its list.
     pub(crate) listed: AtomicBool,
 }
@@ -100,6 +102,7 @@ pub(crate) struct Parts {
     pub(crate) runner: Datagrams,
     pub(crate) meter: Meter,
     pub(crate) freezer: Freezer,
+    pub(crate) exited: oneshot::Receiver<u32>,
     pub(crate) last_word: oneshot::Receiver<Ended>,
 }
 
@@ -129,6 +132,7 @@ impl Instance {
             ended: OnceLock::new(),
             changed: Notify::new(),
             last_word: Mutex::new(Some(parts.last_word)),
+            exited: Mutex::new(Some(parts.exited)),
             listed: AtomicBool::new(false),
         })
     }
@@ -224,6 +228,11 @@ impl Instance {
     /// What arrives once the cell is gone; to the first who asks.
     pub(crate) fn take_last_word(&self) -> Option<oneshot::Receiver<Ended>> {
         self.last_word.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// What arrives when a forked process ends; to the first who asks.
+    pub(crate) fn take_exited(&self) -> Option<oneshot::Receiver<u32>> {
+        self.exited.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Keeps how the instance was started and how long that took, for the first event.

@@ -53,3 +53,4 @@ pub use logs::{LogBudget, LogSink};
 pub use phases::{ColdStart, Phases, Rung};
 pub use pool::{INIT_LIMIT, Pool, PoolConfig, READY_CELLS, READY_SPARES, RuntimeHook};
 pub use spawner::ConnectError;
+pub use stock::TemplateSharing;

@@ -17,7 +17,7 @@ use crate::logs::{LogBudget, LogSink};
 use crate::session::Session;
 use crate::shell::{Parts, Shell};
 use crate::spawner::{ConnectError, Spawner};
-use crate::stock::{Stock, Stocking};
+use crate::stock::{Stock, Stocking, TemplateSharing};
 
 /// Serves the Runtime API of one instance of a custom runtime: gets the listening socket inside the
 /// sandbox, and the session whose other end the pool holds. Called inside the runtime; must not block:
@@ -44,6 +44,8 @@ pub struct PoolConfig {
     pub ready_spares: usize,
     /// Most memory spares may hold, bytes; `None` for a part of what the machine has to give.
     pub spare_memory: Option<u64>,
+    /// Who may be forked from the same template.
+    pub template_sharing: TemplateSharing,
     /// How long a first start may take; AWS: ten seconds.
     pub init_limit: Duration,
     /// How much one function may print.
@@ -89,6 +91,7 @@ impl PoolConfig {
             ready_cells: READY_CELLS,
             ready_spares: READY_SPARES,
             spare_memory: None,
+            template_sharing: TemplateSharing::Image,
             init_limit: INIT_LIMIT,
             log_budget: LogBudget::default(),
         }
@@ -113,6 +116,8 @@ impl Pool {
             ceiling: config.limits.memory_ceiling,
             estimate: config.limits.start_estimate,
             capacity,
+            sharing: config.template_sharing,
+            templates: std::thread::available_parallelism().map_or(1, usize::from),
         };
         let stock = Stock::open(Arc::clone(&spawner), &config.images, stocking);
         let instances = config.limits.instances.min(capacity);

@@ -8,18 +8,21 @@
 //! everybody who waits learns it and every later request is refused. The spawner has then ended every
 //! sandbox, or is about to.
 
-use std::collections::HashMap;
+mod templates;
+mod waiting;
+
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use telemetry::METRICS;
 use tokio::sync::{Notify, oneshot, watch};
 use wire::spawner::{CellId, Digest, Limits, MAX_MESSAGE, Reply, Request, Subject};
 
 use crate::socket::{Datagram, Datagrams};
+use waiting::Waiting;
 
 /// A live connection.
 #[derive(Debug)]
@@ -30,7 +33,7 @@ pub(crate) struct Spawner {
     closed: watch::Sender<bool>,
     /// Whether the end was ours.
     hung_up: AtomicBool,
-    /// Wakes whoever makes cells: one that was quarantined is gone.
+    /// Wakes whoever makes cells: one is gone, or a template.
     room: Notify,
 }
 
@@ -49,6 +52,9 @@ pub(crate) struct Cell {
     pub(crate) kills: Option<OwnedFd>,
     /// `cgroup.freeze` of it, where there is one.
     pub(crate) freezer: Option<OwnedFd>,
+    /// The status of the process that was forked into it, as `wait(2)` reports it; that of one that
+    /// was executed its PID 1 reports.
+    pub(crate) exited: oneshot::Receiver<u32>,
     /// The last word about it; fails if the spawner closes without having said it.
     pub(crate) ended: oneshot::Receiver<Ended>,
 }
@@ -101,20 +107,6 @@ pub(crate) enum SpawnerError {
         /// The step that failed and why.
         detail: String,
     },
-}
-
-/// Who waits for which reply.
-#[derive(Debug, Default)]
-struct Waiting {
-    next_ticket: u64,
-    making: HashMap<u64, oneshot::Sender<Result<Cell, SpawnerError>>>,
-    assigning: HashMap<CellId, oneshot::Sender<Result<(), SpawnerError>>>,
-    ending: HashMap<CellId, oneshot::Sender<Ended>>,
-    /// Since when the spawner owes an answer and has said nothing at all.
-    silent_since: Option<Instant>,
-    /// Cells that do not end, and whether they are nobody's: from the spawner's word until `Ended`.
-    quarantined: HashMap<CellId, bool>,
-    closed: bool,
 }
 
 // === impl Spawner ===
@@ -183,7 +175,7 @@ impl Spawner {
             waiting.ask();
             ticket
         };
-        self.send(&Request::Make { ticket, image }).await?;
+        self.send(&Request::Make { ticket, image }, &[]).await?;
         receiver.await.unwrap_or(Err(SpawnerError::Closed))
     }
 
@@ -203,13 +195,13 @@ impl Spawner {
             waiting.assigning.insert(cell, sender);
             waiting.ask();
         }
-        self.send(&Request::Assign { cell, code, limits }).await?;
+        self.send(&Request::Assign { cell, code, limits }, &[]).await?;
         receiver.await.unwrap_or(Err(SpawnerError::Closed))
     }
 
     /// Asks for a cell's end; [`Cell::ended`] tells when it has come.
     pub(crate) async fn end(&self, cell: CellId) -> Result<(), SpawnerError> {
-        self.send(&Request::End { cell }).await
+        self.send(&Request::End { cell }, &[]).await
     }
 
     /// Quarantined cells that nobody here counts: what they take is missing from the capacity.
@@ -228,11 +220,11 @@ impl Spawner {
         self.socket.shut_down();
     }
 
-    async fn send(&self, request: &Request) -> Result<(), SpawnerError> {
+    async fn send(&self, request: &Request, beside: &[BorrowedFd<'_>]) -> Result<(), SpawnerError> {
         if self.is_closed() {
             return Err(SpawnerError::Closed);
         }
-        self.socket.send(&request.encode(), &[]).await.map_err(|source| {
+        self.socket.send(&request.encode(), beside).await.map_err(|source| {
             // The reading task sees the end as well and tells everybody.
             tracing::debug!(%source, "a request did not reach the spawner");
             SpawnerError::Closed
@@ -258,9 +250,11 @@ impl Spawner {
                 // The pidfd is closed here: the runner's socket tells of the end as well, and an idle
                 // sandbox has few descriptors to spend.
                 let (sender, ended) = oneshot::channel();
+                let (exits, exited) = oneshot::channel();
                 let asked = {
                     let mut waiting = self.waiting();
                     waiting.ending.insert(cell, sender);
+                    waiting.exiting.insert(cell, exits);
                     waiting.making.remove(&ticket)
                 };
                 let made = Datagrams::new(runner)
@@ -271,6 +265,7 @@ impl Spawner {
                         memory,
                         kills,
                         freezer,
+                        exited,
                         ended,
                     })
                     .map_err(|err| SpawnerError::Failed { detail: err.to_string() });
@@ -283,23 +278,53 @@ impl Spawner {
                 Ok(())
             }
             Reply::Failed { subject: Subject::Ticket(ticket), detail } => {
-                if let Some(asked) = self.waiting().making.remove(&ticket) {
+                let mut waiting = self.waiting();
+                if let Some(asked) = waiting.making.remove(&ticket) {
+                    let _gone = asked.send(Err(SpawnerError::Failed { detail }));
+                } else if let Some(asked) = waiting.templating.remove(&ticket) {
                     let _gone = asked.send(Err(SpawnerError::Failed { detail }));
                 }
                 Ok(())
             }
             Reply::Failed { subject: Subject::Cell(cell), detail } => {
-                if let Some(asked) = self.waiting().assigning.remove(&cell) {
+                // One thing at a time is asked of a cell.
+                let mut waiting = self.waiting();
+                let asked = waiting.forking.remove(&cell);
+                if let Some(asked) = asked.or_else(|| waiting.assigning.remove(&cell)) {
                     let _gone = asked.send(Err(SpawnerError::Failed { detail }));
                 }
                 Ok(())
             }
-            // Nothing is ever said about a template that was not asked for.
-            Reply::Failed { subject: Subject::Template(_), .. }
-            | Reply::TemplateReady { .. }
-            | Reply::Forked { .. }
-            | Reply::Exited { .. }
-            | Reply::TemplateEnded { .. } => Err("an answer that nobody asked for"),
+            Reply::Failed { subject: Subject::Template(template), detail } => {
+                // There is none of that name, so it is gone.
+                tracing::debug!(template = template.0, %detail, "a template was not ended");
+                self.template_gone(template);
+                Ok(())
+            }
+            Reply::TemplateReady { ticket, template } => {
+                let asked = self.waiting().templating.remove(&ticket);
+                if asked.is_none_or(|asked| asked.send(Ok(template)).is_err()) {
+                    let spawner = Arc::clone(self);
+                    tokio::spawn(async move { spawner.end_template(template).await });
+                }
+                Ok(())
+            }
+            Reply::TemplateEnded { template } => {
+                self.template_gone(template);
+                Ok(())
+            }
+            Reply::Forked { cell } => {
+                if let Some(asked) = self.waiting().forking.remove(&cell) {
+                    let _gone = asked.send(Ok(()));
+                }
+                Ok(())
+            }
+            Reply::Exited { cell, status } => {
+                if let Some(asked) = self.waiting().exiting.remove(&cell) {
+                    let _gone = asked.send(status);
+                }
+                Ok(())
+            }
             Reply::Assigned { cell } => {
                 if let Some(asked) = self.waiting().assigning.remove(&cell) {
                     let _gone = asked.send(Ok(()));
@@ -310,8 +335,10 @@ impl Spawner {
                 let mut waiting = self.waiting();
                 // Whoever was assigning it learns that it is gone.
                 waiting.assigning.remove(&cell);
+                waiting.forking.remove(&cell);
+                waiting.exiting.remove(&cell);
+                self.room.notify_one();
                 if waiting.quarantined.remove(&cell).is_some() {
-                    self.room.notify_one();
                     METRICS.cells_quarantined.set(waiting.quarantined.len() as u64);
                     tracing::info!(cell = cell.0, "a quarantined sandbox has ended after all");
                 }
@@ -339,25 +366,13 @@ impl Spawner {
             waiting.making.clear();
             waiting.assigning.clear();
             waiting.ending.clear();
+            waiting.templating.clear();
+            waiting.forking.clear();
+            waiting.exiting.clear();
             waiting.silent_since = None;
             waiting.quarantined.clear();
         }
         self.closed.send_replace(true);
-    }
-}
-
-// === impl Waiting ===
-
-impl Waiting {
-    /// The spawner is being asked something.
-    fn ask(&mut self) {
-        self.silent_since.get_or_insert_with(Instant::now);
-    }
-
-    /// It has said something; what it still owes counts from now.
-    fn heard(&mut self) {
-        let owes = !(self.making.is_empty() && self.assigning.is_empty());
-        self.silent_since = owes.then(Instant::now);
     }
 }
 

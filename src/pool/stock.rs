@@ -7,8 +7,11 @@
 //!     │ spares of its runtime  ├───────►│ empty cells of its    ├───────►│ one is made for it,  │
 //!     │ (unless it needs exec) │        │ image                 │        │ as soon as there is  │
 //!     └────────────▲───────────┘        └───────────▲───────────┘        │ room                 │
-//!                  │ executed in a new cell         │ made               └──────────────────────┘
-//!                  └────────────── the keeper ──────┘
+//!                  │ forked or executed             │ made               └───────────┬──────────┘
+//!                  │ in a new cell                  │                                │
+//!                  └────────────── the keeper ──────┘          into either a template is forked,
+//!                                    │ starts, renews, ends    if there is one; else the program
+//!                                    └──► templates            is executed
 //! ```
 //!
 //! Everything is made ahead of time and in the background, by one *keeper*: one thing at a time and only
@@ -21,26 +24,30 @@
 //! failed refill is tried again a while later, each time a longer while.
 
 mod demand;
+mod shelf;
 mod shelves;
 mod spare;
+mod templates;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use images::{Catalogue, manifest};
+use model::FunctionId;
 use telemetry::METRICS;
 use telemetry::metrics::Refill;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
-use wire::spawner::{CellId, Digest};
+use wire::spawner::{CellId, Digest, TemplateId};
 
 use crate::phases::Rung;
 use crate::spawner::{Cell, Ended, Spawner, SpawnerError};
 use demand::{Budget, Measured};
+use shelf::Owner;
+pub use shelf::TemplateSharing;
 use shelves::{Shelves, Step, Work};
-use spare::FillError;
-pub(crate) use spare::{Spare, hush};
+pub(crate) use spare::{FillError, Spare, Warm, hush};
 
 /// Where cells and spares come from.
 #[derive(Debug)]
@@ -74,6 +81,11 @@ pub(crate) struct Stocking {
     pub(crate) estimate: u64,
     /// Cells that may live at once.
     pub(crate) capacity: u32,
+    /// Who may be forked from the same template.
+    pub(crate) sharing: TemplateSharing,
+    /// Most templates of one kind that all share: each forks one after the other, so there may be one
+    /// for each processor.
+    pub(crate) templates: usize,
 }
 
 /// One interpreter of one image, which serves any function of its runtimes.
@@ -82,6 +94,8 @@ struct Breed {
     image: Digest,
     language: manifest::Kind,
     how: manifest::Spare,
+    /// Which of the image's templates it can be forked from.
+    template: Option<u8>,
 }
 
 /// Names a breed: its place in the list.
@@ -115,14 +129,15 @@ impl Stock {
             let same = |breed: &Breed| breed.image == served.image.0 && breed.how == *how;
             let at = breeds.iter().position(same).unwrap_or_else(|| {
                 let language = served.start.kind;
-                breeds.push(Breed { image: served.image.0, language, how: how.clone() });
+                let (image, template) = (served.image.0, served.start.template);
+                breeds.push(Breed { image, language, how: how.clone(), template });
                 breeds.len() - 1
             });
             by_runtime.insert(runtime.to_owned(), BreedId(at));
         }
-        let languages = breeds.iter().map(|breed| breed.language);
+        let kinds = breeds.iter().map(|breed| (breed.language, breed.template));
         let stock = Arc::new(Self {
-            shelves: Mutex::new(Shelves::new(trees, languages, stocking)),
+            shelves: Mutex::new(Shelves::new(trees, kinds, stocking)),
             spawner,
             stocking,
             breeds,
@@ -204,7 +219,9 @@ impl Stock {
     }
 
     fn next(&self) -> Step {
+        let gone = self.spawner.gone_templates();
         let mut shelves = self.shelves();
+        shelves.gone(self.now(), &gone);
         let step = shelves.next(self.now(), self.spawner.strays());
         shelves.show();
         step
@@ -221,9 +238,9 @@ impl Stock {
     }
 
     /// Makes a spare for its shelf.
-    async fn fill(self: Arc<Self>, at: BreedId) {
+    async fn fill(self: Arc<Self>, at: BreedId, template: Option<TemplateId>) {
         let began = self.now();
-        let filled = self.spare(&self.breeds[at.0]).await;
+        let filled = self.spare(at, template).await;
         let now = self.now();
         match filled {
             Ok(spare) => self.shelves().filled(now, at, spare, now.saturating_sub(began)),
@@ -240,10 +257,59 @@ impl Stock {
         self.wanted.notify_one();
     }
 
-    async fn spare(&self, breed: &Breed) -> Result<Spare, (Option<Cell>, FillError)> {
-        let made = self.spawner.make(breed.image).await;
-        let cell = made.map_err(|source| (None, FillError::Cell { source }))?;
-        Spare::execute(cell, &breed.how).await.map_err(|(cell, err)| (Some(cell), err))
+    async fn spare(
+        &self,
+        at: BreedId,
+        template: Option<TemplateId>,
+    ) -> Result<Spare, (Option<Cell>, FillError)> {
+        let lease = template.map(|template| Lease { stock: self, at, template, well: false });
+        let breed = &self.breeds[at.0];
+        let cell = match self.spawner.make(breed.image).await {
+            Ok(cell) => cell,
+            Err(source) => {
+                // The template had no part in it.
+                lease.into_iter().for_each(Lease::succeed);
+                return Err((None, FillError::Cell { source }));
+            }
+        };
+        let warm = match lease {
+            Some(lease) => lease.fork(&cell).await,
+            None => spare::execute(&cell, &breed.how).await,
+        };
+        match warm {
+            Ok(warm) => Ok(Spare::new(cell, warm)),
+            Err(err) => Err((Some(cell), err)),
+        }
+    }
+
+    /// Forks a template into a cell for a function; `None` if there is no template for it.
+    ///
+    /// # Errors
+    /// If the cell has nothing warm in it afterwards; it is of no use for anything else then.
+    pub(crate) async fn fork(
+        &self,
+        cell: &Cell,
+        at: BreedId,
+        function: FunctionId,
+    ) -> Option<Result<Warm, FillError>> {
+        let template = self.shelves().shelf(at).template(self.now(), function);
+        let Some(template) = template else {
+            // It may have been the first to ask for one.
+            self.wanted.notify_one();
+            return None;
+        };
+        Some(Lease { stock: self, at, template, well: false }.fork(cell).await)
+    }
+
+    /// Starts a template.
+    async fn start_template(self: Arc<Self>, at: BreedId, owner: Owner) {
+        let Breed { image, template: Some(index), .. } = self.breeds[at.0] else { return };
+        let started = self.spawner.template(image, index).await;
+        if let Err(err) = &started {
+            refill_failed(Refill::Template, err, self.spawner.is_closed());
+        }
+        self.shelves().shelf(at).started(self.now(), owner, started.ok());
+        self.wanted.notify_one();
     }
 
     /// Gives back a cell that is not to become an instance.
@@ -262,6 +328,40 @@ impl Stock {
     }
 }
 
+/// A template that is being forked.
+struct Lease<'a> {
+    stock: &'a Stock,
+    at: BreedId,
+    template: TemplateId,
+    well: bool,
+}
+
+// === impl Lease ===
+
+impl Lease<'_> {
+    async fn fork(mut self, cell: &Cell) -> Result<Warm, FillError> {
+        let (stock, at, template) = (self.stock, self.at, self.template);
+        let hangs = || stock.shelves().shelf(at).hangs(stock.now(), template);
+        let warm = spare::fork(&stock.spawner, cell, template, hangs).await;
+        self.well = warm.is_ok();
+        warm
+    }
+
+    fn succeed(mut self) {
+        self.well = true;
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        let now = self.stock.now();
+        self.stock.shelves().shelf(self.at).forked(now, self.template, self.well);
+        if !self.well {
+            self.stock.wanted.notify_one();
+        }
+    }
+}
+
 fn refill_failed(what: Refill, err: &dyn std::error::Error, expected: bool) {
     if !expected {
         METRICS.refill_failures.of(what).inc();
@@ -277,8 +377,18 @@ async fn keep(stock: Arc<Stock>) {
                 tokio::spawn(Arc::clone(&stock).make(image, refill));
                 continue;
             }
-            Step::Work(Work::Fill(breed)) => {
-                tokio::spawn(Arc::clone(&stock).fill(breed));
+            Step::Work(Work::Fill(breed, template)) => {
+                tokio::spawn(Arc::clone(&stock).fill(breed, template));
+                continue;
+            }
+            Step::Work(Work::StartTemplate(breed, owner)) => {
+                tokio::spawn(Arc::clone(&stock).start_template(breed, owner));
+                continue;
+            }
+            Step::Work(Work::EndTemplate(template)) => {
+                let stock = Arc::clone(&stock);
+                // If the spawner is gone, so is the template.
+                tokio::spawn(async move { stock.spawner.end_template(template).await });
                 continue;
             }
             Step::Work(Work::Discard(cell)) => {

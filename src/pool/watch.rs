@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use wire::runner::Report;
 
 use crate::fault::Cause;
@@ -32,10 +33,16 @@ pub(crate) async fn run(shell: Arc<Shell>, instance: Arc<Instance>) {
     shell.died(&instance);
 }
 
-/// Waits for the function's process to end.
+/// Waits for the function's process to end: PID 1 tells of one that it has executed, the spawner of
+/// one that was forked.
 async fn process(instance: &Instance) -> Cause {
+    let mut exited = instance.take_exited();
     loop {
-        match instance.report().await {
+        let report = tokio::select! {
+            report = instance.report() => report,
+            status = forked(&mut exited) => return Cause::Exited(status),
+        };
+        match report {
             Ok(Some(Report::Exited { status })) => return Cause::Exited(status),
             // Said once more than agreed; it changes nothing.
             Ok(Some(Report::Executed { .. } | Report::Refused { .. })) => {}
@@ -45,6 +52,20 @@ async fn process(instance: &Instance) -> Cause {
                 return Cause::HungUp;
             }
         }
+    }
+}
+
+/// Completes with the status of a forked process.
+async fn forked(exited: &mut Option<oneshot::Receiver<u32>>) -> u32 {
+    let told = match exited {
+        Some(exited) => exited.await.ok(),
+        None => None,
+    };
+    // What is told is told once; if the cell went first, nothing is.
+    *exited = None;
+    match told {
+        Some(status) => status,
+        None => std::future::pending().await,
     }
 }
 

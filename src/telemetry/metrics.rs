@@ -75,6 +75,8 @@ metrics! {
         "Empty sandboxes made ahead of time.";
     spares_ready: Family<Interpreter, Gauge, 2>, "hearth_spares_ready",
         "Sandboxes made ahead of time with a warm interpreter in them, by runtime.";
+    templates: Gauge, "hearth_templates",
+        "Processes that interpreters are forked from.";
     spares_lost: Counter, "hearth_spares_lost_total",
         "Interpreters made ahead of time that ended before a function had them.";
     refill_failures: Family<Refill, Counter, 3>, "hearth_refill_failures_total",

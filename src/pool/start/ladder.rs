@@ -1,11 +1,15 @@
 //! The rungs of a start: what is done with a spare, and what with an empty cell.
 //!
 //! ```text
-//!   spare   assign code and limits ──► Assign on its link ──────────────────────┐
-//!             │ gone, refused            │ gone before it has read that          ├──► Ready | InitFailed
-//!             ▼                          ▼                                       │
-//!   exec,   assign code and limits ──► execute the program with its environment ┘
-//!   make
+//!   spare           assign code and limits ──► Assign on its link ─────────────────┐
+//!                     │ gone, refused            │ gone before it has read that     │
+//!                     ▼                          ▼                                  ├──► Ready |
+//!   fork    fork ──► the same                                                       │    InitFailed
+//!             │ no template, gone                                                   │
+//!             ▼                                                                     │
+//!   exec    assign code and limits ──► execute the program with its environment ────┘
+//!
+//!   make    one of the last two, in a cell made for it
 //! ```
 //!
 //! A spare is a process that may die like any other, and nobody's fault: until it has read whose it is,
@@ -22,8 +26,8 @@ use dispatch::{InstanceId, StartFailure};
 use images::Served;
 use images::environment::is_early;
 use images::manifest::Kind as Language;
-use model::Runnable;
 use model::id::random_bytes;
+use model::{FunctionId, Runnable};
 use telemetry::{METRICS, platform};
 use tokio::task::JoinHandle;
 use wire::link::{Assign, Kind};
@@ -44,7 +48,7 @@ use crate::session::{self, Started};
 use crate::shell::{Failure, Shell, wall_ms};
 use crate::socket;
 use crate::spawner::{Cell, SpawnerError};
-use crate::stock::{Spare, Taken, hush};
+use crate::stock::{BreedId, FillError, Spare, Taken, Warm, hush};
 use crate::watch;
 
 /// What a start that came to nothing is answered with.
@@ -123,36 +127,55 @@ impl Attempt<'_> {
         let early = self.function.environment.iter().any(|(name, _)| is_early(kind, name));
         let stock = &self.shell.stock;
         let mut breed = if early { None } else { stock.breed(&self.function.runtime) };
+        let mut forks = breed;
         loop {
             let taken = stock.take(self.served.image.0, breed.take()).await;
             let taken = taken.map_err(|err| not_given("take a cell", &err))?;
             self.lap(|phases| &mut phases.acquire);
             let (rung, done) = match taken {
-                Taken::Spare(spare) => match self.by_spare(spare).await {
-                    Err(Missed::Lost { why }) => {
-                        METRICS.spares_lost.inc();
-                        let function = &self.function.name;
-                        tracing::warn!(%function, why, "a spare was gone when it was needed");
-                        self.lap(|phases| &mut phases.acquire);
-                        continue;
-                    }
-                    Err(Missed::Failed(failed)) => (Rung::Spare, Err(failed)),
-                    Ok(()) => (Rung::Spare, Ok(())),
-                },
-                Taken::Cell(cell, rung) => {
-                    let cell = Held { shell: Arc::clone(self.shell), cell: Some(cell) };
-                    (rung, self.by_execution(cell).await)
+                Taken::Spare(spare) => {
+                    let Spare { cell, link, output, .. } = spare;
+                    let warm = Warm { link, output };
+                    (Rung::Spare, self.by_warmth(self.hold(cell), warm).await)
                 }
+                Taken::Cell(cell, rung) => {
+                    let held = self.hold(cell);
+                    let warm = match forks.take() {
+                        Some(breed) => held.fork(breed, self.function.function).await,
+                        None => None,
+                    };
+                    self.lap(|phases| &mut phases.process);
+                    let forked = if rung == Rung::Exec { Rung::Fork } else { rung };
+                    match warm {
+                        Some(Ok(warm)) => (forked, self.by_warmth(held, warm).await),
+                        Some(Err(err)) => (forked, Err(lost(err))),
+                        None => (rung, self.by_execution(held).await.map_err(Missed::Failed)),
+                    }
+                }
+            };
+            let done = match done {
+                Err(Missed::Lost { why }) => {
+                    METRICS.spares_lost.inc();
+                    let (function, rung) = (&self.function.name, rung.as_str());
+                    tracing::warn!(%function, rung, why, "what was to become an instance is gone");
+                    self.lap(|phases| &mut phases.acquire);
+                    continue;
+                }
+                Err(Missed::Failed(failed)) => Err(failed),
+                Ok(()) => Ok(()),
             };
             METRICS.starts.of(rung.counted()).inc();
             return done.map(|()| ColdStart { rung, phases: self.phases });
         }
     }
 
-    /// Makes a spare the function's.
-    async fn by_spare(&mut self, spare: Spare) -> Result<(), Missed> {
-        let Spare { cell, link, output, .. } = spare;
-        let held = Held { shell: Arc::clone(self.shell), cell: Some(cell) };
+    /// A cell that is given back unless something comes of it.
+    fn hold(&self, cell: Cell) -> Held {
+        Held { shell: Arc::clone(self.shell), cell: Some(cell) }
+    }
+
+    /// Makes a warm interpreter the function's.
+    async fn by_warmth(&mut self, held: Held, Warm { link, output }: Warm) -> Result<(), Missed> {
         let assigning =
             self.shell.spawner.assign(held.id(), self.function.code.0, limits(self.function));
         // What can be prepared is, while the spawner mounts.
@@ -262,6 +285,7 @@ impl Attempt<'_> {
             runner: cell.runner,
             meter: Meter::new(cell.memory, cell.kills),
             freezer: Freezer::new(cell.freezer),
+            exited: cell.exited,
             last_word: cell.ended,
         });
         (instance, cell.listener)
@@ -393,6 +417,12 @@ fn unread(instance: &Instance) -> bool {
 impl Held {
     fn id(&self) -> CellId {
         self.cell.as_ref().expect("held until kept").id
+    }
+
+    /// Forks a template into it, if there is one for the function.
+    async fn fork(&self, breed: BreedId, function: FunctionId) -> Option<Result<Warm, FillError>> {
+        let cell = self.cell.as_ref().expect("held until kept");
+        self.shell.stock.fork(cell, breed, function).await
     }
 
     /// The cell has become an instance, which is ended by other means.

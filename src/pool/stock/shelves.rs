@@ -9,11 +9,13 @@ use images::manifest::Kind as Language;
 use telemetry::METRICS;
 use telemetry::metrics::Interpreter;
 use tokio::sync::oneshot::{self, error::TryRecvError};
-use wire::spawner::Digest;
+use wire::spawner::{Digest, TemplateId};
 
-use super::demand::{Budget, Demand, Wanted};
+use super::demand::{Budget, Wanted};
+use super::shelf::{Owner, Shelf, Source};
 use super::spare::{Health, Spare};
-use super::{BreedId, Stocking, Taken, Waiter};
+use super::templates::Errand;
+use super::{BreedId, Stocking, Taken, TemplateSharing, Waiter};
 use crate::phases::Rung;
 use crate::spawner::{Cell, SpawnerError};
 
@@ -59,25 +61,12 @@ pub(super) struct Shelves {
     looked: Duration,
 }
 
-/// Spares of one breed.
-#[derive(Debug)]
-struct Shelf {
-    language: Language,
-    ready: Vec<Spare>,
-    demand: Demand,
-    /// What one holds, bytes: as the last that was made.
-    each: u64,
-    /// How many there are to be; worked out when memory was measured or more were wanted.
-    target: usize,
-    failed: Failed,
-}
-
 /// Refills that failed, one after the other.
 #[derive(Debug, Default)]
-struct Failed {
-    count: u32,
+pub(super) struct Failed {
+    pub(super) count: u32,
     /// When the next may be tried.
-    until: Duration,
+    pub(super) until: Duration,
 }
 
 /// What the keeper does next.
@@ -89,9 +78,21 @@ pub(super) enum Step {
 
 /// Something to be done in the background.
 pub(super) enum Work {
-    Make { image: Digest, refill: bool },
-    Fill(BreedId),
+    Make {
+        image: Digest,
+        refill: bool,
+    },
+    /// A spare, forked from a template if there is one.
+    Fill(BreedId, Option<TemplateId>),
     Discard(Cell),
+    StartTemplate(BreedId, Owner),
+    EndTemplate(TemplateId),
+}
+
+/// What is missing.
+enum Refill {
+    Cell(Digest),
+    Spare(BreedId),
 }
 
 /// Why nothing is refilled now.
@@ -107,17 +108,10 @@ enum Later {
 impl Shelves {
     pub(super) fn new(
         images: impl IntoIterator<Item = Digest>,
-        breeds: impl IntoIterator<Item = Language>,
+        breeds: impl IntoIterator<Item = (Language, Option<u8>)>,
         stocking: Stocking,
     ) -> Self {
-        let shelf = |language| Shelf {
-            language,
-            ready: Vec::new(),
-            demand: Demand::default(),
-            each: stocking.estimate,
-            target: 0,
-            failed: Failed::default(),
-        };
+        let shelf = |breed| Shelf::new(breed, stocking.sharing, stocking.estimate);
         Self {
             stocking,
             cells: images.into_iter().map(|image| (image, Vec::new())).collect(),
@@ -196,11 +190,7 @@ impl Shelves {
     /// A spare was made.
     pub(super) fn filled(&mut self, now: Duration, at: BreedId, spare: Spare, took: Duration) {
         self.refilling = false;
-        let shelf = &mut self.spares[at.0];
-        shelf.failed = Failed::default();
-        shelf.demand.made(took);
-        shelf.each = spare.bytes;
-        shelf.ready.push(spare);
+        self.spares[at.0].filled(spare, took);
         self.aim(now);
     }
 
@@ -218,7 +208,7 @@ impl Shelves {
 
     /// Memory that spares hold, bytes.
     pub(super) fn held(&self) -> u64 {
-        self.spares.iter().flat_map(|shelf| &shelf.ready).map(|spare| spare.bytes).sum()
+        self.spares.iter().map(Shelf::held).sum()
     }
 
     pub(super) fn ready_cells(&self) -> usize {
@@ -239,6 +229,7 @@ impl Shelves {
             let ready: usize = shelves.map(|shelf| shelf.ready.len()).sum();
             METRICS.spares_ready.of(gauge).set(ready as u64);
         }
+        METRICS.templates.set(self.spares.iter().map(Shelf::alive).sum::<usize>() as u64);
     }
 
     /// Nothing stands ready any more, and nobody waits: the spawner is gone.
@@ -246,8 +237,18 @@ impl Shelves {
         self.waiting.clear();
         self.cells.clear();
         self.broken.clear();
-        for shelf in &mut self.spares {
-            shelf.ready.clear();
+        self.spares.iter_mut().for_each(Shelf::clear);
+    }
+
+    /// The shelf of a breed.
+    pub(super) fn shelf(&mut self, at: BreedId) -> &mut Shelf {
+        &mut self.spares[at.0]
+    }
+
+    /// Templates are gone.
+    pub(super) fn gone(&mut self, now: Duration, templates: &[TemplateId]) {
+        for template in templates {
+            self.spares.iter_mut().for_each(|shelf| shelf.gone(now, *template));
         }
     }
 
@@ -282,43 +283,51 @@ impl Shelves {
         if let Some(cell) = self.surplus() {
             return Step::Work(Work::Discard(cell));
         }
+        if let Some(work) = self.errand(now) {
+            return Step::Work(work);
+        }
         let later = match self.refill(now, full) {
-            Ok(work) => {
+            Ok(refill) => {
                 self.living += 1;
                 self.refilling = true;
                 self.refilled = now;
-                return Step::Work(work);
+                return Step::Work(match refill {
+                    Refill::Cell(image) => Work::Make { image, refill: true },
+                    Refill::Spare(at) => match self.spares[at.0].source(now) {
+                        Source::Fork(template) => Work::Fill(at, Some(template)),
+                        Source::Execute | Source::Later => Work::Fill(at, None),
+                    },
+                });
             }
             Err(Later::At(when)) => Some(when),
             Err(Later::Idle) => None,
         };
-        // Spares are looked at now and then, as long as there are any.
-        let look = (self.ready_spares() > 0).then_some(self.looked + LOOK);
+        // Spares and templates are looked at now and then, as long as there are any.
+        let any = self.ready_spares() + self.spares.iter().map(Shelf::alive).sum::<usize>() > 0;
+        let look = any.then_some(self.looked + LOOK);
         Step::Sleep([later, look].into_iter().flatten().min())
     }
 
     /// What is to be made ahead of time. Cells first: they are soon made, and good for everything.
-    fn refill(&self, now: Duration, full: bool) -> Result<Work, Later> {
+    fn refill(&self, now: Duration, full: bool) -> Result<Refill, Later> {
         if full || self.refilling {
             return Err(Later::Idle);
         }
         let cell = self.cells.iter().find(|(_, ready)| ready.len() < self.stocking.cells);
-        let cell =
-            cell.map(|(image, _)| (Work::Make { image: *image, refill: true }, &self.failed));
+        let cell = cell.map(|(image, _)| (Refill::Cell(*image), &self.failed));
         // Of the spares those of which the greatest part is missing.
-        let short = self.spares.iter().enumerate().filter(|(_, it)| it.ready.len() < it.target);
+        let short =
+            self.spares.iter().enumerate().filter(|(_, it)| it.is_short() && !it.is_early());
         let able = |it: &Shelf| it.failed.until <= now;
-        let spare = short.min_by(|(_, a), (_, b)| {
-            let part = |it: &Shelf| it.ready.len() as f64 / it.target as f64;
-            able(b).cmp(&able(a)).then(part(a).total_cmp(&part(b)))
-        });
-        let spare = spare.map(|(at, shelf)| (Work::Fill(BreedId(at)), &shelf.failed));
+        let spare = short
+            .min_by(|(_, a), (_, b)| able(b).cmp(&able(a)).then(a.part().total_cmp(&b.part())));
+        let spare = spare.map(|(at, shelf)| (Refill::Spare(BreedId(at)), &shelf.failed));
         let due = (self.started + PAUSE).min(self.refilled + PATIENCE);
         let mut later = Later::Idle;
-        for (work, failed) in [cell, spare].into_iter().flatten() {
+        for (refill, failed) in [cell, spare].into_iter().flatten() {
             let when = due.max(failed.until);
             if when <= now {
-                return Ok(work);
+                return Ok(refill);
             }
             later = match later {
                 Later::At(other) => Later::At(other.min(when)),
@@ -328,14 +337,29 @@ impl Shelves {
         Err(later)
     }
 
+    /// What is to be done about templates. They come out of the memory for spares, because spares are
+    /// what they are for.
+    fn errand(&mut self, now: Duration) -> Option<Work> {
+        let room = usize::try_from(self.budget.bytes / self.stocking.estimate.max(1));
+        let room = room.unwrap_or(usize::MAX);
+        let most = match self.stocking.sharing {
+            TemplateSharing::Image => room.min(self.stocking.templates),
+            TemplateSharing::Function => room,
+        };
+        let errands = self.spares.iter_mut().enumerate();
+        let (at, (owner, errand)) =
+            errands.filter_map(|(at, shelf)| Some((at, shelf.errand(now, most)?))).next()?;
+        Some(match errand {
+            Errand::Start => Work::StartTemplate(BreedId(at), owner),
+            Errand::End(template) => Work::EndTemplate(template),
+        })
+    }
+
     /// Works out how many spares of each breed there are to be.
     fn aim(&mut self, now: Duration) {
         let floor = self.stocking.spares;
-        let wanted: Vec<Wanted> = self
-            .spares
-            .iter()
-            .map(|shelf| Wanted { count: shelf.demand.wanted(now).max(floor), each: shelf.each })
-            .collect();
+        let wanted: Vec<Wanted> =
+            self.spares.iter().map(|shelf| shelf.wanted(now, floor)).collect();
         for (shelf, target) in self.spares.iter_mut().zip(self.budget.share(&wanted)) {
             shelf.target = target;
         }
@@ -374,13 +398,9 @@ impl Shelves {
 
     /// Sorts out spares that are not what they were.
     fn look(&mut self) {
-        for at in 0..self.spares.len() {
-            for mut spare in std::mem::take(&mut self.spares[at].ready) {
-                match spare.health() {
-                    Health::Good => self.spares[at].ready.push(spare),
-                    health => self.lost(spare, health),
-                }
-            }
+        let lost: Vec<_> = self.spares.iter_mut().flat_map(Shelf::sort_out).collect();
+        for (spare, health) in lost {
+            self.lost(spare, health);
         }
     }
 
@@ -440,7 +460,7 @@ impl Shelves {
 // === impl Failed ===
 
 impl Failed {
-    fn once_more(&mut self, now: Duration) {
+    pub(super) fn once_more(&mut self, now: Duration) {
         let pause = RETRY.saturating_mul(1 << self.count.min(16)).min(LONGEST_RETRY);
         self.count += 1;
         self.until = now + pause;

@@ -1,9 +1,10 @@
 //! A spare: a cell with an interpreter in it, warmed, that has run nothing of a user's.
 //!
 //! ```text
-//!   cell ──► execute ──► Hello ──► Spare ──► on the shelf ──► taken ──► a function's
-//!              │           │         │            │             │
-//!              └───────────┴─────────┴────────────┴─────────────┴──► ended: its cell is given back
+//!   cell ──► execute, ──► Hello ──► Spare ──► on the shelf ──► taken ──► a function's
+//!              fork         │         │            │             │
+//!              │            │         │            │             │
+//!              └────────────┴─────────┴────────────┴─────────────┴──► ended: its cell is given back
 //! ```
 //!
 //! It may die at any moment, like every process. On the shelf that is found when the shelf is looked
@@ -19,15 +20,20 @@ use images::manifest;
 use tokio::sync::oneshot::error::TryRecvError;
 use wire::link::Kind;
 use wire::runner::Request;
+use wire::spawner::TemplateId;
 
 use crate::link::{self, Incoming, Link, LinkError, Quiet};
 use crate::memory::Meter;
 use crate::runner::{self, ExecuteError};
 use crate::socket;
-use crate::spawner::{Cell, SpawnerError};
+use crate::spawner::{Cell, Spawner, SpawnerError};
 
 /// How long one may take to start and to warm itself: as long as a function's first initialisation.
 const WARM: Duration = crate::pool::INIT_LIMIT;
+/// How long one may take to warm itself that was forked: it has little to do, and somebody may wait.
+const FORKED: Duration = Duration::from_secs(3);
+/// How often a fork is looked after.
+const LOOK: Duration = Duration::from_millis(500);
 /// Most that is read of what one has printed; whatever else it printed, it is not what we started.
 const MOST_SAID: usize = 1 << 20;
 
@@ -40,6 +46,14 @@ pub(crate) struct Spare {
     pub(crate) output: OwnedFd,
     /// What it was seen to use when it was ready, bytes.
     pub(super) bytes: u64,
+}
+
+/// A warm interpreter in a cell that somebody else keeps.
+#[derive(Debug)]
+pub(crate) struct Warm {
+    pub(crate) link: Link,
+    /// Our end of its output.
+    pub(crate) output: OwnedFd,
 }
 
 /// Whether a spare can be handed out.
@@ -55,7 +69,7 @@ pub(super) enum Health {
 
 /// Why there is no spare.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FillError {
+pub(crate) enum FillError {
     /// No cell for it.
     #[error("no cell: {source}")]
     Cell {
@@ -74,6 +88,15 @@ pub(super) enum FillError {
         /// Why not.
         source: ExecuteError,
     },
+    /// It was not forked.
+    #[error("not forked: {source}")]
+    Fork {
+        /// Why not.
+        source: SpawnerError,
+    },
+    /// What it was to be forked from says nothing.
+    #[error("the template hangs")]
+    Hangs,
     /// It did not say what a spare says.
     #[error("{source}")]
     Greeting {
@@ -81,27 +104,17 @@ pub(super) enum FillError {
         source: LinkError,
     },
     /// It was not ready in time.
-    #[error("not ready within {} s", WARM.as_secs())]
+    #[error("not ready in time")]
     Slow,
 }
 
 // === impl Spare ===
 
 impl Spare {
-    /// Executes an interpreter in an empty cell and waits until it is warm. The cell comes back if it
-    /// does not become so.
-    pub(super) async fn execute(
-        cell: Cell,
-        how: &manifest::Spare,
-    ) -> Result<Self, (Cell, FillError)> {
-        match tokio::time::timeout(WARM, warm(&cell, how)).await {
-            Ok(Ok((link, output))) => {
-                let bytes = measure(&cell);
-                Ok(Self { cell, link, output, bytes })
-            }
-            Ok(Err(err)) => Err((cell, err)),
-            Err(_elapsed) => Err((cell, FillError::Slow)),
-        }
+    /// Puts together a cell and what was made warm in it.
+    pub(super) fn new(cell: Cell, Warm { link, output }: Warm) -> Self {
+        let bytes = measure(&cell);
+        Self { cell, link, output, bytes }
     }
 
     /// Looks at it.
@@ -130,36 +143,73 @@ pub(crate) fn hush(output: &OwnedFd) -> usize {
     said
 }
 
-async fn warm(cell: &Cell, how: &manifest::Spare) -> Result<(Link, OwnedFd), FillError> {
-    let plumb = |source| FillError::Descriptors { source };
-    let (pipe, output) = socket::log_pipe().map_err(plumb)?;
-    let (ours, theirs) = socket::link_pair().map_err(plumb)?;
-    let link = Link::new(ours).map_err(plumb)?;
+/// Executes an interpreter in an empty cell and waits until it is warm.
+pub(super) async fn execute(cell: &Cell, how: &manifest::Spare) -> Result<Warm, FillError> {
     let bytes = |list: &[String]| list.iter().map(|it| it.clone().into_bytes()).collect();
     // Not where the code will be: it is mounted over that directory later.
     let program =
         Request::Execute { argv: bytes(&how.argv), env: bytes(&how.env), cwd: b"/".into() };
-    let given = [output.as_fd(), theirs.as_fd()];
-    let executed = runner::execute(&cell.runner, &program, &given).await;
-    executed.map_err(|source| FillError::Execute { source })?;
-    // Ours are closed, or the link would not end with the process.
-    drop((output, theirs));
-    greet(&link).await.map_err(|source| FillError::Greeting { source })?;
-    Ok((link, pipe))
+    let (warm, theirs) = plumb()?;
+    let link = &warm.link;
+    let warming = async move {
+        let given = [theirs.0.as_fd(), theirs.1.as_fd()];
+        let executed = runner::execute(&cell.runner, &program, &given).await;
+        executed.map_err(|source| FillError::Execute { source })?;
+        // Ours are closed, or the link would not end with the process.
+        drop(theirs);
+        greet(link).await
+    };
+    tokio::time::timeout(WARM, warming).await.map_err(|_elapsed| FillError::Slow)??;
+    Ok(warm)
+}
+
+/// Forks a template into an empty cell and waits until its copy is warm. `hangs` says whether there is
+/// no more to be waited for, whenever it is asked.
+pub(super) async fn fork(
+    spawner: &Spawner,
+    cell: &Cell,
+    template: TemplateId,
+    hangs: impl Fn() -> bool,
+) -> Result<Warm, FillError> {
+    let (warm, (output, link)) = plumb()?;
+    {
+        let forking = spawner.fork(cell.id, template, output.as_fd(), link.as_fd());
+        tokio::pin!(forking);
+        loop {
+            match tokio::time::timeout(LOOK, &mut forking).await {
+                Ok(forked) => break forked.map_err(|source| FillError::Fork { source })?,
+                Err(_elapsed) if hangs() => return Err(FillError::Hangs),
+                Err(_elapsed) => {}
+            }
+        }
+    }
+    drop((output, link));
+    let greeting = greet(&warm.link);
+    tokio::time::timeout(FORKED, greeting).await.map_err(|_elapsed| FillError::Slow)??;
+    Ok(warm)
+}
+
+/// A link and an output, and the ends that go into the sandbox: output, link.
+fn plumb() -> Result<(Warm, (OwnedFd, OwnedFd)), FillError> {
+    let failed = |source| FillError::Descriptors { source };
+    let (output, theirs) = socket::log_pipe().map_err(failed)?;
+    let (ours, link) = socket::link_pair().map_err(failed)?;
+    let warm = Warm { link: Link::new(ours).map_err(failed)?, output };
+    Ok((warm, (theirs, link)))
 }
 
 /// Waits until it says that it is warm.
-async fn greet(link: &Link) -> Result<(), LinkError> {
-    let mut incoming = Incoming::default();
-    link::hello(link, &mut incoming).await?;
-    let (kind, _) = link.read(&mut incoming).await?;
-    if kind != Kind::Spare {
-        return Err(LinkError::Unexpected { kind });
-    }
-    if incoming.has_more() {
-        return Err(LinkError::TwoAnswers);
-    }
-    Ok(())
+async fn greet(link: &Link) -> Result<(), FillError> {
+    let greeting = async {
+        let mut incoming = Incoming::default();
+        link::hello(link, &mut incoming).await?;
+        match link.read(&mut incoming).await? {
+            (Kind::Spare, _) if incoming.has_more() => Err(LinkError::TwoAnswers),
+            (Kind::Spare, _) => Ok(()),
+            (kind, _) => Err(LinkError::Unexpected { kind }),
+        }
+    };
+    greeting.await.map_err(|source| FillError::Greeting { source })
 }
 
 /// Anonymous memory of a cell, bytes; 0 where it cannot be told, and then none is counted.

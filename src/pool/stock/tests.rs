@@ -12,7 +12,7 @@ use images::manifest::{Kind, Start};
 use images::{Catalogue, Manifest};
 use model::Digest;
 
-use super::{Stock, Stocking, Taken};
+use super::{Stock, Stocking, Taken, TemplateSharing};
 use crate::phases::Rung;
 use crate::socket::Datagrams;
 use crate::spawner::{Cell, Spawner, SpawnerError};
@@ -58,6 +58,8 @@ impl Rig {
             ceiling: None,
             estimate: 1 << 20,
             capacity,
+            sharing: TemplateSharing::Image,
+            templates: 2,
         };
         let stock = Stock::open(Arc::clone(&spawner), &catalogue(images), stocking);
         Self { stock, played, spawner, playing }

@@ -4,6 +4,9 @@
 //! the sandbox is missing. What a program does is chosen by the function's handler, as `name` or
 //! `name:argument`; see [`programs`](crate::programs).
 
+#[path = "double/templates.rs"]
+mod templates;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{IoSlice, IoSliceMut, Write as _};
@@ -22,6 +25,8 @@ use rustix::net::{
 };
 use wire::runner::{Report, Request as Execute};
 use wire::spawner::{CellId, Limits, Reply, Request, Subject};
+
+use templates::Templates;
 
 /// How a double behaves; a test may change it while it runs.
 #[derive(Debug, Default)]
@@ -42,6 +47,12 @@ pub struct Behaviour {
     pub spares_are_deaf: AtomicBool,
     /// Spares end without a word when they are to be ready.
     pub spares_do_not_warm: AtomicBool,
+    /// Start no template.
+    pub refuse_templates: AtomicBool,
+    /// Never answer a `Fork`.
+    pub templates_hang: AtomicBool,
+    /// Answer every `Fork` with a failure.
+    pub forks_fail: AtomicBool,
     /// Say these many memory kills in every last word.
     pub memory_kills: AtomicU32,
 }
@@ -60,6 +71,7 @@ struct Shared {
     ended: AtomicU32,
     assigned: Mutex<Vec<Limits>>,
     hung_up: AtomicBool,
+    templates: Mutex<Templates>,
 }
 
 /// One cell from inside.
@@ -108,6 +120,7 @@ impl Double {
             ended: AtomicU32::new(0),
             assigned: Mutex::default(),
             hung_up: AtomicBool::new(false),
+            templates: Mutex::default(),
         });
         let serving = Arc::clone(&shared);
         std::thread::spawn(move || serving.serve(capacity, program));
@@ -173,7 +186,7 @@ impl Shared {
     fn serve(self: Arc<Self>, capacity: u32, program: Program) {
         self.say(&Reply::Hello { version: wire::VERSION, uid_base: 0, capacity }, &[]);
         let mut buffer = [0; wire::spawner::MAX_MESSAGE];
-        while let Ok((length, _)) = receive(self.control.as_fd(), &mut buffer) {
+        while let Ok((length, fds)) = receive(self.control.as_fd(), &mut buffer) {
             if length == 0 {
                 self.hung_up.store(true, Ordering::SeqCst);
                 return;
@@ -190,7 +203,9 @@ impl Shared {
                     }
                 }
                 Request::End { cell } => self.end(cell),
-                other => panic!("{other:?}: the pool asks for no template"),
+                Request::Template { ticket, .. } => self.template(ticket),
+                Request::EndTemplate { template } => self.end_template(template),
+                Request::Fork { cell, template } => self.fork(cell, template, fds, program),
             }
         }
     }

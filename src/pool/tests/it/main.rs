@@ -5,6 +5,7 @@
 //! * [`turns`]: an answer reaches the caller whose event it answers, and nobody else.
 //! * [`starting`]: every way in which a start fails, and how long anybody waits for one.
 //! * [`spares`]: a start takes the best that stands ready, and no spare's end is a caller's.
+//! * [`templates`]: spares are forked where there is a template, and no template's end is a caller's.
 //! * [`logging`]: which line stands where, tails, floods.
 //! * [`custom`]: functions that fetch their events themselves.
 //! * [`freezing`]: who is stopped between events, and who is not.
@@ -26,4 +27,5 @@ mod logging;
 mod serving;
 mod spares;
 mod starting;
+mod templates;
 mod turns;

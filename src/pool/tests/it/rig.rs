@@ -34,6 +34,8 @@ pub struct Setup {
     pub capacity: u32,
     pub ready_cells: usize,
     pub ready_spares: usize,
+    /// Whether the image has a template, and who shares it.
+    pub templates: Option<pool::TemplateSharing>,
     pub init_limit: Duration,
     pub limits: pool::Limits,
     pub log_budget: pool::LogBudget,
@@ -47,6 +49,7 @@ impl Default for Setup {
             capacity: 64,
             ready_cells: 0,
             ready_spares: 0,
+            templates: None,
             init_limit: Duration::from_secs(10),
             limits: pool::Limits::default(),
             log_budget: pool::LogBudget::default(),
@@ -64,9 +67,11 @@ impl Setup {
             kept.lock().unwrap().push((listener, session));
         });
         let sink: Arc<dyn LogSink> = Arc::clone(&logs) as _;
-        let mut config = PoolConfig::new(socket, Arc::new(catalogue()), sink, hook);
+        let mut config =
+            PoolConfig::new(socket, Arc::new(catalogue(self.templates.is_some())), sink, hook);
         config.ready_cells = self.ready_cells;
         config.ready_spares = self.ready_spares;
+        config.template_sharing = self.templates.unwrap_or_default();
         // What memory the machine has decides nothing here; and where no spares are asked for, none
         // follow from what was wanted.
         config.spare_memory = Some(if self.ready_spares > 0 { u64::MAX } else { 0 });
@@ -81,7 +86,7 @@ impl Setup {
 /// A pool's configuration around a socket, for tests that get no further.
 pub fn config(socket: OwnedFd) -> PoolConfig {
     let logs: Arc<dyn LogSink> = Arc::new(Lines::default());
-    PoolConfig::new(socket, Arc::new(catalogue()), logs, Arc::new(|_, _| {}))
+    PoolConfig::new(socket, Arc::new(catalogue(false)), logs, Arc::new(|_, _| {}))
 }
 
 // === impl Rig ===
@@ -178,7 +183,7 @@ pub fn invocation(function: &Arc<Runnable>) -> Invocation {
     Invocation::new(Arc::clone(function), RequestId::random(), arn.into(), payload)
 }
 
-fn catalogue() -> Catalogue {
+fn catalogue(templates: bool) -> Catalogue {
     let start = |kind, version: Option<&str>, argv: &[&str]| Start {
         version: version.map(str::to_owned),
         ..Start::executed(kind, argv.iter().map(|argument| (*argument).to_owned()).collect())
@@ -189,6 +194,7 @@ fn catalogue() -> Catalogue {
         argv: argv.into_iter().chain(["spare"]).map(str::to_owned).collect(),
         env: vec!["TZ=:UTC".to_owned()],
     });
+    python.template = templates.then_some(0);
     let manifest = Manifest {
         digest: Digest([9; 32]),
         recipe: "double".to_owned(),
