@@ -9,6 +9,7 @@
 //! an event off the queue when it does. An event whose first start overran leaves the queue and is
 //! bound to its second start, which ends within the function's own timeout.
 
+mod keeping;
 mod queue;
 mod steps;
 
@@ -22,6 +23,7 @@ use crate::action::{
 use crate::admission::{Concurrency, Facts, Limits, Memory};
 use crate::hash::{IdMap, IdSet};
 use crate::time::Time;
+use keeping::Absent;
 use queue::{Queue, Ticket};
 
 /// Everything that is decided about, in one place; the caller brings the lock.
@@ -33,8 +35,12 @@ pub struct Dispatch {
     /// One per generation that has an event or an instance; forgotten when it has neither.
     queues: IdMap<Generation, Queue>,
     instances: IdMap<InstanceId, Instance>,
+    /// What was learned of generations that have neither.
+    absent: Absent,
     next_instance: u64,
     stats: Stats,
+    /// The latest moment that was told.
+    now: Time,
     /// Bytes of all idle instances: what evicting every one of them would give.
     idle_bytes: u64,
     /// Generations retired of late, so that a call on its way is not served by a new instance that
@@ -51,6 +57,8 @@ struct Instance {
     state: State,
     /// Bytes it was last seen to use.
     bytes: u64,
+    /// When its start began.
+    began: Time,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -80,8 +88,10 @@ impl Dispatch {
             limits,
             queues: IdMap::default(),
             instances: IdMap::default(),
+            absent: Absent::default(),
             next_instance: 0,
             stats: Stats::default(),
+            now: Time::default(),
             idle_bytes: 0,
             retired: IdSet::default(),
             forget: VecDeque::new(),
@@ -114,7 +124,8 @@ impl Dispatch {
     }
 
     /// An event asks to be served.
-    pub fn arrive(&mut self, arrival: Arrival, out: &mut Vec<Action>) -> Decision {
+    pub fn arrive(&mut self, now: Time, arrival: Arrival, out: &mut Vec<Action>) -> Decision {
+        self.now = now;
         if self.stopping {
             return Decision::Refuse(Refusal::Stopping);
         }
@@ -133,6 +144,7 @@ impl Dispatch {
             Ok(()) => Decision::Wait,
             Err(throttle) => {
                 self.release(ticket);
+                self.forget_if_unused(arrival.generation);
                 Decision::Refuse(Refusal::Throttled(throttle))
             }
         }
@@ -140,8 +152,9 @@ impl Dispatch {
 
     /// An instance has initialised.
     pub fn ready(&mut self, now: Time, instance: InstanceId, out: &mut Vec<Action>) {
+        self.now = now;
         let Some(found) = self.instances.get(&instance) else { return };
-        let generation = found.generation;
+        let (generation, began) = (found.generation, found.began);
         let ticket = match found.state {
             State::Starting => {
                 self.queue(generation).starting -= 1;
@@ -157,6 +170,7 @@ impl Dispatch {
             State::Idle | State::Busy(..) | State::Ending => return,
         };
         self.stats.starting -= 1;
+        self.queue(generation).habit.rebuilt(now.since(began));
         match self.settle(now, instance, ticket) {
             Next::Run(event) => out.push(Action::Run { instance, event }),
             Next::Idle => {}
@@ -204,6 +218,7 @@ impl Dispatch {
 
     /// An instance has served its event.
     pub fn done(&mut self, now: Time, instance: InstanceId, fate: Fate) -> Next {
+        self.now = now;
         let Some(found) = self.instances.get(&instance) else { return Next::Idle };
         let State::Busy(ticket, _) = found.state else { return Next::Idle };
         let generation = found.generation;
@@ -265,6 +280,8 @@ impl Dispatch {
     /// A generation is history: its idle instances end now, its busy ones after their event. Events
     /// that were accepted for it are still served by it; later ones are refused.
     pub fn retire(&mut self, now: Time, generation: Generation, out: &mut Vec<Action>) {
+        self.now = now;
+        self.absent.forget(generation);
         self.retired.insert(generation);
         self.forget.push_back((now.after(REMEMBER), generation));
         let Some(queue) = self.queues.get_mut(&generation) else { return };
@@ -275,38 +292,24 @@ impl Dispatch {
         self.forget_if_unused(generation);
     }
 
-    /// Ends what has been idle for too long.
+    /// Ends what has been idle for too long, or is kept for too long for what it is used.
     pub fn expire(&mut self, now: Time, out: &mut Vec<Action>) {
+        self.now = now;
         while let Some((_, generation)) = self.forget.pop_front_if(|(when, _)| *when <= now) {
             self.retired.remove(&generation);
         }
-        let limit = self.limits.idle_for;
-        let old = |queue: &Queue| {
-            queue.idle.iter().take_while(|(_, since)| since.after(limit) <= now).count()
-        };
-        let due: Vec<(Generation, usize)> = self
-            .queues
-            .iter()
-            .map(|(generation, queue)| (*generation, old(queue)))
-            .filter(|(_, count)| *count > 0)
-            .collect();
-        for (generation, count) in due {
-            for (instance, _) in self.queue(generation).idle.drain(..count).collect::<Vec<_>>() {
-                self.end_idle(instance, EndReason::Expired, out);
-            }
-            self.forget_if_unused(generation);
-        }
+        self.end_surplus(out);
     }
 
     /// When [`Dispatch::expire`] will next have something to do, unless something changes.
     pub fn next_expiry(&self) -> Option<Time> {
-        let oldest = self.queues.values().filter_map(|queue| queue.idle.front());
-        oldest.map(|(_, since)| since.after(self.limits.idle_for)).min()
+        self.next_kept()
     }
 
     /// Serves nothing new: idle instances end now, busy ones after what they serve and what waits.
     pub fn stop(&mut self, out: &mut Vec<Action>) {
         self.stopping = true;
+        self.absent.clear();
         let idle: Vec<InstanceId> = self
             .queues
             .values_mut()

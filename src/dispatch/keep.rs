@@ -63,6 +63,8 @@ const LATE: f64 = 0.95;
 /// How much the gaps of a regular caller may differ: by a third, and by this much for those that are
 /// short. What is held then is held for at most a quarter of the time that is not.
 const LOOSE: Duration = Duration::from_secs(2);
+/// Nobody is expected sooner: who was thrown out for want of memory is not let in again at once.
+const SOON: Duration = Duration::from_secs(30);
 
 // === impl Profile ===
 
@@ -93,10 +95,7 @@ impl Profile {
     /// How often an instance that has been idle for so long will be used, in events per second of
     /// keeping it.
     pub fn frequency(&self, idle: Duration) -> f64 {
-        let known = self.gaps.outlook(idle);
-        let guess = 1.0 / (idle.as_secs_f64() * 1000.0).max(GUESS_FROM);
-        let seen = f64::from(known.seen);
-        (seen * known.rate + GUESS * guess) / (seen + GUESS) * 1000.0
+        self.expected(idle, GUESS_FROM)
     }
 
     /// What keeping it for a second is worth: milliseconds of callers' waiting, for each MiB.
@@ -109,7 +108,7 @@ impl Profile {
     /// one is kept for `hold` on average for each event it serves. Of an unknown function's that is,
     /// exactly, whether it has been idle for less.
     pub fn is_wanted(&self, idle: Duration, hold: Duration) -> bool {
-        self.frequency(idle) * hold.as_secs_f64() > 1.0
+        self.expected(idle, 1.0) * hold.as_secs_f64() > 1.0
     }
 
     /// When the next event is expected, if events come regularly; asked after `idle` without one.
@@ -120,8 +119,16 @@ impl Profile {
         let (from, _) = self.gaps.quantile(idle, EARLY)?;
         let (_, in_time) = self.gaps.quantile(idle, IN_TIME)?;
         let (_, until) = self.gaps.quantile(idle, LATE).unwrap_or((from, in_time));
-        let from = from.max(idle);
-        (in_time - from <= from / 3 + LOOSE).then_some(Appointment { from, until })
+        (from >= idle + SOON && in_time - from <= from / 3 + LOOSE)
+            .then_some(Appointment { from, until })
+    }
+
+    /// Events per second, where the guess does not rise below `least` milliseconds.
+    fn expected(&self, idle: Duration, least: f64) -> f64 {
+        let known = self.gaps.outlook(idle);
+        let guess = 1.0 / (idle.as_secs_f64() * 1000.0).max(least);
+        let seen = f64::from(known.seen);
+        (seen * known.rate + GUESS * guess) / (seen + GUESS) * 1000.0
     }
 
     /// How many gaps are remembered.

@@ -112,8 +112,8 @@ impl Drop for Attended {
 impl Flight {
     fn begin(shell: &Arc<Shell>, invocation: Invocation) -> Result<Self, Refusal> {
         let event = shell.next_event();
-        let admitted = shell.arrive(event, &invocation.function).map_err(refusal)?;
         let arrived = shell.now();
+        let admitted = shell.arrive(event, arrived, &invocation.function).map_err(refusal)?;
         let mut flight = Self {
             shell: Arc::clone(shell),
             invocation,

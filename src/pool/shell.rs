@@ -159,6 +159,7 @@ impl Shell {
     pub(crate) fn arrive(
         self: &Arc<Self>,
         event: EventId,
+        now: Duration,
         function: &Arc<Runnable>,
     ) -> Result<Admitted, dispatch::Refusal> {
         let arrival = Arrival {
@@ -169,7 +170,7 @@ impl Shell {
         };
         let mut core = self.core();
         let Core { dispatch, out, .. } = &mut *core;
-        match dispatch.arrive(arrival, out) {
+        match dispatch.arrive(time(now), arrival, out) {
             Decision::Run(id) => match core.instances.get(&id) {
                 Some(instance) => Ok(Admitted::Run(Arc::clone(instance))),
                 None => unreachable!("an idle instance is known until its end is asked for"),

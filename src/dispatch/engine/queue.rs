@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use model::FunctionId;
 
+use super::keeping::Habit;
 use crate::action::{EventId, InstanceId};
 use crate::admission::Charge;
 use crate::time::Time;
@@ -31,6 +32,8 @@ pub(super) struct Queue {
     pub(super) restarting: u32,
     /// Instances that serve an event.
     pub(super) busy: u32,
+    /// How it is used.
+    pub(super) habit: Habit,
     /// Whether instances end instead of becoming idle.
     pub(super) retired: bool,
 }

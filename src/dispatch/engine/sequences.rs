@@ -232,7 +232,7 @@ impl World {
         let function = FunctionId(function as u64);
         let mut out = Vec::new();
         let arrival = Arrival { event, function, generation, reserved };
-        match dispatch.arrive(arrival, &mut out) {
+        match dispatch.arrive(Time(self.now), arrival, &mut out) {
             Decision::Run(instance) => {
                 let mut own = self.stack.iter().rev();
                 let last = own.find(|id| self.instances[id].0 == generation);

@@ -23,7 +23,8 @@ impl Dispatch {
         ticket: Ticket,
     ) -> Option<InstanceId> {
         let queue = self.queues.get_mut(&generation)?;
-        let (instance, _) = queue.idle.pop_back()?;
+        let (instance, since) = queue.idle.pop_back()?;
+        queue.habit.used(self.now, since);
         queue.busy += 1;
         let found = self.instances.get_mut(&instance)?;
         found.state = State::Busy(ticket, true);
@@ -40,12 +41,13 @@ impl Dispatch {
         ticket: Ticket,
         out: &mut Vec<Action>,
     ) -> Result<(), Throttle> {
+        self.missed(generation);
         let covered = self
             .queues
             .get(&generation)
             .is_some_and(|queue| queue.starting as usize > queue.waiting.len());
         if !covered {
-            self.make_room(out)?;
+            self.make_room(f64::INFINITY, out)?;
             self.memory.promise();
             self.queue(generation).starting += 1;
             self.start(generation, State::Starting, Phase::Init, out);
@@ -80,41 +82,29 @@ impl Dispatch {
         let instance = InstanceId(self.next_instance);
         self.next_instance += 1;
         let bytes = self.limits.start_estimate;
-        self.instances.insert(instance, Instance { generation, state, bytes });
+        let began = self.now;
+        self.instances.insert(instance, Instance { generation, state, bytes, began });
         self.stats.starting += 1;
         out.push(Action::Start { instance, generation, phase });
         instance
     }
 
-    /// Makes room for one more instance, by ending idle ones of others if it must.
-    pub(super) fn make_room(&mut self, out: &mut Vec<Action>) -> Result<(), Throttle> {
+    /// Makes room for one more instance, by ending idle ones of others if it must, as long as they are
+    /// worth less.
+    pub(super) fn make_room(&mut self, worth: f64, out: &mut Vec<Action>) -> Result<(), Throttle> {
         if !self.memory.fits(self.idle_bytes) {
             return Err(Throttle::Memory);
         }
         let living = self.stats.starting + self.stats.idle + self.stats.busy;
-        if living >= self.limits.instances && !self.evict(out) {
+        if living >= self.limits.instances && !self.evict(worth, out) {
             return Err(Throttle::Capacity);
         }
         while !self.memory.fits(0) {
-            if !self.evict(out) {
+            if !self.evict(worth, out) {
                 return Err(Throttle::Memory);
             }
         }
         Ok(())
-    }
-
-    /// Ends the idle instance that was used longest ago.
-    pub(super) fn evict(&mut self, out: &mut Vec<Action>) -> bool {
-        let oldest = self
-            .queues
-            .iter()
-            .filter_map(|(generation, queue)| Some((queue.idle.front()?.1, *generation)))
-            .min();
-        let Some((_, generation)) = oldest else { return false };
-        let Some((instance, _)) = self.queue(generation).idle.pop_front() else { return false };
-        self.end_idle(instance, EndReason::Evicted, out);
-        self.forget_if_unused(generation);
-        true
     }
 
     /// An instance that could serve does what there is to do.
@@ -143,6 +133,7 @@ impl Dispatch {
         }
         found.state = State::Idle;
         self.idle_bytes += found.bytes;
+        queue.habit.rested(now, queue.idle.is_empty());
         queue.idle.push_back((instance, now));
         self.stats.idle += 1;
         Next::Idle
@@ -223,11 +214,5 @@ impl Dispatch {
 
     pub(super) fn release(&mut self, ticket: Ticket) {
         self.concurrency.release(ticket.function, ticket.charge);
-    }
-
-    pub(super) fn forget_if_unused(&mut self, generation: Generation) {
-        if self.queues.get(&generation).is_some_and(Queue::is_unused) {
-            self.queues.remove(&generation);
-        }
     }
 }

@@ -7,6 +7,8 @@ use model::{FunctionId, Generation};
 use super::*;
 use crate::{EventId, Phase, Throttle};
 
+mod keeping;
+
 const F: FunctionId = FunctionId(1);
 const G: Generation = Generation(1);
 const H: Generation = Generation(2);
@@ -37,7 +39,7 @@ impl Rig {
         self.events += 1;
         self.out.clear();
         let arrival = Arrival { event, function: F, generation, reserved };
-        self.dispatch.arrive(arrival, &mut self.out)
+        self.dispatch.arrive(self.now, arrival, &mut self.out)
     }
 
     /// One event that has to wait, and the instance that is started for it.

@@ -61,6 +61,11 @@ fn who_calls_at_random_has_no_appointment() {
 }
 
 #[test]
+fn who_calls_all_the_time_is_not_waited_for() {
+    assert_eq!(called_every(SECOND * 5, 100).appointment(Duration::ZERO), None);
+}
+
+#[test]
 fn two_calls_alike_are_not_regular_yet() {
     assert_eq!(called_every(20 * MINUTE, 2).appointment(Duration::ZERO), None);
     assert!(called_every(20 * MINUTE, 3).appointment(Duration::ZERO).is_some());
@@ -118,7 +123,7 @@ proptest! {
         gaps.into_iter().for_each(|gap| profile.used(Duration::from_millis(gap)));
         let age = Duration::from_millis(age);
         if let Some(next) = profile.appointment(age) {
-            prop_assert!(next.from >= age && next.until > next.from);
+            prop_assert!(next.from > age && next.until > next.from);
         }
     }
 }
