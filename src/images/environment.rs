@@ -46,10 +46,20 @@ pub(crate) fn entries(kind: Kind, identifier: Identifier) -> Vec<String> {
 pub fn is_early(kind: Kind, name: &str) -> bool {
     /// Languages, and what wraps the interpreter.
     const NAMES: [&str; 3] = ["LANG", "LANGUAGE", "AWS_LAMBDA_EXEC_WRAPPER"];
-    /// The loader's and the C library's; threads that numerical libraries start when they are loaded;
+    /// The loader's and the C library's; what numerical libraries do and how many threads they start;
     /// OpenSSL's configuration.
-    const FAMILIES: [&str; 8] =
-        ["LC_", "LD_", "MALLOC_", "GLIBC_", "OMP_", "OPENBLAS_", "MKL_", "OPENSSL_"];
+    const FAMILIES: [&str; 10] = [
+        "LC_",
+        "LD_",
+        "MALLOC_",
+        "GLIBC_",
+        "OMP_",
+        "OPENBLAS_",
+        "MKL_",
+        "NPY_",
+        "NUMPY_",
+        "OPENSSL_",
+    ];
     /// Read by Node, or by what people run in it, when it is asked for.
     const LATE: [&str; 4] =
         ["NODE_ENV", "NODE_PATH", "NODE_CONFIG", "NODE_TLS_REJECT_UNAUTHORIZED"];

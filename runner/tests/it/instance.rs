@@ -153,9 +153,10 @@ impl Function {
         self
     }
 
-    /// Starts it as a runner would, up to its first frame, which says that the interpreter is up.
+    /// Starts it as a runner would, up to its first frame, which says that the interpreter is up, or up
+    /// to where it says that it waits for a function.
     #[track_caller]
-    pub(crate) fn start(&self) -> Instance {
+    pub(crate) fn wait(&self) -> Instance {
         let (link, theirs) = UnixStream::pair().expect("a link");
         link.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         theirs.set_nonblocking(!self.blocking).expect("a mode");
@@ -192,9 +193,18 @@ impl Function {
         if self.spare.is_some() {
             let spare = instance.frame();
             assert_eq!(spare, Some((Kind::Spare, Vec::new())), "{}", instance.printed());
-            let env: Vec<_> = own()
-                .map(|(name, value)| [name.as_bytes(), b"=", value.as_encoded_bytes()].concat())
-                .collect();
+        }
+        instance
+    }
+
+    /// Starts it up to where it waits for an event, or for its environment and gets it.
+    #[track_caller]
+    pub(crate) fn start(&self) -> Instance {
+        let mut instance = self.wait();
+        if self.spare.is_some() {
+            let own = self.env.iter().map(|(name, value)| (name.as_bytes(), value));
+            let env: Vec<_> =
+                own.map(|(name, value)| [name, b"=", value.as_encoded_bytes()].concat()).collect();
             let assign = Assign { env: env.iter().map(Vec::as_slice).collect() };
             instance.link.write_all(&assign.encode()).expect("the link takes it");
         }

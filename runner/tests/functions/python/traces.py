@@ -134,3 +134,19 @@ def random(event, context):
         "openssl": ssl.RAND_bytes(8).hex(),
         "uuid": str(uuid.uuid4()),
     }
+
+
+def own(event, context):
+    import ctypes
+    import time
+
+    call = ctypes.CDLL(None).getenv
+    call.restype = ctypes.c_char_p
+    return {
+        "bytes": list(os.environb[b"BYTES"]),
+        "of c": list(call(b"BYTES")),
+        "empty": os.environ["EMPTY"],
+        "long": len(os.environ["LONG"]),
+        "hour": time.localtime(0).tm_hour,
+        "zone": time.tzname[0],
+    }

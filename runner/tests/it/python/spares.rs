@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{PREIMPORT, from_template, function_by};
-use crate::instance::{Function, Way};
+use crate::instance::{Function, Way, event};
 
 const SPARES: [Way; 2] = [Way::Ahead, Way::Template];
 
@@ -92,4 +92,38 @@ fn nothing_random_is_what_the_template_had() {
 #[test]
 fn the_log_of_the_standard_library_begins_when_it_is_imported() {
     assert_eq!(same("traces.logging", &json!({})), json!([["LambdaLoggerHandler"], true, 30]));
+}
+
+#[test]
+fn the_environment_is_the_functions_own_bytes_and_its_time_zone_is_in_force() {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+
+    let bytes: Vec<u8> = (1..=255).chain(*b"==").collect();
+    for way in [Way::Executed, Way::Ahead, Way::Template] {
+        let function = by(way, "traces.own")
+            .with("BYTES", OsString::from_vec(bytes.clone()))
+            .with("EMPTY", "")
+            .with("LONG", "x".repeat(60_000))
+            .with("TZ", "TST-9");
+        let seen = function.ready().call("{}");
+        let expected = json!({
+            "bytes": bytes, "of c": bytes, "empty": "", "long": 60_000, "hour": 9, "zone": "TST",
+        });
+        assert_eq!(seen, expected, "{way:?}");
+    }
+}
+
+#[test]
+fn a_spare_ends_with_its_link_and_with_anything_that_is_not_its_assignment() {
+    for way in SPARES {
+        let (status, log) = by(way, "traces.own").wait().close();
+        assert!(status.success() && log.is_empty(), "{way:?}: {log}");
+        let mut spare = by(way, "prints_early.handler").wait();
+        spare.send(&event(b"{}"));
+        assert_eq!(spare.frame(), None);
+        let (status, log) = spare.finish();
+        assert!(!status.success(), "{way:?}");
+        assert!(log.contains("none for a spare") && !log.contains("early"), "{way:?}: {log}");
+    }
 }
