@@ -873,12 +873,17 @@ def import_ahead(names):
                 imports["%s.%s" % (absolute, part)] = None
         return result
 
+    path = list(sys.path)
+    sys.path.append(PACKAGES)
     builtins.__import__ = noting
-    try:
-        for name in names:
+    for name in names:
+        try:
             __import__(name)
-    finally:
-        builtins.__import__ = plain
+        except Exception as err:
+            # Functions are no worse off than without a template.
+            print("%s is not imported ahead of time: %s" % (name, text_of(err)), file=sys.stderr)
+    builtins.__import__ = plain
+    sys.path[:] = path
     restore(sys.path_importer_cache, places)
     for name in [name for name in sys.modules if name not in ORDINARY]:
         if name in ("__main__", __name__):

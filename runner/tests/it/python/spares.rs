@@ -127,3 +127,14 @@ fn a_spare_ends_with_its_link_and_with_anything_that_is_not_its_assignment() {
         assert!(log.contains("none for a spare") && !log.contains("early"), "{way:?}: {log}");
     }
 }
+
+#[test]
+fn a_template_does_without_what_it_cannot_import() {
+    let function = from_template(&["nowhere.to_be_found", "json"], "", "traces.imports");
+    let mut instance = function.ready();
+    assert!(
+        instance.printed().contains("nowhere.to_be_found is not imported ahead of time: No mod")
+    );
+    let imported = instance.call("\"json\"");
+    assert!(imported["new"].as_array().expect("a list").contains(&json!("json")), "{imported}");
+}
