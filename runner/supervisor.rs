@@ -87,6 +87,9 @@ impl Supervisor {
     fn new() -> Result<Self, Failure> {
         let socket = sys::adopt(RUNNER_FD).map_err(failed("take the socket"))?;
         let deaths = sys::watch_children().map_err(failed("watch children"))?;
+        // Somebody else's code may come to run beside this process, executed by it or forked in from
+        // outside: nobody looks into it.
+        sys::hide().map_err(failed("become undumpable"))?;
         let mut others = None;
         if sys::is_init() {
             others = Some(sys::Others::Everybody);
@@ -151,8 +154,6 @@ impl Supervisor {
         if !self.life.is_waiting() {
             return self.tell(Report::Refused { errno: libc::EBUSY as u32 });
         }
-        // From here on somebody else's code may run beside this process: nobody looks into it.
-        sys::hide().map_err(failed("become undumpable"))?;
         let outcome = sys::execute(program);
         if let (Ok(pid), None) = (outcome, &self.others) {
             self.others = Some(sys::Others::Group(pid));

@@ -336,17 +336,22 @@ fn a_runner_is_small_and_has_one_thread() {
 }
 
 #[test]
-fn a_runner_hides_its_memory_before_the_program_runs() {
+fn a_runner_hides_its_memory_before_there_is_any_program() {
     // `/proc` gives the files of an undumpable process to root, whoever it runs as; so it has to run
     // as somebody else to show the difference.
     let nobody = nix::unistd::geteuid().is_root().then_some(65_534);
     let runner = Supervised::start_with("", nobody);
     let (_reader, writer) = log();
-    let owner = || fs::metadata(format!("/proc/{}/maps", runner.process.id())).expect("proc").uid();
-    let before = nobody.unwrap_or_else(|| nix::unistd::geteuid().as_raw());
-    eventually("the runner is up", || owner() == before);
+    let owner = |pid: u32| fs::metadata(format!("/proc/{pid}/maps")).expect("proc").uid();
+    let pid = runner.process.id();
+    eventually("it hides", || owner(pid) == 0);
+    // The control: its program, of the same user, does not by itself.
     runner.execute(&execute(&["/bin/sleep", "1000"]), &[&writer]);
-    assert_eq!(owner(), 0);
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("proc");
+    let child = children.trim().parse().expect("one child");
+    let user = nobody.unwrap_or_else(|| nix::unistd::geteuid().as_raw());
+    eventually("it runs", || owner(child) == user);
+    assert_eq!(owner(pid), 0);
 }
 
 #[test]
