@@ -173,11 +173,15 @@ const PYTHON_BOOTSTRAP: &str = "/var/runtime/bootstrap.py";
 const NODE_BOOTSTRAP: &str = "/var/runtime/bootstrap.cjs";
 /// What a template of a Python executes, in the image.
 const PYTHON_TEMPLATE: &str = "/var/runtime/template.py";
+/// What it forks with, in the image: see `build.rs`.
+const PYTHON_FORK: &str = "/var/runtime/fork.so";
+const FORK_LIBRARY: &[u8] = include_bytes!(env!("HEARTH_FORK_LIBRARY"));
 /// Behind the arguments of a bootstrap: there is no function yet.
 const SPARE: &str = "spare";
 /// What of ours is in every image: the bootstraps, and the functions they rehearse with.
-const OURS: [(&str, &str); 5] = [
+const OURS: [(&str, &str); 6] = [
     (PYTHON_BOOTSTRAP, include_str!("../../runner/python/bootstrap.py")),
+    (PYTHON_TEMPLATE, include_str!("../../runner/python/template.py")),
     (NODE_BOOTSTRAP, include_str!("../../runner/node/bootstrap.cjs")),
     (
         "/var/runtime/rehearsal/rehearsed.py",
@@ -220,6 +224,7 @@ impl HostImage {
         for (path, source) in OURS {
             survey.plan.add(Path::new(path), Item::Text(source.to_owned()));
         }
+        survey.plan.add(Path::new(PYTHON_FORK), Item::Library(FORK_LIBRARY));
         // Who serves what is decided by the operator's identifiers as well as by the files.
         let wanted: Vec<_> = survey
             .interpreters

@@ -43,9 +43,14 @@ pub const SPAWNER: [(Capability, &str); 5] = [
     (Capability::CAP_DAC_READ_SEARCH, "finding code in the control plane's private directory"),
 ];
 
-/// What the maker keeps, in the nursery; it has none outside.
-pub const MAKER: [(Capability, &str); 2] =
-    [(Capability::CAP_SETUID, "writing uid_map"), (Capability::CAP_SETGID, "writing gid_map")];
+/// What the maker keeps, in the nursery; it has none outside. Over cells it has every capability
+/// whatever it keeps, because it is their owner.
+pub const MAKER: [(Capability, &str); 4] = [
+    (Capability::CAP_SETUID, "writing uid_map; a template's id"),
+    (Capability::CAP_SETGID, "writing gid_map; a template's group"),
+    (Capability::CAP_SYS_ADMIN, "the namespaces and mounts of a template"),
+    (Capability::CAP_SETPCAP, "emptying a template's bounding set"),
+];
 
 /// What the outer process keeps while it waits. It passes SIGTERM on to a process of its own id, which
 /// takes none.

@@ -100,6 +100,18 @@ points! {
     LeavesRemoved = "cell-leaves-removed",
     /// FREED: `Ended` is about to be said.
     Freed = "cell-freed",
+    /// Template ORDERED.
+    TemplateOrdered = "template-ordered",
+    /// Template BORN: the spawner has its pidfd.
+    TemplateBorn = "template-born",
+    /// Template STARTING: its program runs.
+    TemplateStarting = "template-starting",
+    /// Template READY: `TemplateReady` is about to be said.
+    TemplateReady = "template-ready",
+    /// A fork is ordered: the template is about to make it, or has.
+    ForkOrdered = "fork-ordered",
+    /// Forked: the spawner has its pidfd, `Forked` is about to be said.
+    Forked = "fork-made",
     /// Outer: the spawner proper has ended and is reaped.
     InnerEnded = "outer-inner-ended",
     /// Outer: the control groups are removed; it is about to exit.

@@ -13,6 +13,10 @@
 //!   signals, abstract sockets            only within the cell
 //! ```
 //!
+//! A template has a domain of its own, which its forks inherit beneath theirs: it must grant whatever a
+//! cell's does. It takes away what no rule can give back: mounting, and looking into whoever is in
+//! another domain, which is everybody.
+//!
 //! What is handled depends on the kernel: see [`Abi`]. TCP ports are not handled: a rule names one
 //! port, a function may use them all, and the network namespace holds nothing but its own loopback.
 //!
@@ -61,6 +65,21 @@ pub const CELL: [(&str, Grant); 7] = [
     ("/dev/urandom", Grant::Device),
 ];
 
+/// What a template may touch. It has no file system that could be written to; its forks have `/tmp`,
+/// which did not exist when this domain was made, and which lies beneath the same root.
+pub const TEMPLATE: [(&str, Grant); 1] = [("/", Grant::Own)];
+
+/// A domain in the kernel's own numbers, for a program that makes it without this library.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipe {
+    /// `handled_access_fs`.
+    pub handled: u64,
+    /// `scoped`.
+    pub scoped: u64,
+    /// Paths, and what is allowed beneath each.
+    pub rules: Vec<(&'static str, u64)>,
+}
+
 /// The oldest of use: the first one refuses every rename between two directories, also in `/tmp`.
 const OLDEST: Abi = Abi(2);
 /// The newest that has been tried, on Linux 6.18. What a later one adds is not handled.
@@ -87,6 +106,16 @@ pub fn enter(abi: Abi, rules: &[(&str, Grant)]) -> nix::Result<()> {
         })
         .collect::<nix::Result<_>>()?;
     restrict(abi, paths).map_err(|err| errno(&err))
+}
+
+/// What [`enter`] would do; `None` where there is no Landlock.
+pub fn recipe(abi: Abi, rules: &[(&'static str, Grant)]) -> Option<Recipe> {
+    let version = ABI::from(i32::from(abi.0));
+    abi.is_there().then(|| Recipe {
+        handled: AccessFs::from_all(version).bits(),
+        scoped: Scope::from_all(version).bits(),
+        rules: rules.iter().map(|(path, grant)| (*path, grant.access(version).bits())).collect(),
+    })
 }
 
 fn restrict(abi: Abi, paths: Vec<(OwnedFd, Grant)>) -> Result<(), RulesetError> {

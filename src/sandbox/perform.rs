@@ -5,6 +5,7 @@
 //!   cell.rs     spawner, per cell    → Draft, then Finished; Assign
 //!   bear.rs     maker, per cell      → a process with an identity
 //!   enter.rs    that process         → the runner, or a report of the step that failed
+//!   program.rs  a template's process → what its image says it executes
 //! ```
 //!
 //! A failure names its step with the plan's own words, so that what an operator reads in a log is
@@ -13,11 +14,12 @@
 mod bear;
 mod cell;
 mod enter;
+mod program;
 mod start;
 
 use nix::errno::Errno;
 
-pub use bear::{Birth, bear};
+pub use bear::{Becomes, Birth, bear};
 pub use cell::{Draft, Finished, assign, finish, prepare};
 pub use enter::{Outcome, read_outcome};
 pub use start::{Sources, Stage, start};

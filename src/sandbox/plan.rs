@@ -8,6 +8,8 @@
 //!   finish   spawner: listener, statistics, freezer                                     ┘
 //!   assign   spawner: code, size of /tmp, limits                                        on the request path
 //!   end      spawner: kill, reap, read, remove                                          afterwards
+//!
+//!   template spawner, maker, and the template itself: what is forked into cells         now and then
 //! ```
 //!
 //! Each phase is a list of steps of its own type, so that a step cannot be given to a process that
@@ -87,6 +89,19 @@ pub struct Plan {
     pub assign: Vec<AssignStep>,
     /// When it is not needed any more.
     pub end: Vec<EndStep>,
+    /// The same of a template; it ends like a cell.
+    pub template: TemplatePlan,
+}
+
+/// The steps that make a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TemplatePlan {
+    /// Before its process exists.
+    pub prepare: Vec<PrepareStep>,
+    /// Making that process.
+    pub bear: Vec<BearStep>,
+    /// What it does until it is the program that its image names.
+    pub settle: Vec<EnterStep>,
 }
 
 /// Which process performs a step.
@@ -98,6 +113,8 @@ pub enum Actor {
     Maker,
     /// The cell's first process, before it is the runner.
     Cell,
+    /// A template's process, before it is its program.
+    Template,
 }
 
 /// One step, for people.
@@ -157,6 +174,12 @@ impl Spec {
     pub fn empty_leaf_limits() -> LeafLimits {
         Self::leaf_limits(128, TMP_MIB, 64, 100)
     }
+
+    /// What the leaf of a template enforces: an interpreter with everything imported that an image has,
+    /// alone but for the moment in which it forks.
+    pub fn template_leaf_limits() -> LeafLimits {
+        Self::leaf_limits(512, 0, 16, 100)
+    }
 }
 
 // === impl Plan ===
@@ -172,6 +195,11 @@ impl Plan {
             finish: steps::finish(),
             assign: steps::assign(),
             end: steps::end(),
+            template: TemplatePlan {
+                prepare: steps::prepare_template(),
+                bear: steps::bear_template(),
+                settle: enter::settle(spec),
+            },
         }
     }
 
@@ -185,6 +213,9 @@ impl Plan {
         describe(&mut out, "finish", Actor::Spawner, &self.finish);
         describe(&mut out, "assign", Actor::Spawner, &self.assign);
         describe(&mut out, "end", Actor::Spawner, &self.end);
+        describe(&mut out, "template", Actor::Spawner, &self.template.prepare);
+        describe(&mut out, "template", Actor::Maker, &self.template.bear);
+        describe(&mut out, "template", Actor::Template, &self.template.settle);
         out
     }
 }
@@ -206,6 +237,7 @@ impl fmt::Display for Actor {
             Self::Spawner => "spawner",
             Self::Maker => "maker",
             Self::Cell => "cell",
+            Self::Template => "template",
         })
     }
 }

@@ -130,6 +130,24 @@ impl Policy {
         Self { entries: own.collect(), otherwise: Verdict::Allow }
     }
 
+    /// A template's, on top of the maker's: what a function may do, and what forking into a cell takes.
+    ///
+    /// Its forks inherit it, and no filter can be taken back: it cannot refuse what a function may
+    /// do, such as signals, however little a template needs them.
+    pub fn template() -> Self {
+        let mut policy = Self::complete();
+        policy.entries.extend(own::template().map(|entry| (entry.number, entry.decision)));
+        policy
+    }
+
+    /// What a template's fork loads on top of the template's, once it is in its cell: each call that
+    /// getting there took is again what it is to a function. Together they are [`Policy::complete`].
+    pub fn last() -> Self {
+        let function = Self::complete();
+        let own = own::template().map(|entry| (entry.number, function.decide(entry.number)));
+        Self { entries: own.collect(), otherwise: Verdict::Allow }
+    }
+
     /// The spawner proper's, once the maker is forked: no process, no program, no new code.
     pub fn spawner() -> Self {
         Self::new(own::spawner(), Verdict::Kill)

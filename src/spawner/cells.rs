@@ -17,6 +17,7 @@
 //!   10 s are over  │    │ Assign: limits, code; Assigned
 //!       │          ├─ ASSIGNED   what runs in it is the control plane's       Phase::Assigned
 //!       │          │    │        business
+//!       │          │    │        meanwhile a template may be forked into it   Entered
 //!       │   End asked for, or its first process ended
 //!       ▼          ▼    ▼
 //!     KILLED ◄──────────┘        everything in it was told to die; while the  Phase::Killed
@@ -35,6 +36,16 @@
 //! An id and a leaf belong to a cell until everything of it is gone: a quarantined cell keeps its own
 //! for as long as it takes, and counts against the capacity. Cell numbers are never used twice.
 //!
+//! What was forked into a cell is our child too, and is reaped before the cell's first process, which
+//! cannot finish dying before: nothing here waits for one particular child.
+//!
+//! ```text
+//!   Nobody ── Fork ──► Awaited ── the template says Forked ──► Inside ── it ended: Exited ──► Gone
+//!      ▲                  │                                                  the cell is ended
+//!      └── it could not ──┤
+//!                         └── the template died: the cell is ended, whatever is in it
+//! ```
+//!
 //! A process is signalled and waited for by its pidfd, never by its number, which may be somebody
 //! else's a moment after it was read.
 
@@ -43,13 +54,14 @@ mod ids;
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use sandbox::Identity;
 use sandbox::cgroup::Leaf;
 use sandbox::sys::process::Child;
-use wire::spawner::CellId;
+use wire::spawner::{CellId, Digest};
 
 pub(crate) use ending::{Ending, Progress};
 use ids::Ids;
@@ -65,6 +77,32 @@ pub(crate) struct Cell {
     pub(crate) process: Option<Child>,
     /// Where it is in the diagram.
     pub(crate) phase: Phase,
+    /// Its root: a template of another has no business in it.
+    pub(crate) image: Digest,
+    /// Whether a template was forked into it.
+    pub(crate) entered: Entered,
+}
+
+/// The process that entered a cell.
+#[derive(Debug)]
+pub(crate) enum Entered {
+    /// There is none, and none is awaited.
+    Nobody,
+    /// A template was asked to fork into it.
+    Awaited,
+    /// It is there.
+    Inside(Child),
+    /// It was there and has ended.
+    Gone,
+}
+
+/// Whose process was reaped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// A cell's first.
+    First(CellId),
+    /// One that entered a cell.
+    Entered(CellId),
 }
 
 /// Where a cell is in the diagram.
@@ -87,7 +125,7 @@ pub(crate) enum Phase {
 pub(crate) struct Making {
     /// Whom to answer.
     pub(crate) ticket: u64,
-    /// The control plane's end of the runner's socket.
+    /// The control plane's end of the runner's socket; the spawner's of a template's.
     pub(crate) control_end: OwnedFd,
     /// Where its process says how far it got; non-blocking.
     pub(crate) report: File,
@@ -104,7 +142,7 @@ pub(crate) struct Cells {
     next: u32,
     ids: Ids,
     cells: HashMap<CellId, Cell>,
-    by_pid: HashMap<i32, CellId>,
+    by_pid: HashMap<i32, Ended>,
 }
 
 // === impl Cells ===
@@ -152,7 +190,7 @@ impl Cells {
     /// Its first process exists.
     pub(crate) fn born(&mut self, number: CellId, process: Child) -> Option<&mut Cell> {
         let cell = self.cells.get_mut(&number)?;
-        self.by_pid.insert(process.pid, number);
+        self.by_pid.insert(process.pid, Ended::First(number));
         cell.process = Some(process);
         // The phase in between is never seen.
         cell.phase = match std::mem::replace(&mut cell.phase, Phase::Ready) {
@@ -174,17 +212,37 @@ impl Cells {
         }
     }
 
-    /// A process with this number was reaped: whose first process it was, if any's.
-    pub(crate) fn reaped(&mut self, pid: i32) -> Option<CellId> {
-        let number = self.by_pid.remove(&pid)?;
-        self.cells.get_mut(&number)?.process = None;
-        Some(number)
+    /// A process has entered it.
+    pub(crate) fn entered(&mut self, number: CellId, process: Child) -> Option<&mut Cell> {
+        let cell = self.cells.get_mut(&number)?;
+        self.by_pid.insert(process.pid, Ended::Entered(number));
+        cell.entered = Entered::Inside(process);
+        Some(cell)
+    }
+
+    /// The process that has entered it was reaped before it was known whose it is.
+    pub(crate) fn forget_entered(&mut self, number: CellId) {
+        if let Some(cell) = self.cells.get_mut(&number)
+            && let Entered::Inside(child) = std::mem::replace(&mut cell.entered, Entered::Gone)
+        {
+            self.by_pid.remove(&child.pid);
+        }
+    }
+
+    /// A process with this number was reaped: whose it was, if any's.
+    pub(crate) fn reaped(&mut self, pid: i32) -> Option<Ended> {
+        let whose = self.by_pid.remove(&pid)?;
+        match whose {
+            Ended::First(number) => self.cells.get_mut(&number)?.process = None,
+            Ended::Entered(number) => self.cells.get_mut(&number)?.entered = Entered::Gone,
+        }
+        Some(whose)
     }
 
     /// Everything of it is gone: its id is free.
     pub(crate) fn remove(&mut self, number: CellId) {
         if let Some(cell) = self.cells.remove(&number) {
-            self.by_pid.retain(|_, owner| *owner != number);
+            self.by_pid.retain(|_, whose| whose.cell() != number);
             self.ids.give_back(cell.id);
         }
     }
@@ -197,6 +255,34 @@ impl Cells {
     /// How many there are that nobody has asked to end.
     pub(crate) fn living(&self) -> usize {
         self.cells.values().filter(|cell| !matches!(cell.phase, Phase::Killed(_))).count()
+    }
+}
+
+// === impl Ended ===
+
+impl Ended {
+    fn cell(self) -> CellId {
+        match self {
+            Self::First(number) | Self::Entered(number) => number,
+        }
+    }
+}
+
+// === impl Making ===
+
+impl Making {
+    /// Reads what its process has said since; whether that was the last.
+    pub(crate) fn hear(&mut self) -> io::Result<bool> {
+        let mut buffer = [0; 64];
+        loop {
+            match self.report.read(&mut buffer) {
+                Ok(0) => return Ok(true),
+                Ok(count) => self.said.extend_from_slice(&buffer[..count]),
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+                Err(err) => return Err(err),
+            }
+        }
     }
 }
 

@@ -19,17 +19,18 @@ use sandbox::budget::{Budget, HostLimits};
 use sandbox::capability::{self, ConfineError};
 use sandbox::cgroup::{Controller, Instance};
 use sandbox::failpoint::{Point, reach};
-use sandbox::landlock::Abi;
+use sandbox::landlock::{self, Abi};
 use sandbox::perform::{Sources, StepError, explain, start};
-use sandbox::seccomp::Policy;
+use sandbox::seccomp::{Policy, program};
 use sandbox::sys::process::SingleThreaded;
 use sandbox::{Identity, Plan, Spec};
+use wire::template::{Domain, Recipe};
 
 use crate::arguments::Arguments;
 use crate::exit::Exit;
 use crate::log;
 use crate::maker::{Maker, MakerError};
-use crate::service::{Service, ServiceError};
+use crate::service::{Blueprint, Service, ServiceError};
 
 /// Descriptors of our own beside those of cells.
 const OWN_DESCRIPTORS: u64 = 64;
@@ -127,9 +128,21 @@ fn serve(
     // From here on it makes no process and executes nothing. Before it has read anything.
     capability::seal(&Policy::spawner())?;
     reach(Point::Settled);
-    let service =
-        Service::new(stage, plan, maker, control, charge.identity, capacity, &charge.signals)?;
+    let (identity, signals) = (charge.identity, &charge.signals);
+    let blueprint = Blueprint { recipe: recipe(&spec), plan };
+    let service = Service::new(stage, blueprint, maker, control, identity, capacity, signals)?;
     Ok(service.run())
+}
+
+/// What a fork does to itself so that it is what a cell's process is, in the words of the program that
+/// does it.
+fn recipe(spec: &Spec) -> Recipe {
+    let domain = landlock::recipe(spec.landlock, &landlock::CELL).map(|recipe| Domain {
+        handled: recipe.handled,
+        scoped: recipe.scoped,
+        rules: recipe.rules.iter().map(|(path, access)| ((*path).to_owned(), *access)).collect(),
+    });
+    Recipe { id: spec.inside_id, domain, filter: program(&Policy::last()).bytes() }
 }
 
 /// If the outer process dies, so do we; if it did before we asked for that, we find out here.

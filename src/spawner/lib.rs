@@ -7,7 +7,8 @@
 //!   outer      takes a slot of the machine, sweeps, waits, cleans up            host's pid namespace
 //!      ├─ sweeper: cleans up if the outer process is killed
 //!      └─ spawner proper: PID 1 of Hearth's pid namespace, own root, no network
-//!           ├─ maker: bears cells; capabilities only in the nursery user namespace
+//!           ├─ maker: bears the others; capabilities only in the nursery user namespace
+//!           ├─ template: an interpreter that is forked into cells; owns them, has no capability
 //!           ├─ cell: PID 1 is the runner
 //!           └─ cell …
 //! ```
@@ -38,6 +39,7 @@ mod readiness;
 mod service;
 mod slot;
 mod sweeper;
+mod templates;
 
 pub use arguments::{Arguments, ArgumentsError};
 pub use exit::Exit;

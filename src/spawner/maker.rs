@@ -1,16 +1,16 @@
-//! The maker: a process that does nothing but bear cells, and the spawner's handle of it.
+//! The maker: a process that does nothing but bear cells and templates, and the spawner's handle of it.
 //!
 //! It is cloned once, into the nursery user namespace, and lives as long as the spawner. Outside of
-//! the nursery it has no privilege at all; in it, only what writes id maps. It is separate from the
-//! spawner because a user namespace's owner is whoever made it: cells belong to the nursery's owner
-//! id, which a process outside of the nursery cannot be.
+//! the nursery it has no privilege at all; in it, only what writes id maps and what gives a template
+//! namespaces of its own. It is separate from the spawner because a user namespace's owner is whoever
+//! made it: cells belong to the nursery's owner id, which a process outside of the nursery cannot be.
 //!
 //! ```text
 //!   spawner                                   maker
-//!      │── Order{cell,id} + image, devices, … ─► │   clone
-//!      │ ◄───────────── Born{cell,pid} + pidfd ──│   the child still waits
-//!      │                                         │   maps, release
-//!      │ ◄──────────── Failed{cell,detail} ──────│   instead, or after it
+//!      │── Order{…} + image, devices, … ───────► │   clone
+//!      │ ◄──────────── Born{whose,pid} + pidfd ──│   the child still waits
+//!      │                                         │   maps (of a cell), release
+//!      │ ◄──────────── Failed{whose,detail} ─────│   instead, or after it
 //! ```
 
 use std::io::{PipeReader, Read, Write};
@@ -23,8 +23,8 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use sandbox::failpoint::{Point, reach};
 use sandbox::identity::Maps;
-use sandbox::perform::{Birth, bear, explain};
-use sandbox::plan::{EnterStep, OWNER_ID};
+use sandbox::perform::{Becomes, Birth, bear, explain};
+use sandbox::plan::{EnterStep, OWNER_ID, TemplatePlan};
 use sandbox::seccomp::{Policy, Program, program};
 use sandbox::sys::privilege::keep_capabilities_across_setuid;
 use sandbox::sys::process::{self, Child, SingleThreaded, clone_process};
@@ -32,7 +32,7 @@ use sandbox::sys::socket::{self, ReceiveError};
 use sandbox::{Identity, Plan, capability};
 
 use crate::log;
-use crate::order::{Answer, FIXED_DESCRIPTORS, MAX_MESSAGE, MOST_DESCRIPTORS, Order};
+use crate::order::{Answer, FIXED_DESCRIPTORS, MAX_MESSAGE, MOST_DESCRIPTORS, Order, Whose};
 
 /// Where the maker's own descriptors lie, above the standard streams.
 const SOCKET: i32 = 3;
@@ -86,7 +86,10 @@ impl Maker {
         let at = |step| move |source| MakerError::Start { step, source };
         let (ours, theirs) = socket::pair().map_err(at("socketpair"))?;
         let (waiter, starter) = std::io::pipe().map_err(|_| at("pipe")(Errno::last()))?;
-        let filter = program(&EnterStep::policy());
+        let filters = Filters {
+            cells: program(&EnterStep::policy()),
+            templates: program(&EnterStep::policy_of_templates()),
+        };
         let (mut starter, mut waiter) = (Some(starter), Some(waiter));
         let child = clone_process(proof, CloneFlags::CLONE_NEWUSER, || {
             drop(starter.take());
@@ -97,7 +100,7 @@ impl Maker {
             }
             match settle(theirs.as_fd(), runner, identity) {
                 Ok((socket, runner)) => {
-                    work(proof, plan, identity, &filter, socket.as_fd(), runner)
+                    work(proof, plan, identity, &filters, socket.as_fd(), runner)
                 }
                 Err(err) => {
                     log::line(&format!("maker: {}", explain(&err)));
@@ -125,15 +128,15 @@ impl Maker {
         self.child.pid
     }
 
-    /// Asks for a cell. Never waits: orders in flight are few and small.
+    /// Asks for a process. Never waits: orders in flight are few and small.
     pub(crate) fn order(
         &self,
         order: Order,
         fixed: [BorrowedFd<'_>; FIXED_DESCRIPTORS],
-        doors: &[OwnedFd],
+        more: &[OwnedFd],
     ) -> nix::Result<()> {
         let mut beside = fixed.to_vec();
-        beside.extend(doors.iter().map(AsFd::as_fd));
+        beside.extend(more.iter().map(AsFd::as_fd));
         socket::send(self.socket.as_fd(), &order.encode(), &beside, false)
     }
 
@@ -160,6 +163,12 @@ impl AsFd for Maker {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// What processes of each kind load on top of the maker's own.
+struct Filters {
+    cells: Program,
+    templates: Program,
 }
 
 /// Why the maker could not become what it is.
@@ -217,9 +226,9 @@ fn work(
     proof: &SingleThreaded,
     plan: &Plan,
     identity: &Identity,
-    filter: &Program,
+    filters: &Filters,
     socket: BorrowedFd<'_>,
-    runner: BorrowedFd<'_>,
+    runner: BorrowedFd<'static>,
 ) -> i32 {
     let mut buffer = [0; MAX_MESSAGE];
     loop {
@@ -235,23 +244,41 @@ fn work(
         let order = Order::decode(&buffer[..datagram.length], identity.bounds());
         let mut next = || descriptors.next();
         let fixed = (next(), next(), next(), next());
-        let (Ok(order), (Some(image), Some(devices), Some(runner_end), Some(report))) =
-            (order, fixed)
+        let becomes = match order {
+            Ok(Order::Cell { .. }) => Some(Becomes::Runner(runner)),
+            Ok(Order::Template { index, .. }) => {
+                next().map(|words| Becomes::Template { index, words })
+            }
+            Err(_) => None,
+        };
+        let (
+            Ok(order),
+            (Some(image), Some(devices), Some(process_end), Some(report)),
+            Some(becomes),
+        ) = (order, fixed, becomes)
         else {
             log::line("maker: the spawner sent something that is not an order");
             return FAILED;
         };
         let doors = descriptors.collect();
-        let birth = Birth { id: order.id, image, devices, runner_end, report, doors };
-        let cell = order.cell;
+        let (whose, id, steps, then, filter) = match order {
+            Order::Cell { cell, id } => {
+                (Whose::Cell(cell), id, &plan.bear, &plan.enter, &filters.cells)
+            }
+            Order::Template { template, .. } => {
+                let TemplatePlan { bear, settle, .. } = &plan.template;
+                (Whose::Template(template), OWNER_ID, bear, settle, &filters.templates)
+            }
+        };
+        let birth = Birth { id, image, devices, socket: process_end, report, doors, becomes };
         reach(Point::OrderTaken);
         let hand_back = |child: &Child| {
-            let answer = Answer::Born { cell, pid: child.pid };
+            let answer = Answer::Born { whose, pid: child.pid };
             socket::send(socket, &answer.encode(), &[child.pidfd.as_fd()], true)
         };
-        let born = bear(&plan.bear, &plan.enter, proof, filter, runner, birth, hand_back);
+        let born = bear(steps, then, proof, filter, birth, hand_back);
         if let Err(err) = born {
-            let answer = Answer::Failed { cell, detail: explain(&err) };
+            let answer = Answer::Failed { whose, detail: explain(&err) };
             if socket::send(socket, &answer.encode(), &[], true).is_err() {
                 return FAILED;
             }

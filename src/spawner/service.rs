@@ -4,10 +4,13 @@
 //! that can wait (make a cell, take one down), so that a request to assign a cell never stands behind
 //! more than one of those. Nothing in here waits for anybody.
 //!
-//! Here: the loop, and what the control plane asks. `making` and `ending` are the two long ways.
+//! Here: the loop, and what the control plane asks. `making` and `ending` are the two long ways of a
+//! cell, `templates` those of a template, `forking` is where the two meet.
 
 mod ending;
+mod forking;
 mod making;
+mod templates;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,7 +23,8 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use sandbox::failpoint::{Point, reach};
 use sandbox::perform::{assign, explain};
 use sandbox::{Identity, Plan, Spec, Stage};
-use wire::spawner::{CellId, Digest, Limits, Reply, Request, Subject};
+use wire::spawner::{CellId, Digest, Limits, Reply, Request, Subject, TemplateId};
+use wire::template::Recipe;
 
 use crate::cells::{Cells, Phase};
 use crate::control::{Control, ControlError};
@@ -28,6 +32,7 @@ use crate::exit::Exit;
 use crate::library;
 use crate::log;
 use crate::maker::{Maker, MakerError};
+use crate::templates::{Templates, WantedTemplate};
 
 /// Orders the maker may have at once: enough that it and the processes it made keep both busy.
 const IN_FLIGHT: usize = 4;
@@ -40,11 +45,15 @@ const EVENTS: usize = 64;
 /// Requests taken in one turn, so that what has died is noticed in between.
 const REQUESTS: usize = 32;
 
-/// Tokens of what is always watched; cells' report pipes follow, by cell number.
+/// Tokens of what is always watched; cells' report pipes follow, by cell number, and what each
+/// template has, by its number.
 const CONTROL: u64 = 0;
 const MAKER: u64 = 1;
 const SIGNALS: u64 = 2;
 const REPORTS: u64 = 1 << 32;
+const TEMPLATE_REPORTS: u64 = 2 << 32;
+const TEMPLATE_SOCKETS: u64 = 3 << 32;
+const TEMPLATE_WORDS: u64 = 4 << 32;
 
 /// The spawner at work.
 #[derive(Debug)]
@@ -57,14 +66,35 @@ pub(crate) struct Service {
     epoll: Epoll,
     capacity: u32,
     cells: Cells,
+    templates: Templates,
+    /// What a template is told about its forks.
+    recipe: Recipe,
+    /// Requests for templates that are not being made yet.
+    nursery: VecDeque<WantedTemplate>,
     /// Requests for cells that are not being made yet.
     queue: VecDeque<Wanted>,
     /// Cells being made.
     in_flight: usize,
-    /// Cells whose end can go on.
-    ending: VecDeque<CellId>,
-    /// When to look at a cell again.
-    timers: BTreeSet<(Instant, CellId)>,
+    /// Those whose end can go on.
+    ending: VecDeque<Task>,
+    /// When to look at which again.
+    timers: BTreeSet<(Instant, Task)>,
+}
+
+/// What cells and templates are like.
+#[derive(Debug)]
+pub(crate) struct Blueprint {
+    /// How they are made.
+    pub(crate) plan: Plan,
+    /// What a template is told about its forks.
+    pub(crate) recipe: Recipe,
+}
+
+/// Whom a timer or a piece of work is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Task {
+    Cell(CellId),
+    Template(TemplateId),
 }
 
 /// A cell that was asked for.
@@ -101,7 +131,7 @@ pub(crate) enum ServiceError {
 impl Service {
     pub(crate) fn new(
         stage: Stage,
-        plan: Plan,
+        Blueprint { plan, recipe }: Blueprint,
         maker: Maker,
         control: OwnedFd,
         identity: Identity,
@@ -126,6 +156,9 @@ impl Service {
             epoll,
             capacity,
             cells: Cells::new(identity),
+            templates: Templates::default(),
+            recipe,
+            nursery: VecDeque::new(),
             queue: VecDeque::new(),
             in_flight: 0,
             ending: VecDeque::new(),
@@ -169,7 +202,13 @@ impl Service {
             // Whose reports they are, the maker said before they could be written.
             self.hear_maker()?;
             for token in reports {
-                self.hear_report(CellId((token & u64::from(u32::MAX)) as u32))?;
+                let number = (token & u64::from(u32::MAX)) as u32;
+                match token - u64::from(number) {
+                    REPORTS => self.hear_report(CellId(number))?,
+                    TEMPLATE_REPORTS => self.hear_template_report(TemplateId(number))?,
+                    TEMPLATE_SOCKETS => self.hear_template(TemplateId(number))?,
+                    _ => self.hear_words(TemplateId(number))?,
+                }
             }
         }
         self.ring_timers()?;
@@ -178,7 +217,7 @@ impl Service {
 
     /// How long nothing has to be done.
     fn patience(&self) -> EpollTimeout {
-        if !self.ending.is_empty() || self.can_make() {
+        if !self.ending.is_empty() || self.can_make() || !self.nursery.is_empty() {
             return EpollTimeout::ZERO;
         }
         let cells = self.timers.first().map(|(when, _)| *when);
@@ -215,20 +254,16 @@ impl Service {
             self.watch_control(was_stuck)?;
         }
         for _ in 0..REQUESTS {
-            let Some((request, _beside)) = self.control.hear()? else { break };
+            let Some((request, beside)) = self.control.hear()? else { break };
             match request {
                 Request::Make { ticket, image } => self.make(ticket, image)?,
                 Request::Assign { cell, code, limits } => self.assign(cell, &code, limits)?,
                 Request::End { cell } => self.end(cell)?,
-                Request::Template { ticket, .. } => {
-                    self.refuse(Subject::Ticket(ticket), "no template can be made")?;
+                Request::Template { ticket, image, index } => {
+                    self.make_template(ticket, image, index)?;
                 }
-                Request::EndTemplate { template } => {
-                    self.refuse(Subject::Template(template), "no such template")?;
-                }
-                Request::Fork { cell, .. } => {
-                    self.refuse(Subject::Cell(cell), "no such template")?;
-                }
+                Request::EndTemplate { template } => self.end_template(template)?,
+                Request::Fork { cell, template } => self.fork(cell, template, beside)?,
             }
         }
         Ok(())
@@ -306,15 +341,22 @@ impl Service {
 
     fn ring_timers(&mut self) -> Result<(), ServiceError> {
         let now = Instant::now();
-        while let Some((when, number)) = self.timers.first().copied()
+        while let Some((when, task)) = self.timers.first().copied()
             && when <= now
         {
-            self.timers.remove(&(when, number));
+            self.timers.remove(&(when, task));
+            let number = match task {
+                Task::Cell(number) => number,
+                Task::Template(number) => {
+                    self.ring_template(number, now)?;
+                    continue;
+                }
+            };
             match self.cells.get_mut(number).map(|cell| &cell.phase) {
                 Some(Phase::Ordered(making) | Phase::Born(making)) if making.deadline <= now => {
                     self.fail_making(number, "it took too long")?;
                 }
-                Some(Phase::Killed(_)) => self.ending.push_back(number),
+                Some(Phase::Killed(_)) => self.ending.push_back(task),
                 _ => {}
             }
         }
@@ -326,8 +368,13 @@ impl Service {
     }
 
     fn work(&mut self) -> Result<(), ServiceError> {
-        if let Some(number) = self.ending.pop_front() {
-            return self.advance_end(number);
+        match self.ending.pop_front() {
+            Some(Task::Cell(number)) => return self.advance_end(number),
+            Some(Task::Template(number)) => return self.advance_template_end(number),
+            None => {}
+        }
+        if let Some(wanted) = self.nursery.pop_front() {
+            return self.begin_template(wanted);
         }
         if self.can_make() { self.begin_making() } else { Ok(()) }
     }

@@ -1,11 +1,12 @@
 //! The bytes between Hearth's own processes.
 //!
-//! Three conversations, each a closed set of messages:
+//! Four conversations, each a closed set of messages:
 //!
 //! * [`spawner`]: control plane ↔ spawner, one message per `SEQPACKET` datagram, descriptors beside
 //!   it. The privileged side believes nothing: every field is checked while it is decoded, and once
 //!   more where it is used.
 //! * [`runner`]: control plane ↔ PID 1 of one sandbox, the same way.
+//! * [`template`]: spawner ↔ a template, the same way.
 //! * [`link`]: control plane ↔ the function's process, frames on a stream. The peer runs a
 //!   stranger's code, so a length is checked before a byte is allocated for it.
 //!
@@ -18,6 +19,7 @@ mod corpus;
 pub mod link;
 pub mod runner;
 pub mod spawner;
+pub mod template;
 
 pub use codec::DecodeError;
 

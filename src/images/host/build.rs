@@ -53,12 +53,14 @@ pub(crate) fn write(
                 .map_err(failed)?,
             Item::Link(target) => std::os::unix::fs::symlink(target, &to).map_err(failed)?,
             Item::Text(text) => {
-                let mut file = create(&to).map_err(failed)?;
-                file.write_all(text.as_bytes())
-                    .and_then(|()| file.set_permissions(Permissions::from_mode(0o644)))
-                    .map_err(failed)?;
+                write_own(&to, text.as_bytes()).map_err(failed)?;
                 done.files_done += 1;
                 done.bytes_done += text.len() as u64;
+            }
+            Item::Library(library) => {
+                write_own(&to, library).map_err(failed)?;
+                done.files_done += 1;
+                done.bytes_done += library.len() as u64;
             }
             Item::File(source) => {
                 copy(source, &to)?;
@@ -69,6 +71,12 @@ pub(crate) fn write(
         progress(done);
     }
     Ok(())
+}
+
+fn write_own(to: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = create(to)?;
+    file.write_all(bytes)?;
+    file.set_permissions(Permissions::from_mode(0o644))
 }
 
 fn copy(source: &Source, to: &Path) -> Result<(), HostError> {

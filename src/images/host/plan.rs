@@ -31,6 +31,8 @@ pub(crate) enum Item {
     File(Source),
     /// A text of ours.
     Text(String),
+    /// A library of ours.
+    Library(&'static [u8]),
     /// A symbolic link.
     Link(PathBuf),
 }
@@ -75,6 +77,7 @@ impl Plan {
         self.items.values().fold((0, 0), |(files, bytes), item| match item {
             Item::File(source) => (files + 1, bytes + source.size),
             Item::Text(text) => (files + 1, bytes + text.len() as u64),
+            Item::Library(library) => (files + 1, bytes + library.len() as u64),
             Item::Directory | Item::Link(_) => (files, bytes),
         })
     }
@@ -170,6 +173,10 @@ impl Plan {
                 Item::Text(text) => {
                     field(b"text");
                     field(text.as_bytes());
+                }
+                Item::Library(library) => {
+                    field(b"library");
+                    field(library);
                 }
                 Item::Link(target) => {
                     field(b"link");

@@ -1,5 +1,7 @@
 //! The maker's part: a process in new namespaces, with an identity, and on its way.
 //!
+//! A template's gets no namespace of users or processes: it is a member of the maker's.
+//!
 //! The maker's effective id is the nursery's owner id, so the user namespace of every cell belongs to
 //! that id and to nobody who runs in a cell. It clones with `CLONE_PARENT`: the process is the
 //! spawner's child from the first moment.
@@ -12,7 +14,7 @@ use nix::errno::Errno;
 use nix::sched::CloneFlags;
 
 use super::StepError;
-use super::enter::{self, Inheritance};
+use super::enter;
 use crate::failpoint;
 use crate::plan::{BearStep, EnterStep};
 use crate::seccomp::Program;
@@ -21,32 +23,51 @@ use crate::sys::process::{Child, SingleThreaded, clone_process};
 /// What the spawner prepared for a process to be.
 #[derive(Debug)]
 pub struct Birth {
-    /// Its id in the nursery, unique among living cells.
+    /// A cell's id in the nursery, unique among living cells; nothing reads a template's.
     pub id: u32,
     /// The image, detached.
     pub image: OwnedFd,
     /// Device nodes, detached.
     pub devices: OwnedFd,
-    /// The runner's end of its socket.
-    pub runner_end: OwnedFd,
+    /// Its end of its socket.
+    pub socket: OwnedFd,
     /// Where the process says how far it got.
     pub report: OwnedFd,
     /// Doors of its control groups.
     pub doors: Vec<OwnedFd>,
+    /// What it becomes.
+    pub becomes: Becomes,
+}
+
+/// What a process becomes when it has performed its steps.
+#[derive(Debug)]
+pub enum Becomes {
+    /// The runner of a cell: a program that was opened by whoever started the spawner.
+    Runner(BorrowedFd<'static>),
+    /// One of its image's templates.
+    Template {
+        /// Which.
+        index: u8,
+        /// Where what it says goes.
+        words: OwnedFd,
+    },
 }
 
 /// All but the cgroup namespace, which is left when the process has joined its groups.
 fn namespaces() -> CloneFlags {
-    CloneFlags::CLONE_NEWUSER
-        | CloneFlags::CLONE_NEWPID
-        | CloneFlags::CLONE_NEWNS
+    template_namespaces() | CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID
+}
+
+/// Those of them that a template has of its own.
+fn template_namespaces() -> CloneFlags {
+    CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWNET
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS
         | CloneFlags::CLONE_PARENT
 }
 
-/// Performs the bear steps; the child performs `enter` and becomes `runner`.
+/// Performs the bear steps; the child performs `enter` and becomes what its birth says.
 ///
 /// `hand_back` gets the child before it has run a single step.
 ///
@@ -57,7 +78,6 @@ pub fn bear(
     enter: &[EnterStep],
     proof: &SingleThreaded,
     filter: &Program,
-    runner: BorrowedFd<'_>,
     birth: Birth,
     hand_back: impl FnOnce(&Child) -> nix::Result<()>,
 ) -> Result<(), StepError> {
@@ -68,13 +88,21 @@ pub fn bear(
     let id = birth.as_ref().map_or(0, |birth| birth.id);
     for step in steps {
         let performed = match step {
-            BearStep::Clone => match birth.take() {
-                None => Err(Errno::ENOTRECOVERABLE),
-                Some(birth) => clone(enter, proof, filter, runner, birth).map(|(born, start)| {
-                    child = Some(born);
-                    starter = Some(start);
-                }),
-            },
+            BearStep::Clone | BearStep::CloneTemplate => {
+                let flags = match step {
+                    BearStep::Clone => namespaces(),
+                    _ => template_namespaces(),
+                };
+                match birth.take() {
+                    None => Err(Errno::ENOTRECOVERABLE),
+                    Some(birth) => {
+                        clone(flags, enter, proof, filter, birth).map(|(born, start)| {
+                            child = Some(born);
+                            starter = Some(start);
+                        })
+                    }
+                }
+            }
             BearStep::MapGroup { inside } => write_map(child.as_ref(), "gid_map", *inside, id),
             BearStep::MapUser { inside } => write_map(child.as_ref(), "uid_map", *inside, id),
             BearStep::HandBack => match (&child, hand_back.take()) {
@@ -94,31 +122,20 @@ pub fn bear(
 }
 
 fn clone(
+    flags: CloneFlags,
     steps: &[EnterStep],
     proof: &SingleThreaded,
     filter: &Program,
-    runner: BorrowedFd<'_>,
     birth: Birth,
 ) -> nix::Result<(Child, PipeWriter)> {
     let (waiter, starter) = std::io::pipe().map_err(errno)?;
     // In the child these are its own copies; taking them there leaves the maker's alone.
     let (mut starter, mut birth) = (Some(starter), Some(birth));
-    let child = clone_process(proof, namespaces(), || {
+    let child = clone_process(proof, flags, || {
         // Or the end of the maker would not end the wait.
         drop(starter.take());
         match birth.take() {
-            Some(birth) if released(waiter) => enter::enter(
-                steps,
-                filter,
-                Inheritance {
-                    image: birth.image,
-                    devices: birth.devices,
-                    runner_end: birth.runner_end,
-                    report: birth.report,
-                    doors: birth.doors,
-                    runner,
-                },
-            ),
+            Some(birth) if released(waiter) => enter::enter(steps, filter, birth),
             _ => enter::NOT_RELEASED,
         }
     })?;

@@ -13,11 +13,11 @@ use super::start::{Stage, device_attributes, tree_attributes};
 use super::{Cause, StepError};
 use crate::cgroup::{Leaf, LeafLimits};
 use crate::failpoint;
-use crate::plan::{AssignStep, FinishStep, PrepareStep, Spec, tmp_options};
+use crate::plan::{AssignStep, FinishStep, PrepareStep, tmp_options};
 use crate::sys::process::Child;
 use crate::sys::{mount, socket};
 
-/// What belongs to a cell whose first process does not exist yet.
+/// What belongs to a cell, or a template, whose first process does not exist yet.
 #[derive(Debug)]
 pub struct Draft {
     /// Its directories in the control group hierarchies.
@@ -28,10 +28,10 @@ pub struct Draft {
     pub image: OwnedFd,
     /// Device nodes, detached.
     pub devices: OwnedFd,
-    /// The control plane's end of the runner's socket.
+    /// The control plane's end of the runner's socket; the spawner's of a template's.
     pub control_end: OwnedFd,
-    /// The runner's end.
-    pub runner_end: OwnedFd,
+    /// The process's end.
+    pub process_end: OwnedFd,
 }
 
 /// What the control plane gets of a cell, beside its process and its socket.
@@ -48,7 +48,7 @@ pub struct Finished {
     pub kills: Option<OwnedFd>,
 }
 
-/// Performs the prepare steps for a cell with this name and image.
+/// Performs the prepare steps for a cell or template with this name, these limits and this image.
 ///
 /// # Errors
 /// The step that failed. Nothing is left behind.
@@ -56,11 +56,12 @@ pub fn prepare(
     steps: &[PrepareStep],
     stage: &Stage,
     name: &str,
+    limits: &LeafLimits,
     image: BorrowedFd<'_>,
 ) -> Result<Draft, StepError> {
     let mut parts = Parts::default();
     for step in steps {
-        if let Err(cause) = parts.perform(*step, stage, name, image) {
+        if let Err(cause) = parts.perform(*step, stage, name, limits, image) {
             if let Some(mut leaf) = parts.leaf {
                 // Nothing was ever in it; should removal fail too, the next start sweeps it.
                 let _swept_later = leaf.remove();
@@ -92,11 +93,12 @@ impl Parts {
         step: PrepareStep,
         stage: &Stage,
         name: &str,
+        limits: &LeafLimits,
         image: BorrowedFd<'_>,
     ) -> Result<(), Cause> {
         match step {
             PrepareStep::CreateLeaves => {
-                let leaf = Leaf::create(&stage.trees, name, &Spec::empty_leaf_limits())?;
+                let leaf = Leaf::create(&stage.trees, name, limits)?;
                 self.doors = self.leaf.insert(leaf).doors()?;
             }
             PrepareStep::CloneImage => {
@@ -116,19 +118,21 @@ impl Parts {
                 let _kernel_helps = socket::refuse_descriptors(control_end.as_fd())?;
                 self.ends = Some((control_end, runner_end));
             }
+            // A template sends the descriptor of what it forked.
+            PrepareStep::ConnectTemplate => self.ends = Some(socket::pair()?),
         }
         Ok(())
     }
 
     fn whole(self) -> Option<Draft> {
-        let (control_end, runner_end) = self.ends?;
+        let (control_end, process_end) = self.ends?;
         Some(Draft {
             leaf: self.leaf?,
             doors: self.doors,
             image: self.image?,
             devices: self.devices?,
             control_end,
-            runner_end,
+            process_end,
         })
     }
 }

@@ -1,9 +1,10 @@
-//! The cell's first process performs its own steps, and says through a pipe how far it got.
+//! The first process of a cell or template performs its own steps, and says through a pipe how far it
+//! got.
 //!
 //! ```text
 //!   report pipe:   nothing, end      it was killed
 //!                  failed(n, errno)  step n failed; it exits
-//!                  ready, end        it executed the runner (executing closes the pipe)
+//!                  ready, end        it executed its program (executing closes the pipe)
 //! ```
 
 use std::fs::{self, File};
@@ -20,12 +21,14 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, getcwd, setgroups, sethostname, setresgid, setresuid, setsid, write};
 
 use super::StepError;
+use super::bear::{Becomes, Birth};
 use super::cell::c_string;
+use super::program::Program;
 use super::start::{CELL_ROOT, is_null_device};
 use crate::failpoint;
 use crate::landlock;
 use crate::plan::{EnterStep, tmp_options};
-use crate::seccomp::Program;
+use crate::seccomp::Program as Filter;
 use crate::sys::mount::{self, Attributes};
 use crate::sys::{privilege, process, socket};
 
@@ -38,9 +41,9 @@ const READY: u16 = u16::MAX;
 /// A step's index and an `errno`.
 const RECORD: usize = 6;
 
-/// Where descriptors lie when the runner is executed. 3 is `wire::runner::RUNNER_FD`; the other two
-/// are close-on-exec.
-const RUNNER_SOCKET: i32 = 3;
+/// Where descriptors lie when the program is executed. 3 is `wire::runner::RUNNER_FD` and
+/// `wire::template::SOCKET`; the other two are close-on-exec.
+const SOCKET: i32 = 3;
 const REPORT: i32 = 4;
 const RUNNER_PROGRAM: i32 = 5;
 /// Above all of them: where they wait while the low numbers are taken.
@@ -50,17 +53,6 @@ const TMP: Attributes =
     Attributes { read_only: false, no_suid: true, no_dev: true, no_exec: false };
 /// Read-only, or a function could lower its own `oom_score_adj` again.
 const PROC: Attributes = Attributes { read_only: true, no_suid: true, no_dev: true, no_exec: true };
-
-/// The descriptors a process was born with.
-#[derive(Debug)]
-pub(super) struct Inheritance<'a> {
-    pub(super) image: OwnedFd,
-    pub(super) devices: OwnedFd,
-    pub(super) runner_end: OwnedFd,
-    pub(super) report: OwnedFd,
-    pub(super) doors: Vec<OwnedFd>,
-    pub(super) runner: BorrowedFd<'a>,
-}
 
 /// How making a cell went, as far as its own process could say.
 #[derive(Debug)]
@@ -89,12 +81,12 @@ pub fn read_outcome(bytes: &[u8], steps: &[EnterStep]) -> Outcome {
 }
 
 /// Performs the steps; returns the exit status of a process that failed to.
-pub(super) fn enter(steps: &[EnterStep], filter: &Program, inheritance: Inheritance<'_>) -> i32 {
+pub(super) fn enter(steps: &[EnterStep], filter: &Filter, birth: Birth) -> i32 {
     // Never dropped: the process ends with this function, and once the descriptors are closed, an
     // owner that closed its number again would hit a stranger's.
-    let mut cell = ManuallyDrop::new(Cell { filter, inheritance, root: None });
+    let mut cell = ManuallyDrop::new(Cell { filter, birth, root: None, program: None });
     for (index, step) in steps.iter().enumerate() {
-        if *step == EnterStep::Execute {
+        if matches!(step, EnterStep::Execute | EnterStep::ExecuteProgram) {
             cell.report(READY, 0);
         }
         if let Err(errno) = cell.perform(step) {
@@ -107,10 +99,12 @@ pub(super) fn enter(steps: &[EnterStep], filter: &Program, inheritance: Inherita
 }
 
 struct Cell<'a> {
-    filter: &'a Program,
-    inheritance: Inheritance<'a>,
+    filter: &'a Filter,
+    birth: Birth,
     /// The directory that is the root to be; set by `MountImage`.
     root: Option<OwnedFd>,
+    /// What is executed; set by `ReadProgram`.
+    program: Option<Program>,
 }
 
 // === impl Cell ===
@@ -121,13 +115,13 @@ impl Cell<'_> {
         record[..2].copy_from_slice(&index.to_le_bytes());
         record[2..].copy_from_slice(&errno.to_le_bytes());
         // If the spawner is gone there is nobody to tell, and the kernel is about to end us too.
-        let _nobody_listens = write(&self.inheritance.report, &record);
+        let _nobody_listens = write(&self.birth.report, &record);
     }
 
     fn perform(&mut self, step: &EnterStep) -> nix::Result<()> {
         match step {
             EnterStep::JoinControlGroups => {
-                let doors = std::mem::take(&mut self.inheritance.doors);
+                let doors = std::mem::take(&mut self.birth.doors);
                 doors.iter().try_for_each(|door| write(door, b"0").map(drop))
             }
             EnterStep::NewCgroupNamespace => unshare(CloneFlags::CLONE_NEWCGROUP),
@@ -146,7 +140,7 @@ impl Cell<'_> {
             EnterStep::Hostname { name } => sethostname(name),
             EnterStep::PrivateMounts => mount::make_all_private(),
             EnterStep::MountImage => self.mount_image(),
-            EnterStep::MountDevices => self.attach(self.inheritance.devices.as_fd(), "dev"),
+            EnterStep::MountDevices => self.attach(self.birth.devices.as_fd(), "dev"),
             EnterStep::MountTmp { mib } => self.mount_tmp(*mib),
             EnterStep::MountProc => {
                 let options = [(c"subset", c"pid"), (c"hidepid", c"ptraceable")];
@@ -158,7 +152,21 @@ impl Cell<'_> {
                 true => Ok(()),
                 false => Err(Errno::EXDEV),
             },
-            EnterStep::NullStreams => null_streams(),
+            EnterStep::NullStreams => null_streams(&[0, 1, 2]),
+            EnterStep::WordStreams => match &self.birth.becomes {
+                Becomes::Runner(_) => Err(Errno::ENOTRECOVERABLE),
+                Becomes::Template { words, .. } => {
+                    null_streams(&[0])?;
+                    [1, 2].into_iter().try_for_each(|at| process::place(words.as_fd(), at, true))
+                }
+            },
+            EnterStep::ReadProgram => match self.birth.becomes {
+                Becomes::Runner(_) => Err(Errno::ENOTRECOVERABLE),
+                Becomes::Template { index, .. } => {
+                    self.program = Some(Program::read(index)?);
+                    Ok(())
+                }
+            },
             EnterStep::NewKeyring => match privilege::new_session_keyring() {
                 // A kernel without keyrings has none to leave behind.
                 Err(Errno::ENOSYS) => Ok(()),
@@ -180,13 +188,18 @@ impl Cell<'_> {
                 privilege::reduce_capabilities(&CapsHashSet::new()).map_err(|_| Errno::EPERM)
             }
             EnterStep::NoNewPrivileges => nix::sys::prctl::set_no_new_privs(),
-            EnterStep::EnterDomain { abi } => landlock::enter(*abi, &landlock::CELL),
+            EnterStep::EnterDomain { abi, rules } => landlock::enter(*abi, rules),
             EnterStep::CloseDescriptors => self.close_descriptors(),
             EnterStep::LoadFilter => privilege::load_filter(self.filter.instructions()),
-            EnterStep::Execute => {
+            EnterStep::Execute => match self.birth.becomes {
                 // No environment: it has nothing to configure, and nothing to leak.
-                Err(process::execute(self.inheritance.runner, &[c"runner"], &[]))
-            }
+                Becomes::Runner(runner) => Err(process::execute(runner, &[c"runner"], &[])),
+                Becomes::Template { .. } => Err(Errno::ENOTRECOVERABLE),
+            },
+            EnterStep::ExecuteProgram => match &self.program {
+                Some(program) => Err(program.execute()),
+                None => Err(Errno::ENOTRECOVERABLE),
+            },
         }
     }
 
@@ -197,7 +210,7 @@ impl Cell<'_> {
     fn mount_image(&mut self) -> nix::Result<()> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let place = open(CELL_ROOT, flags, Mode::empty())?;
-        mount::attach(self.inheritance.image.as_fd(), place.as_fd())?;
+        mount::attach(self.birth.image.as_fd(), place.as_fd())?;
         // Opened again: the first descriptor is the directory beneath the mount.
         self.root = Some(open(CELL_ROOT, flags, Mode::empty())?);
         Ok(())
@@ -218,21 +231,31 @@ impl Cell<'_> {
 
     fn close_descriptors(&mut self) -> nix::Result<()> {
         let aside = |fd: BorrowedFd<'_>| process::move_above(fd, ASIDE);
-        let socket = aside(self.inheritance.runner_end.as_fd())?;
-        let report = aside(self.inheritance.report.as_fd())?;
-        let runner = aside(self.inheritance.runner)?;
-        process::place(socket.as_fd(), RUNNER_SOCKET, true)?;
+        let socket = aside(self.birth.socket.as_fd())?;
+        let report = aside(self.birth.report.as_fd())?;
+        let runner = match self.birth.becomes {
+            Becomes::Runner(runner) => Some(aside(runner)?),
+            Becomes::Template { .. } => None,
+        };
+        process::place(socket.as_fd(), SOCKET, true)?;
         process::place(report.as_fd(), REPORT, false)?;
-        process::place(runner.as_fd(), RUNNER_PROGRAM, false)?;
-        process::close_from(RUNNER_PROGRAM.cast_unsigned() + 1)?;
+        let last = match &runner {
+            Some(runner) => {
+                process::place(runner.as_fd(), RUNNER_PROGRAM, false).map(|()| RUNNER_PROGRAM)?
+            }
+            None => REPORT,
+        };
+        process::close_from(last.cast_unsigned() + 1)?;
         // Their numbers are closed, or belong to something else now: owners must not close again.
-        for closed in [socket, report, runner] {
-            std::mem::forget(closed);
-        }
+        std::mem::forget((socket, report));
         let report = process::inherited(REPORT)?;
-        std::mem::forget(std::mem::replace(&mut self.inheritance.report, report));
-        // The process keeps this number until it executes or exits; nobody else closes it.
-        self.inheritance.runner = process::leak(process::inherited(RUNNER_PROGRAM)?);
+        std::mem::forget(std::mem::replace(&mut self.birth.report, report));
+        if let Some(closed) = runner {
+            std::mem::forget(closed);
+            // The process keeps this number until it executes or exits; nobody else closes it.
+            self.birth.becomes =
+                Becomes::Runner(process::leak(process::inherited(RUNNER_PROGRAM)?));
+        }
         Ok(())
     }
 }
@@ -243,13 +266,13 @@ fn limit(resource: Resource, soft: u64, hard: u64) -> nix::Result<()> {
     setrlimit(resource, soft.min(ours), hard.min(ours))
 }
 
-fn null_streams() -> nix::Result<()> {
+fn null_streams(numbers: &[i32]) -> nix::Result<()> {
     let null = open(c"/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?;
     let null = File::from(null);
     if !is_null_device(&null)? {
         return Err(Errno::ENODEV);
     }
-    (0..=2).try_for_each(|number| process::place(null.as_fd(), number, true))
+    numbers.iter().try_for_each(|number| process::place(null.as_fd(), *number, true))
 }
 
 fn write_file(path: &str, text: &str) -> nix::Result<()> {

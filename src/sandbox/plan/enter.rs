@@ -1,12 +1,14 @@
-//! The steps of the cell's first process: from a clone of the maker to the runner.
+//! The steps of the cell's first process: from a clone of the maker to the runner; and of a template's,
+//! from such a clone to the program that its image names.
 //!
-//! It starts with every capability in its own user namespace and none outside, in the spawner's mount
-//! table, and ends with none at all. The order is what took experiments to find; each place where
-//! another order fails says so.
+//! A cell's starts with every capability in its own user namespace and none outside, in the spawner's
+//! mount table, and ends with none at all. The order is what took experiments to find; each place
+//! where another order fails says so. A template's stays in the nursery and in Hearth's pid namespace,
+//! as the id that owns cells, with the maker's capabilities there until it gives them up.
 
 use nix::sys::resource::Resource;
 
-use super::{Describe, Spec, TMP_MIB, tmp_options};
+use super::{Describe, OWNER_ID, Spec, TMP_MIB, tmp_options};
 use crate::cgroup::Controller;
 use crate::landlock::{self, Abi, Grant};
 use crate::seccomp::Policy;
@@ -96,6 +98,8 @@ pub enum EnterStep {
     EnterDomain {
         /// What it covers.
         abi: Abi,
+        /// What is allowed.
+        rules: &'static [(&'static str, Grant)],
     },
     /// Everything but the runner's socket is closed.
     CloseDescriptors,
@@ -103,16 +107,17 @@ pub enum EnterStep {
     LoadFilter,
     /// The runner takes over.
     Execute,
+    /// What the template's image says that it executes.
+    ReadProgram,
+    /// Nothing to read, and a pipe for its last words.
+    WordStreams,
+    /// That program takes over.
+    ExecuteProgram,
 }
 
 pub(super) fn enter(spec: &Spec) -> Vec<EnterStep> {
     let budget = &spec.budget;
-    let limit = |resource, soft, hard| EnterStep::ResourceLimit { resource, soft, hard };
-    let same = |resource, value| limit(resource, value, value);
     let user = |name, value| EnterStep::UserLimit { name, value };
-    // Of each user namespace by itself, so of each cell, even where many have one user. Where a leaf
-    // bounds processes it is for tools that ask; where none does, it is all there is: AWS's number.
-    let processes = if spec.enforced.contains(&Controller::Pids) { 4096 } else { 1024 };
     let mut steps = vec![
         // The score file belongs to the id it was born with until its credentials change.
         EnterStep::OutOfMemoryFirst,
@@ -125,17 +130,9 @@ pub(super) fn enter(spec: &Spec) -> Vec<EnterStep> {
         user("max_user_namespaces", 0),
         user("max_inotify_instances", budget.inotify_instances),
         user("max_inotify_watches", budget.inotify_watches),
-        // AWS's limit of descriptors.
-        same(Resource::RLIMIT_NOFILE, 1024),
-        same(Resource::RLIMIT_NPROC, processes),
-        // 1, not 0: the kernel starts a piped core handler, as root on the host, unless it is 1.
-        same(Resource::RLIMIT_CORE, 1),
-        same(Resource::RLIMIT_MEMLOCK, 64 * 1024),
-        limit(Resource::RLIMIT_STACK, 8 * 1024 * 1024, nix::libc::RLIM_INFINITY),
-        same(Resource::RLIMIT_MSGQUEUE, 0),
-        same(Resource::RLIMIT_RTPRIO, 0),
-        same(Resource::RLIMIT_NICE, 0),
-        same(Resource::RLIMIT_SIGPENDING, budget.pending_signals),
+    ];
+    steps.extend(resource_limits(spec));
+    steps.extend([
         EnterStep::LoopbackUp,
         EnterStep::Hostname { name: spec.hostname.clone() },
         EnterStep::PrivateMounts,
@@ -158,15 +155,77 @@ pub(super) fn enter(spec: &Spec) -> Vec<EnterStep> {
         EnterStep::LockSecurebits,
         EnterStep::EmptyCapabilities,
         EnterStep::NoNewPrivileges,
-    ];
+    ]);
     if spec.landlock.is_there() {
         // Behind the mounts, which it forbids; code is mounted later, by the spawner, outside of it.
-        steps.push(EnterStep::EnterDomain { abi: spec.landlock });
+        steps.push(EnterStep::EnterDomain { abi: spec.landlock, rules: &landlock::CELL });
     }
     steps.extend([EnterStep::CloseDescriptors, EnterStep::LoadFilter, EnterStep::Execute]);
     // Refused where the user mapped his own group himself.
     steps.retain(|step| spec.drops_groups || *step != EnterStep::DropGroups);
     steps
+}
+
+/// A template's steps. What its forks cannot change any more once they are in their cells, they
+/// inherit: limits, mask, session rules, speculation.
+pub(super) fn settle(spec: &Spec) -> Vec<EnterStep> {
+    let mut steps = vec![
+        EnterStep::OutOfMemoryFirst,
+        EnterStep::JoinControlGroups,
+        EnterStep::NewCgroupNamespace,
+        EnterStep::DropGroups,
+        // Not its effective id alone: nothing of the nursery's root is left in it.
+        EnterStep::BecomeUser { id: OWNER_ID },
+    ];
+    steps.extend(resource_limits(spec));
+    steps.extend([
+        EnterStep::Hostname { name: spec.hostname.clone() },
+        EnterStep::PrivateMounts,
+        // No /tmp and no /proc: nothing to write to, nobody to look at.
+        EnterStep::MountImage,
+        EnterStep::MountDevices,
+        EnterStep::Pivot,
+        EnterStep::CheckDirectory,
+        EnterStep::ReadProgram,
+        EnterStep::WordStreams,
+        EnterStep::NewKeyring,
+        EnterStep::NewSession,
+        EnterStep::Umask { mask: 0o022 },
+        EnterStep::ResetSignals,
+        EnterStep::MitigateSpeculation,
+        EnterStep::NoPageMerging,
+        // The securebits are locked already: by the maker.
+        EnterStep::EmptyBoundingSet,
+        EnterStep::EmptyCapabilities,
+        EnterStep::NoNewPrivileges,
+    ]);
+    if spec.landlock.is_there() {
+        steps.push(EnterStep::EnterDomain { abi: spec.landlock, rules: &landlock::TEMPLATE });
+    }
+    steps.extend([EnterStep::CloseDescriptors, EnterStep::LoadFilter, EnterStep::ExecuteProgram]);
+    steps.retain(|step| spec.drops_groups || *step != EnterStep::DropGroups);
+    steps
+}
+
+fn resource_limits(spec: &Spec) -> [EnterStep; 9] {
+    let limit = |resource, soft, hard| EnterStep::ResourceLimit { resource, soft, hard };
+    let same = |resource, value| limit(resource, value, value);
+    // Of each user namespace by itself, so of each cell, even where many have one user. Where a leaf
+    // bounds processes it is for tools that ask; where none does, it is all there is: AWS's number.
+    let processes = if spec.enforced.contains(&Controller::Pids) { 4096 } else { 1024 };
+    [
+        // AWS's limit of descriptors.
+        same(Resource::RLIMIT_NOFILE, 1024),
+        same(Resource::RLIMIT_NPROC, processes),
+        // 1, not 0: the kernel starts a piped core handler, as root on the host, unless it is 1.
+        same(Resource::RLIMIT_CORE, 1),
+        same(Resource::RLIMIT_MEMLOCK, 64 * 1024),
+        limit(Resource::RLIMIT_STACK, 8 * 1024 * 1024, nix::libc::RLIM_INFINITY),
+        same(Resource::RLIMIT_MSGQUEUE, 0),
+        same(Resource::RLIMIT_RTPRIO, 0),
+        same(Resource::RLIMIT_NICE, 0),
+        same(Resource::RLIMIT_SIGPENDING, spec.budget.pending_signals),
+    ]
 }
 
 // === impl EnterStep ===
@@ -175,6 +234,11 @@ impl EnterStep {
     /// The policy [`EnterStep::LoadFilter`] loads, in a process that was born under the maker's.
     pub fn policy() -> Policy {
         Policy::cell()
+    }
+
+    /// The same in a template.
+    pub fn policy_of_templates() -> Policy {
+        Policy::template()
     }
 }
 
@@ -192,7 +256,7 @@ impl Describe for EnterStep {
                 return format!("mount /tmp: tmpfs, {size}, {inodes} inodes, nosuid, nodev");
             }
             Self::Umask { mask } => return format!("umask {mask:03o}"),
-            Self::EnterDomain { abi } => return domain(*abi),
+            Self::EnterDomain { abi, rules } => return domain(*abi, rules),
             Self::JoinControlGroups => "join the cgroup leaves",
             Self::NewCgroupNamespace => "unshare the cgroup namespace",
             Self::OutOfMemoryFirst => "write oom_score_adj = 1000",
@@ -214,9 +278,12 @@ impl Describe for EnterStep {
             Self::LockSecurebits => "lock the securebits",
             Self::EmptyCapabilities => "empty the other four capability sets",
             Self::NoNewPrivileges => "set no_new_privs",
-            Self::CloseDescriptors => "keep 0, 1, 2 and the runner's socket at 3, close the rest",
+            Self::CloseDescriptors => "keep 0, 1, 2 and its socket at 3, close the rest",
             Self::LoadFilter => "load the system-call filter on top of the maker's",
             Self::Execute => "execute the runner from its sealed memory file",
+            Self::ReadProgram => "read its program from /var/runtime/templates",
+            Self::WordStreams => "open /dev/null as 0, its last words' pipe as 1 and 2",
+            Self::ExecuteProgram => "execute that program, with that environment",
         };
         fixed.to_owned()
     }
@@ -259,13 +326,16 @@ impl Describe for EnterStep {
             Self::CloseDescriptors => "a directory of the host's would defeat every wall above",
             Self::LoadFilter => "nothing runs unfiltered, not even the runner",
             Self::Execute => "sealed: not even root inside could change it",
+            Self::ReadProgram => "an index crosses from the control plane, never a path",
+            Self::WordStreams => "what it says when it fails is for the operator",
+            Self::ExecuteProgram => "nothing of the host's environment is in it",
         }
     }
 }
 
-fn domain(abi: Abi) -> String {
+fn domain(abi: Abi, rules: &[(&str, Grant)]) -> String {
     let paths = |grant: Grant| {
-        let of = landlock::CELL.iter().filter(|(_, other)| *other == grant);
+        let of = rules.iter().filter(|(_, other)| *other == grant);
         of.map(|(path, _)| *path).collect::<Vec<_>>().join(" ")
     };
     let mut out = format!(

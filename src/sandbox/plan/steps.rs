@@ -40,6 +40,8 @@ pub enum PrepareStep {
     CloneDevices,
     /// A socket between the control plane and the runner.
     ConnectRunner,
+    /// A socket between the spawner and a template.
+    ConnectTemplate,
 }
 
 /// The maker bears the cell's first process.
@@ -47,6 +49,8 @@ pub enum PrepareStep {
 pub enum BearStep {
     /// All namespaces but the cgroup namespace, at once.
     Clone,
+    /// The same for a template, which stays in the maker's user and pid namespaces.
+    CloneTemplate,
     /// The pidfd goes to the spawner.
     HandBack,
     /// `gid_map`: one id.
@@ -145,6 +149,19 @@ pub(super) fn bear(spec: &Spec) -> Vec<BearStep> {
     ]
 }
 
+pub(super) fn prepare_template() -> Vec<PrepareStep> {
+    vec![
+        PrepareStep::CreateLeaves,
+        PrepareStep::CloneImage,
+        PrepareStep::CloneDevices,
+        PrepareStep::ConnectTemplate,
+    ]
+}
+
+pub(super) fn bear_template() -> Vec<BearStep> {
+    vec![BearStep::CloneTemplate, BearStep::HandBack, BearStep::Release]
+}
+
 pub(super) fn finish() -> Vec<FinishStep> {
     vec![
         FinishStep::OpenListener { port: RUNTIME_API_PORT, backlog: RUNTIME_API_BACKLOG },
@@ -206,10 +223,11 @@ impl Describe for StartStep {
 impl Describe for PrepareStep {
     fn what(&self) -> String {
         match self {
-            Self::CreateLeaves => "create cgroup leaves with limits of an empty cell",
+            Self::CreateLeaves => "create cgroup leaves with limits of what will be in them",
             Self::CloneImage => "clone the image tree, read-only, nosuid, nodev",
             Self::CloneDevices => "clone /dev, read-only, nosuid, noexec",
             Self::ConnectRunner => "connect the runner's socket",
+            Self::ConnectTemplate => "connect the template's socket",
         }
         .to_owned()
     }
@@ -220,6 +238,7 @@ impl Describe for PrepareStep {
             Self::CloneImage => "the cell gets the tree as a descriptor, never as a path",
             Self::CloneDevices => "the cell's own view of five harmless nodes",
             Self::ConnectRunner => "one message each way starts and reports a program",
+            Self::ConnectTemplate => "what it is handed beside an order is all it can reach",
         }
     }
 }
@@ -230,6 +249,7 @@ impl Describe for BearStep {
             Self::Clone => {
                 format!("clone into new user, pid, mnt, net, ipc, uts namespaces as id {OWNER_ID}")
             }
+            Self::CloneTemplate => "clone into new mnt, net, ipc, uts namespaces".to_owned(),
             Self::MapGroup { inside } => format!("write gid_map: {inside} <id> 1"),
             Self::MapUser { inside } => format!("write uid_map: {inside} <id> 1"),
             Self::HandBack => "send the pidfd to the spawner".to_owned(),
@@ -241,6 +261,7 @@ impl Describe for BearStep {
         const _: () = assert!(FIRST_CELL_ID > OWNER_ID);
         match self {
             Self::Clone => "its parent is the spawner; its owner an id no function runs as",
+            Self::CloneTemplate => "in the nursery, where whoever has the owner's id owns cells",
             Self::MapGroup { .. } => "one group, unique among all living cells of the host",
             Self::MapUser { .. } => "one user, unique among all living cells of the host",
             Self::HandBack => "the spawner can end it before it has done anything",

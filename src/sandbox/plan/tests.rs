@@ -1,9 +1,9 @@
 //! The order that the walls depend on, and that the plan can be read.
 
-use super::{Actor, AssignStep, EnterStep, Plan, Spec};
+use super::{Actor, AssignStep, EnterStep, OWNER_ID, Plan, Spec};
 use crate::budget::Budget;
 use crate::cgroup::Controller;
-use crate::landlock::Abi;
+use crate::landlock::{self, Abi};
 
 fn plan() -> Plan {
     plan_on(Abi::usable(7))
@@ -70,7 +70,7 @@ fn the_domain_is_entered_behind_the_mounts_and_before_the_filter_where_there_is_
     use EnterStep::{Execute, LoadFilter, NoNewPrivileges, NullStreams, Pivot};
     let (new, old) = (Abi::usable(7), Abi::usable(2));
     for abi in [new, old] {
-        let domain = EnterStep::EnterDomain { abi };
+        let domain = EnterStep::EnterDomain { abi, rules: &landlock::CELL };
         let steps = [Pivot, NullStreams, NoNewPrivileges, domain, LoadFilter, Execute];
         assert_order(&plan_on(abi), &steps);
     }
@@ -79,6 +79,57 @@ fn the_domain_is_entered_behind_the_mounts_and_before_the_filter_where_there_is_
     assert_order(&without, &[NoNewPrivileges, LoadFilter, Execute]);
     let printed = |abi| plan_on(abi).lines().iter().any(|line| line.what.contains("signals and"));
     assert!(printed(new) && !printed(old));
+}
+
+#[test]
+fn a_template_is_the_owner_of_cells_and_has_nothing_else_before_it_executes_anything() {
+    use EnterStep::{
+        BecomeUser, CloseDescriptors, EmptyBoundingSet, EmptyCapabilities, EnterDomain,
+        ExecuteProgram, LoadFilter, NoNewPrivileges, Pivot, ReadProgram, WordStreams,
+    };
+    let abi = Abi::usable(7);
+    let settle = plan_on(abi).template.settle;
+    let at = |wanted: &EnterStep| settle.iter().position(|step| step == wanted).unwrap();
+    let order = [
+        BecomeUser { id: OWNER_ID },
+        Pivot,
+        ReadProgram,
+        WordStreams,
+        EmptyBoundingSet,
+        EmptyCapabilities,
+        NoNewPrivileges,
+        EnterDomain { abi, rules: &landlock::TEMPLATE },
+        CloseDescriptors,
+        LoadFilter,
+        ExecuteProgram,
+    ];
+    assert!(order.iter().map(at).is_sorted());
+    assert_eq!(settle.last(), Some(&ExecuteProgram));
+    // Neither processes to look at nor a place to write to.
+    let open = |step: &EnterStep| {
+        matches!(step, EnterStep::MountProc | EnterStep::MountTmp { .. } | EnterStep::LoopbackUp)
+    };
+    assert!(!settle.iter().any(open));
+}
+
+#[test]
+fn what_a_fork_inherits_is_what_a_cell_sets() {
+    let plan = plan();
+    let inherited = |step: &&EnterStep| {
+        matches!(
+            step,
+            EnterStep::OutOfMemoryFirst
+                | EnterStep::ResourceLimit { .. }
+                | EnterStep::Umask { .. }
+                | EnterStep::ResetSignals
+                | EnterStep::MitigateSpeculation
+                | EnterStep::NoPageMerging
+                | EnterStep::NoNewPrivileges
+        )
+    };
+    let of = |steps: &[EnterStep]| steps.iter().filter(inherited).cloned().collect::<Vec<_>>();
+    assert_eq!(of(&plan.template.settle), of(&plan.enter));
+    assert_eq!(of(&plan.enter).len(), 15);
 }
 
 #[test]

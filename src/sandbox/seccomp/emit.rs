@@ -266,4 +266,14 @@ impl Program {
     pub fn instructions(&self) -> &[Instruction] {
         &self.0
     }
+
+    /// The same as the kernel takes them, for a program that loads them without this library.
+    pub fn bytes(&self) -> Vec<u8> {
+        let one = |step: &Instruction| {
+            let [low, high] = step.code.to_ne_bytes();
+            let [a, b, c, d] = step.k.to_ne_bytes();
+            [low, high, step.jt, step.jf, a, b, c, d]
+        };
+        self.0.iter().flat_map(one).collect()
+    }
 }

@@ -5,6 +5,7 @@
 //! | spawner proper | allowlist; anything else ends it | it makes no process and executes nothing any more: the maker does, which has no privilege outside of the nursery |
 //! | outer process, sweeper | allowlist; anything else ends it | it waits, passes a signal on, removes directories |
 //! | maker | what a function may call, and what making a cell takes | every cell inherits it, so it refuses only what no function may do |
+//! | template | what a function may call, and what forking into a cell takes | its forks inherit it, so it refuses only what no function may do |
 //! | control plane | denylist | it has no privilege to lose, and its libraries are not ours |
 //!
 //! The first two are ours to the last line and linked statically, so that their lists are short and
@@ -29,6 +30,11 @@ pub(super) fn outer() -> impl Iterator<Item = &'static Entry> {
 /// What the maker may call beside what a function may.
 pub(super) fn maker() -> impl Iterator<Item = &'static Entry> {
     MAKER.iter()
+}
+
+/// What a template may call beside what a function may.
+pub(super) fn template() -> impl Iterator<Item = &'static Entry> {
+    TEMPLATE.iter()
 }
 
 /// What the control plane may not call.
@@ -127,6 +133,16 @@ static MAKER: &[Entry] = &[
     allow("keyctl", libc::SYS_keyctl, "a session keyring of its own"),
     allow("prctl", libc::SYS_prctl, "same-page merging off, whatever it inherited"),
     allow("seccomp", libc::SYS_seccomp, "its own filter, on top of this one"),
+    is("setns", libc::SYS_setns, rules::INTO_ALL_OF_A_CELL, "a template, which inherits this, into the cells it is handed"),
+];
+
+/// A template, and its fork until it has loaded the last filter.
+#[rustfmt::skip]
+static TEMPLATE: &[Entry] = &[
+    is("setns", libc::SYS_setns, rules::INTO_ALL_OF_A_CELL, "into the cell it was handed, one namespace after the other"),
+    is("unshare", libc::SYS_unshare, rules::ONE_THREAD, "asks whether it has one thread; changes nothing"),
+    is("keyctl", libc::SYS_keyctl, rules::NEW_KEYRING, "a session keyring of the fork's own"),
+    is("seccomp", libc::SYS_seccomp, rules::ANOTHER_FILTER, "the last filter, in the fork"),
 ];
 
 /// What the control plane never does: it executes nothing, makes no process, and neither mounts,

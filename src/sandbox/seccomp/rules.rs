@@ -358,6 +358,39 @@ pub(super) const INTO_A_CELL: &[Rule] = &[
     Rule { when: &[], then: Verdict::Kill },
 ];
 
+/// Each of a cell's namespaces by what it is, which the kernel compares with what is handed in.
+pub(super) const INTO_ALL_OF_A_CELL: &[Rule] = &[
+    Rule { when: &[Condition::Is(1, libc::CLONE_NEWUSER as u32)], then: Verdict::Allow },
+    Rule { when: &[Condition::Is(1, libc::CLONE_NEWCGROUP as u32)], then: Verdict::Allow },
+    Rule { when: &[Condition::Is(1, libc::CLONE_NEWIPC as u32)], then: Verdict::Allow },
+    Rule { when: &[Condition::Is(1, libc::CLONE_NEWUTS as u32)], then: Verdict::Allow },
+    Rule { when: &[Condition::Is(1, libc::CLONE_NEWNET as u32)], then: Verdict::Allow },
+    Rule { when: &[Condition::Is(1, libc::CLONE_NEWPID as u32)], then: Verdict::Allow },
+    Rule { when: &[Condition::Is(1, libc::CLONE_NEWNS as u32)], then: Verdict::Allow },
+    Rule { when: &[], then: ADMIN },
+];
+
+/// Of all that `unshare` could do, what does nothing: it fails where there is a second thread.
+pub(super) const ONE_THREAD: &[Rule] = &[
+    Rule { when: &[Condition::Is(0, libc::CLONE_THREAD as u32)], then: Verdict::Allow },
+    Rule { when: &[], then: ADMIN },
+];
+
+/// A new, nameless session keyring.
+pub(super) const NEW_KEYRING: &[Rule] = &[
+    Rule {
+        when: &[Condition::Is(0, libc::KEYCTL_JOIN_SESSION_KEYRING), Condition::Absent(1)],
+        then: Verdict::Allow,
+    },
+    Rule { when: &[], then: ADMIN },
+];
+
+/// One filter more; it can only take away.
+pub(super) const ANOTHER_FILTER: &[Rule] = &[
+    Rule { when: &[Condition::Is(0, libc::SECCOMP_SET_MODE_FILTER)], then: Verdict::Allow },
+    Rule { when: &[], then: Verdict::Refuse(libc::ENOSYS) },
+];
+
 /// A thread of this process; not a process, and no namespace.
 pub(super) const THREADS: &[Rule] = &[
     Rule { when: &[Condition::Any(0, CLONE_NEW)], then: ADMIN },

@@ -92,10 +92,11 @@ fn every_number_is_decided_as_the_table_says() {
     }
 }
 
-fn policies() -> [Policy; 5] {
+fn policies() -> [Policy; 6] {
     [
         Policy::complete(),
         Policy::maker(),
+        Policy::template(),
         Policy::spawner(),
         Policy::outer(),
         Policy::control_plane(),

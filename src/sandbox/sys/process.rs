@@ -186,15 +186,26 @@ pub fn send_signal(pidfd: BorrowedFd<'_>, signal: Signal) -> nix::Result<()> {
 /// Gives every signal its default action back and empties the signal mask.
 ///
 /// Ignored signals survive `execve`: a function must not start with the `SIGPIPE` that Rust's own
-/// start-up ignores, nor with what a shell or `nohup` ignored for us.
+/// start-up ignores, nor with what a shell or `nohup` ignored for us. The kernel is asked, not the C
+/// library, which hides the two that it keeps for itself: they can be inherited as ignored too.
 ///
 /// # Errors
 /// What `sigprocmask` returns.
 pub fn reset_signals() -> nix::Result<()> {
+    let default_action = [0_u64; 4];
     for number in 1..=libc::SIGRTMAX() {
-        // SAFETY: SIG_DFL installs no code of ours. Numbers that may not be changed (SIGKILL,
-        // SIGSTOP, the two of the C library) answer EINVAL or SIG_ERR, and keep their defaults.
-        unsafe { libc::signal(number, libc::SIG_DFL) };
+        // SAFETY: the kernel reads one `struct sigaction` of at most 32 bytes, all zeroes: SIG_DFL,
+        // which installs no code of ours. Those that may not be changed (SIGKILL, SIGSTOP) answer
+        // EINVAL and keep their defaults.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                number,
+                default_action.as_ptr(),
+                std::ptr::null::<libc::c_void>(),
+                8,
+            )
+        };
     }
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
 }

@@ -82,6 +82,11 @@ impl Ending {
         self.kill(steps, leaf, process);
     }
 
+    /// The same, but not before the next time it goes on.
+    pub(crate) fn start_over(&mut self) {
+        self.done = 0;
+    }
+
     /// Performs the steps that are possible now.
     pub(crate) fn advance(
         &mut self,

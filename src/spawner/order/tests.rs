@@ -1,39 +1,45 @@
 //! Orders and answers survive the trip; anything else does not.
 
-use super::{Answer, MAX_MESSAGE, Order};
+use super::{Answer, MAX_MESSAGE, Order, Whose};
 
 /// Ids of root's cells.
 const BOUNDS: (u32, u32) = (16, 65_535);
 
 #[test]
 fn orders_and_answers_are_read_back_as_they_were_written() {
-    let order = Order { cell: 7, id: 16 };
-    assert_eq!(Order::decode(&order.encode(), BOUNDS), Ok(order));
-    for answer in [
-        Answer::Born { cell: 7, pid: 12 },
-        Answer::Failed { cell: 8, detail: "clone: EAGAIN".to_owned() },
-    ] {
-        assert_eq!(Answer::decode(&answer.encode()), Ok(answer));
+    for order in [Order::Cell { cell: 7, id: 16 }, Order::Template { template: 7, index: 255 }] {
+        assert_eq!(Order::decode(&order.encode(), BOUNDS), Ok(order));
+    }
+    for whose in [Whose::Cell(7), Whose::Template(7)] {
+        for answer in [
+            Answer::Born { whose, pid: 12 },
+            Answer::Failed { whose, detail: "clone: EAGAIN".to_owned() },
+        ] {
+            assert_eq!(Answer::decode(&answer.encode()), Ok(answer));
+        }
     }
 }
 
 #[test]
 fn an_id_that_no_cell_may_have_is_refused() {
     for id in [0, 1, 15, 65_536, u32::MAX] {
-        assert!(Order::decode(&Order { cell: 1, id }.encode(), BOUNDS).is_err(), "{id}");
+        assert!(Order::decode(&Order::Cell { cell: 1, id }.encode(), BOUNDS).is_err(), "{id}");
     }
 }
 
 #[test]
 fn a_pid_that_no_cell_can_have_is_refused() {
     for pid in [0, 1, -1] {
-        assert!(Answer::decode(&Answer::Born { cell: 1, pid }.encode()).is_err(), "{pid}");
+        assert!(
+            Answer::decode(&Answer::Born { whose: Whose::Cell(1), pid }.encode()).is_err(),
+            "{pid}"
+        );
     }
 }
 
 #[test]
 fn long_explanations_are_cut_and_fit() {
-    let long = Answer::Failed { cell: 1, detail: "ä".repeat(1000) };
+    let long = Answer::Failed { whose: Whose::Cell(1), detail: "ä".repeat(1000) };
     let bytes = long.encode();
     assert!(bytes.len() <= MAX_MESSAGE);
     assert!(Answer::decode(&bytes).is_ok());
@@ -41,7 +47,7 @@ fn long_explanations_are_cut_and_fit() {
 
 #[test]
 fn cut_and_padded_messages_are_refused() {
-    let whole = Order { cell: 7, id: 16 }.encode();
+    let whole = Order::Cell { cell: 7, id: 16 }.encode();
     for end in 0..whole.len() {
         assert!(Order::decode(&whole[..end], BOUNDS).is_err());
     }

@@ -7,8 +7,8 @@ use sandbox::failpoint::{Point, reach};
 use sandbox::sys::process;
 use wire::spawner::{CellId, Reply};
 
-use super::{LOOK_AGAIN, Service, ServiceError};
-use crate::cells::{Ending, Phase, Progress};
+use super::{LOOK_AGAIN, Service, ServiceError, Task};
+use crate::cells::{Ended, Ending, Phase, Progress};
 use crate::log;
 use crate::maker::MakerError;
 
@@ -22,14 +22,14 @@ impl Service {
         let before = std::mem::replace(&mut cell.phase, Phase::Killed(ending));
         if let Phase::Ordered(making) | Phase::Born(making) = before {
             self.in_flight -= 1;
-            self.timers.remove(&(making.deadline, number));
+            self.timers.remove(&(making.deadline, Task::Cell(number)));
         }
         // As a rule its first process is reaped in a moment, and that goes on; the timer is for when
         // killing has to be tried again, or takes too long.
         match cell.process {
-            None => self.ending.push_back(number),
+            None => self.ending.push_back(Task::Cell(number)),
             Some(_) => {
-                self.timers.insert((now + LOOK_AGAIN, number));
+                self.timers.insert((now + LOOK_AGAIN, Task::Cell(number)));
             }
         }
     }
@@ -59,11 +59,11 @@ impl Service {
                 self.say(&Reply::Ended { cell: number, memory_kills, peak_bytes }, Vec::new())
             }
             Progress::Later(when) => {
-                self.timers.insert((when, number));
+                self.timers.insert((when, Task::Cell(number)));
                 Ok(())
             }
             Progress::Quarantined(when, obstacle) => {
-                self.timers.insert((when, number));
+                self.timers.insert((when, Task::Cell(number)));
                 log::line(&format!("cell {} is quarantined: {obstacle}", number.0));
                 let uid = self.cells.host_id(id);
                 self.say(&Reply::Quarantined { cell: number, uid, detail: obstacle }, Vec::new())
@@ -78,16 +78,22 @@ impl Service {
                 return Err(ServiceError::Told);
             }
         }
-        // Born before it can end: the maker's answers first.
+        // Born before it can end: the answers of whoever bears first.
         self.hear_maker()?;
+        self.hear_templates()?;
         // All of them, whatever they are: a process that entered a cell must be reaped before the
         // cell's first process can finish dying.
-        while let Some((pid, _)) = process::reap_any().map_err(at("reap"))? {
+        while let Some((pid, how)) = process::reap_any().map_err(at("reap"))? {
             if pid == self.maker.pid() {
                 return Err(MakerError::Ended.into());
             }
-            if let Some(number) = self.cells.reaped(pid) {
-                self.first_process_ended(number)?;
+            match self.cells.reaped(pid) {
+                Some(Ended::First(number)) => self.first_process_ended(number)?,
+                Some(Ended::Entered(number)) => self.entered_process_ended(number, how)?,
+                None => match self.templates.reaped(pid) {
+                    Some(number) => self.template_process_ended(number, how)?,
+                    None => self.templates.note_stranger(pid, how),
+                },
             }
         }
         Ok(())
@@ -105,7 +111,7 @@ impl Service {
                 Ok(())
             }
             Some(Phase::Killed(_)) => {
-                self.ending.push_back(number);
+                self.ending.push_back(Task::Cell(number));
                 Ok(())
             }
             None => Ok(()),

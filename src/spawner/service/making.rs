@@ -4,23 +4,24 @@
 //! and the cell is taken down like any other; its ticket is answered exactly once.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::epoll::{EpollEvent, EpollFlags};
+use sandbox::Spec;
 use sandbox::failpoint::{Point, reach};
 use sandbox::perform::{Outcome, explain, finish, prepare, read_outcome};
 use sandbox::sys::process::Child;
-use wire::spawner::{CellId, Reply, Subject};
+use wire::spawner::{CellId, Digest, Reply, Subject, TemplateId};
 
-use super::{IN_FLIGHT, MAKE_PATIENCE, REPORTS, Service, ServiceError, Wanted};
-use crate::cells::{Cell, Making, Phase};
+use super::{IN_FLIGHT, MAKE_PATIENCE, REPORTS, Service, ServiceError, Task, Wanted};
+use crate::cells::{Cell, Entered, Making, Phase};
 use crate::library;
 use crate::maker::MakerError;
-use crate::order::{Answer, Order};
+use crate::order::{Answer, Order, Whose};
 
 impl Service {
     pub(super) fn can_make(&self) -> bool {
@@ -47,7 +48,7 @@ impl Service {
             .map_err(|err| explain(&err))?;
         let (number, id) = self.cells.reserve().ok_or("no id is free")?;
         reach(Point::Reserved);
-        let ordered = self.order_as(number, id, wanted.ticket, image);
+        let ordered = self.order_as(number, id, wanted.ticket, wanted.image, image);
         ordered.inspect_err(|_| self.cells.give_back(id))
     }
 
@@ -56,17 +57,18 @@ impl Service {
         number: CellId,
         id: u32,
         ticket: u64,
-        image: OwnedFd,
+        image: Digest,
+        tree: OwnedFd,
     ) -> Result<(), String> {
-        let name = format!("c{}", number.0);
-        let mut draft = prepare(&self.plan.prepare, &self.stage, &name, image.as_fd())
+        let (name, limits) = (format!("c{}", number.0), Spec::empty_leaf_limits());
+        let mut draft = prepare(&self.plan.prepare, &self.stage, &name, &limits, tree.as_fd())
             .map_err(|err| explain(&err))?;
         reach(Point::Prepared);
         let handed = self.hand_over(
-            number,
-            id,
+            Order::Cell { cell: number.0, id },
+            REPORTS | u64::from(number.0),
             &draft.doors,
-            [draft.image.as_fd(), draft.devices.as_fd(), draft.runner_end.as_fd()],
+            [draft.image.as_fd(), draft.devices.as_fd(), draft.process_end.as_fd()],
         );
         let report = match handed {
             Ok(report) => report,
@@ -77,11 +79,12 @@ impl Service {
             }
         };
         let deadline = Instant::now() + MAKE_PATIENCE;
-        self.timers.insert((deadline, number));
+        self.timers.insert((deadline, Task::Cell(number)));
         let control_end = draft.control_end;
         let said = Vec::new();
         let phase = Phase::Ordered(Making { ticket, control_end, report, said, deadline });
-        self.cells.insert(number, Cell { id, leaf: draft.leaf, process: None, phase });
+        let (leaf, entered) = (draft.leaf, Entered::Nobody);
+        self.cells.insert(number, Cell { id, leaf, process: None, phase, image, entered });
         reach(Point::Ordered);
         Ok(())
     }
@@ -89,22 +92,20 @@ impl Service {
     /// Sends the maker what it needs; returns where the process will report.
     pub(super) fn hand_over(
         &self,
-        number: CellId,
-        id: u32,
-        doors: &[OwnedFd],
-        [image, devices, runner_end]: [BorrowedFd<'_>; 3],
+        order: Order,
+        token: u64,
+        more: &[OwnedFd],
+        [image, devices, process_end]: [BorrowedFd<'_>; 3],
     ) -> Result<File, ServiceError> {
         let at = |step| move |source| ServiceError::Call { step, source };
         let io = |err: io::Error| err.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
         let (report, writer) = io::pipe().map_err(|err| at("pipe")(io(err)))?;
         fcntl(&report, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(at("fcntl"))?;
-        let token = REPORTS | u64::from(number.0);
         self.epoll
             .add(&report, EpollEvent::new(EpollFlags::EPOLLIN, token))
             .map_err(at("watch a report"))?;
-        let order = Order { cell: number.0, id };
-        let fixed = [image, devices, runner_end, writer.as_fd()];
-        self.maker.order(order, fixed, doors).map_err(at("order a cell"))?;
+        let fixed = [image, devices, process_end, writer.as_fd()];
+        self.maker.order(order, fixed, more).map_err(at("order a process"))?;
         // The writer is dropped here: the maker and the process have theirs.
         Ok(File::from(OwnedFd::from(report)))
     }
@@ -112,15 +113,24 @@ impl Service {
     pub(super) fn hear_maker(&mut self) -> Result<(), ServiceError> {
         while let Some((answer, pidfd)) = self.maker.answer()? {
             match (answer, pidfd) {
-                (Answer::Born { cell, pid }, Some(pidfd)) => {
-                    self.born(CellId(cell), Child { pid, pidfd })?;
+                (Answer::Born { whose, pid }, Some(pidfd)) => {
+                    let process = Child { pid, pidfd };
+                    match whose {
+                        Whose::Cell(cell) => self.born(CellId(cell), process)?,
+                        Whose::Template(number) => {
+                            self.template_born(TemplateId(number), process)?
+                        }
+                    }
                 }
                 (Answer::Born { .. }, None) => return Err(MakerError::NoPidfd.into()),
-                (Answer::Failed { cell, detail }, _) => {
+                (Answer::Failed { whose: Whose::Cell(cell), detail }, _) => {
                     let number = CellId(cell);
                     self.fail_making(number, &detail)?;
                     self.cells.stillborn(number);
-                    self.ending.push_back(number);
+                    self.ending.push_back(Task::Cell(number));
+                }
+                (Answer::Failed { whose: Whose::Template(number), detail }, _) => {
+                    self.template_stillborn(TemplateId(number), &detail)?;
                 }
             }
         }
@@ -143,15 +153,10 @@ impl Service {
     pub(super) fn hear_report(&mut self, number: CellId) -> Result<(), ServiceError> {
         let Some(Cell { phase, process, .. }) = self.cells.get_mut(number) else { return Ok(()) };
         let Some(making) = phase.making() else { return Ok(()) };
-        let mut buffer = [0; 64];
-        loop {
-            match making.report.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) => making.said.extend_from_slice(&buffer[..count]),
-                Err(err) if err.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-                Err(err) => return self.fail_making(number, &format!("read its report: {err}")),
-            }
+        match making.hear() {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(err) => return self.fail_making(number, &format!("read its report: {err}")),
         }
         let outcome = read_outcome(&making.said, &self.plan.enter);
         let born = process.is_some();
@@ -187,7 +192,7 @@ impl Service {
         };
         reach(Point::Ready);
         self.in_flight -= 1;
-        self.timers.remove(&(making.deadline, number));
+        self.timers.remove(&(making.deadline, Task::Cell(number)));
         let uid = self.cells.host_id(id);
         let mut beside = vec![making.control_end, finished.listener, pidfd, finished.statistics];
         let freezer = finished.freezer.is_some();

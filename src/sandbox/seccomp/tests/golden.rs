@@ -121,4 +121,10 @@ fn what_our_own_processes_may_call_is_on_their_golden_lists() {
         let decided = maker.decide(number);
         (decided != function.decide(number)).then(|| (decision(decided), None))
     });
+    // And so is a template's.
+    let template = Policy::template();
+    compare(include_str!("../golden/template.txt"), |number| {
+        let decided = template.decide(number);
+        (decided != function.decide(number)).then(|| (decision(decided), None))
+    });
 }

@@ -4,7 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
 
 use super::{ALLOW, KILL, arch, refused, run};
-use crate::seccomp::{Policy, program};
+use crate::seccomp::{Policy, Program, program};
 use crate::sys::privilege::load_filter;
 
 const FORKS: [libc::c_long; 4] =
@@ -46,25 +46,98 @@ fn the_spawner_enters_mounts_and_networks_and_no_user_namespace() {
     }
 }
 
-#[test]
-fn the_makers_filter_and_a_cells_together_decide_what_a_function_may() {
-    let [maker, cell, function] =
-        [Policy::maker(), Policy::cell(), Policy::complete()].map(|policy| program(&policy));
-    // The kernel asks every filter, the last one loaded first, and does what is sternest.
-    let sterner = |new: u32, old: u32| {
-        let action = |answer: u32| (answer & libc::SECCOMP_RET_ACTION_FULL).cast_signed();
-        if action(old) < action(new) { old } else { new }
-    };
-    let patterns = (0..64).map(|value| [value; 6]).chain([[u64::MAX; 6], [1, 2, 3, 4, 5, 6]]);
-    for arguments in patterns {
+/// What the kernel decides under several filters, in the order in which they were loaded: it asks all of
+/// them, the last one first, and does what is sternest.
+fn under(filters: &[Program], audit: u32, number: u32, arguments: [u64; 6]) -> u32 {
+    let action = |answer: &u32| (answer & libc::SECCOMP_RET_ACTION_FULL).cast_signed();
+    let answers = filters.iter().rev().map(|filter| run(filter, audit, number, arguments));
+    answers.reduce(|new, old| if action(&old) < action(&new) { old } else { new }).unwrap()
+}
+
+/// Under these filters together everything is decided as it is for a function.
+#[track_caller]
+fn decide_what_a_function_may(policies: &[Policy]) {
+    let filters: Vec<_> = policies.iter().map(program).collect();
+    let function = [program(&Policy::complete())];
+    // Every flag by itself too: namespaces, options, protections.
+    let flags = (6..64).map(|bit| [1 << bit; 6]);
+    let patterns = (0..64).map(|value| [value; 6]).chain(flags);
+    for arguments in patterns.chain([[u64::MAX; 6], [1, 2, 3, 4, 5, 6], [1, 0, 0, 0, 0, 0]]) {
         for number in (0..1024).chain([0x3FFF_FFFF, 0x4000_0000, u32::MAX]) {
             for audit in [arch::AUDIT, 3 | 0x4000_0000] {
-                let [maker, cell, function] =
-                    [&maker, &cell, &function].map(|filter| run(filter, audit, number, arguments));
-                assert_eq!(sterner(cell, maker), function, "call {number} with {arguments:?}");
+                assert_eq!(
+                    under(&filters, audit, number, arguments),
+                    under(&function, audit, number, arguments),
+                    "call {number} with {arguments:?}"
+                );
             }
         }
     }
+}
+
+#[test]
+fn the_makers_filter_and_a_cells_together_decide_what_a_function_may() {
+    decide_what_a_function_may(&[Policy::maker(), Policy::cell()]);
+}
+
+#[test]
+fn the_filters_that_a_fork_has_inherited_and_the_last_together_decide_what_a_function_may() {
+    decide_what_a_function_may(&[Policy::maker(), Policy::template(), Policy::last()]);
+    // Neither is left out without its being seen.
+    let without = [Policy::maker(), Policy::template()].map(|policy| program(&policy));
+    let into_users = [3, libc::CLONE_NEWUSER as u64, 0, 0, 0, 0];
+    assert_eq!(under(&without, arch::AUDIT, libc::SYS_setns as u32, into_users), ALLOW);
+}
+
+#[test]
+fn a_template_enters_what_it_is_handed_and_does_nothing_else_that_no_function_may() {
+    let filters = [Policy::maker(), Policy::template()].map(|policy| program(&policy));
+    let call = |number: libc::c_long, first: u64, second: u64| {
+        under(&filters, arch::AUDIT, number as u32, [first, second, 0, 0, 0, 0])
+    };
+    for kind in [
+        libc::CLONE_NEWUSER,
+        libc::CLONE_NEWPID,
+        libc::CLONE_NEWNS,
+        libc::CLONE_NEWNET,
+        libc::CLONE_NEWIPC,
+        libc::CLONE_NEWUTS,
+        libc::CLONE_NEWCGROUP,
+    ] {
+        assert_eq!(call(libc::SYS_setns, 5, kind as u64), ALLOW);
+        // It makes none.
+        assert_eq!(call(libc::SYS_unshare, kind as u64, 0), refused(libc::EPERM));
+        assert_eq!(call(libc::SYS_clone, kind as u64 | 17, 0), refused(libc::EPERM));
+    }
+    // Not whatever a descriptor happens to be, and not all that a process is in, at once.
+    assert_eq!(call(libc::SYS_setns, 5, 0), refused(libc::EPERM));
+    let both = (libc::CLONE_NEWUSER | libc::CLONE_NEWPID) as u64;
+    assert_eq!(call(libc::SYS_setns, 5, both), refused(libc::EPERM));
+    assert_eq!(call(libc::SYS_unshare, libc::CLONE_THREAD as u64, 0), ALLOW);
+    assert_eq!(call(libc::SYS_unshare, 0, 0), refused(libc::EPERM));
+    assert_eq!(call(libc::SYS_keyctl, 1, 0), ALLOW);
+    assert_eq!(call(libc::SYS_keyctl, 1, 4096), refused(libc::EPERM));
+    assert_eq!(call(libc::SYS_keyctl, 11, 0), refused(libc::EPERM));
+    assert_eq!(call(libc::SYS_seccomp, 1, 0), ALLOW);
+    assert_eq!(call(libc::SYS_seccomp, 3, 0), refused(libc::ENOSYS));
+    for number in [
+        libc::SYS_mount,
+        libc::SYS_move_mount,
+        libc::SYS_fsopen,
+        libc::SYS_umount2,
+        libc::SYS_pivot_root,
+        libc::SYS_chroot,
+        libc::SYS_ptrace,
+        libc::SYS_process_vm_readv,
+        libc::SYS_pidfd_getfd,
+        libc::SYS_bpf,
+        libc::SYS_setgroups,
+        libc::SYS_sethostname,
+    ] {
+        assert_eq!(call(number, 0, 0), refused(libc::EPERM), "call {number}");
+    }
+    assert_eq!(call(libc::SYS_clone3, 0, 0), refused(libc::ENOSYS));
+    assert_eq!(call(libc::SYS_io_uring_setup, 0, 0), refused(libc::ENOSYS));
 }
 
 #[test]

@@ -63,7 +63,8 @@ fn cell() -> (World, Spawner, Cell) {
     program();
     let world = World::new();
     let mut spawner = world.start(2);
-    let cell = spawner.make();
+    let mut cell = spawner.make();
+    spawner.settle(&mut cell);
     spawner.send(&Request::Assign { cell: cell.number, code: CODE, limits: LIMITS });
     assert!(matches!(spawner.receive().0, Reply::Assigned { .. }));
     (world, spawner, cell)
@@ -152,4 +153,9 @@ fn a_static_program_is_ended_for_a_foreign_call_convention() {
         let said = outside(&[convention]);
         assert!(["done\n", "not built in\n"].contains(&said.as_str()), "{convention}: {said}");
     }
+}
+
+on_forked_cells! {
+    every_number_up_to_1023_is_answered_in_a_cell_as_the_golden_list_says,
+    a_static_program_is_ended_for_a_foreign_call_convention,
 }

@@ -1,14 +1,18 @@
 //! A control plane in miniature: starts the program, speaks its protocol, runs things in cells.
 
 pub(crate) mod door;
+pub(crate) mod forked;
+pub(crate) mod groups;
 pub(crate) mod image;
 pub(crate) mod programs;
+pub(crate) mod rungs;
 
 use std::fs::File;
 use std::io::{PipeReader, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -16,11 +20,14 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use sandbox::failpoint::Point;
 use sandbox::sys::socket;
 use tempfile::TempDir;
-use wire::spawner::{CellId, Limits, MADE_DESCRIPTORS, Reply, Request, Subject};
-use wire::{runner, spawner};
+use wire::runner;
+use wire::spawner::{CellId, Limits, Reply, Request, Subject, TemplateId};
+
+use rungs::{Mailbox, Start, Waiting};
 
 pub(crate) use door::Door;
-pub(crate) use image::{BROKEN_IMAGE, CODE, IMAGE};
+pub(crate) use groups::{control_groups_of, slot_of};
+pub(crate) use image::{BROKEN_IMAGE, CODE, IMAGE, LEAN};
 
 /// Nothing here takes a tenth of it; a test that waits longer is stuck. On a machine that is known to
 /// be slow, such as an interpreted one, as many times as much as `HEARTH_TEST_PATIENCE` says.
@@ -51,7 +58,9 @@ pub(crate) struct World {
 /// A running spawner and our end of its socket.
 pub(crate) struct Spawner {
     process: Child,
-    socket: Option<OwnedFd>,
+    mailbox: Option<Arc<Mailbox>>,
+    /// What cells are forked from, where that is how programs are started.
+    template: Option<TemplateId>,
     pub(crate) uid_base: u32,
     pub(crate) capacity: u32,
 }
@@ -66,6 +75,8 @@ pub(crate) struct Cell {
     pub(crate) statistics: OwnedFd,
     pub(crate) freezer: Option<OwnedFd>,
     pub(crate) kills: Option<OwnedFd>,
+    /// Where a template was forked into it: what is to run its program.
+    pub(crate) waiting: Option<Waiting>,
 }
 
 /// What a program in a cell wrote, and how it ended as `wait(2)` says.
@@ -110,7 +121,7 @@ impl World {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("hearth-test-{}-{number}", std::process::id());
-        let ours = own_control_groups().into_iter().map(|group| group.join(&name));
+        let ours = groups::own_control_groups().into_iter().map(|group| group.join(&name));
         let groups: Vec<PathBuf> = ours.collect();
         groups.iter().for_each(|group| std::fs::create_dir(group).unwrap());
         let mut world = Self::at(slot);
@@ -198,7 +209,8 @@ impl Spawner {
         let (ours, theirs) = socket::pair().unwrap();
         command.stdin(theirs).stdout(programs::sealed_runner()).stderr(stderr);
         // With the command its copies of the descriptors go.
-        Self { process: command.spawn().unwrap(), socket: Some(ours), uid_base: 0, capacity: 0 }
+        let (process, mailbox) = (command.spawn().unwrap(), Some(Mailbox::new(ours)));
+        Self { process, mailbox, template: None, uid_base: 0, capacity: 0 }
     }
 
     /// Hears the first word.
@@ -228,7 +240,7 @@ impl Spawner {
     }
 
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
-        self.socket.as_ref().expect("the socket is open").as_fd()
+        self.mailbox.as_ref().expect("the socket is open").socket()
     }
 
     pub(crate) fn send(&self, request: &Request) {
@@ -236,11 +248,8 @@ impl Spawner {
     }
 
     pub(crate) fn receive(&mut self) -> (Reply, Vec<OwnedFd>) {
-        wait_for(self.socket(), "a reply");
-        let mut buffer = [0; spawner::MAX_MESSAGE];
-        let datagram = socket::receive(self.socket(), &mut buffer, MADE_DESCRIPTORS, true).unwrap();
-        assert_ne!(datagram.length, 0, "the spawner closed its socket: {:?}", self.process.wait());
-        (Reply::decode(&buffer[..datagram.length]).unwrap(), datagram.descriptors)
+        let next = self.mailbox.as_ref().expect("the socket is open").receive();
+        next.unwrap_or_else(|| panic!("the spawner closed its socket: {:?}", self.process.wait()))
     }
 
     pub(crate) fn make(&mut self) -> Cell {
@@ -269,9 +278,27 @@ impl Spawner {
 
     /// A cell with code in it.
     pub(crate) fn ready(&mut self) -> Cell {
-        let cell = self.make();
-        self.assign(&cell, LIMITS).unwrap();
+        self.ready_with(LIMITS)
+    }
+
+    /// The same with other limits.
+    pub(crate) fn ready_with(&mut self, limits: Limits) -> Cell {
+        let mut cell = self.make();
+        self.settle(&mut cell);
+        self.assign(&cell, limits).unwrap();
         cell
+    }
+
+    /// Puts the process into an empty cell that is to run its program, where that comes from a template.
+    pub(crate) fn settle(&mut self, cell: &mut Cell) {
+        if rungs::start() == Start::Executed {
+            return;
+        }
+        let template = self.template.unwrap_or_else(|| self.template(LEAN));
+        self.template = Some(template);
+        let forked = self.fork(cell, template).unwrap();
+        let mailbox = self.mailbox.as_ref().expect("the socket is open");
+        cell.waiting = Some(Waiting::new(mailbox, cell.number, forked));
     }
 
     pub(crate) fn end(&mut self, cell: &Cell) -> (u32, u64) {
@@ -289,7 +316,7 @@ impl Spawner {
     }
 
     pub(crate) fn close_socket(&mut self) {
-        self.socket = None;
+        self.mailbox = None;
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {
@@ -306,7 +333,7 @@ impl Spawner {
 
 impl Drop for Spawner {
     fn drop(&mut self) {
-        self.socket = None;
+        self.mailbox = None;
         // Closing the socket ends it; a test that killed it before finds it gone here.
         let _ended_before = self.process.wait();
     }
@@ -325,7 +352,8 @@ impl Cell {
         let kills = if kills { descriptors.pop() } else { None };
         let freezer = if freezer { descriptors.pop() } else { None };
         let [runner, listener, pidfd, statistics] = descriptors.try_into().unwrap();
-        Self { number, uid, runner, listener, pidfd, statistics, freezer, kills }
+        let waiting = None;
+        Self { number, uid, runner, listener, pidfd, statistics, freezer, kills, waiting }
     }
 
     /// Starts a program; what it writes can be read.
@@ -335,6 +363,9 @@ impl Cell {
 
     /// The same, where it may be refused.
     pub(crate) fn try_start(&self, argv: &[&str]) -> Result<PipeReader, runner::Report> {
+        if let Some(waiting) = &self.waiting {
+            return Ok(waiting.run(argv));
+        }
         let (output, log) = std::io::pipe().unwrap();
         let bytes = |text: &str| text.as_bytes().to_vec();
         let request = runner::Request::Execute {
@@ -353,7 +384,13 @@ impl Cell {
     /// Runs a program and waits until it and everything that could write to its output is gone.
     pub(crate) fn run(&self, argv: &[&str]) -> Ran {
         let mut output = self.start(argv);
-        let runner::Report::Exited { status } = self.report() else { panic!("not exited") };
+        let status = match &self.waiting {
+            Some(waiting) => waiting.status(),
+            None => match self.report() {
+                runner::Report::Exited { status } => status,
+                other => panic!("{other:?}"),
+            },
+        };
         wait_for(output.as_fd(), "output");
         let mut text = String::new();
         output.read_to_string(&mut text).unwrap();
@@ -396,8 +433,11 @@ impl Cell {
         text_of(&self.statistics)
     }
 
+    /// None where nobody counts, and when the cell is gone.
     pub(crate) fn kills(&self) -> Option<String> {
-        self.kills.as_ref().map(text_of)
+        let mut text = String::new();
+        let file = self.kills.as_ref()?.try_clone().unwrap();
+        File::from(file).read_to_string(&mut text).ok().map(|_| text)
     }
 }
 
@@ -435,46 +475,6 @@ pub(crate) fn processes_of(ids: std::ops::Range<u32>) -> Vec<u32> {
         }
     }
     found
-}
-
-/// The groups this process is in where version 1 has controllers, and version 2's beside them. None
-/// where version 2 has them all: a group beneath ours is there for whoever hands controllers down.
-fn own_control_groups() -> Vec<PathBuf> {
-    let text = std::fs::read_to_string("/proc/self/cgroup").unwrap();
-    let mut found = Vec::new();
-    for line in text.lines() {
-        // `4:memory:/path`, and `0::/path` for version 2.
-        let [_, controllers, path] = line.splitn(3, ':').collect::<Vec<_>>()[..] else { continue };
-        let tree = if controllers.is_empty() { "unified" } else { controllers };
-        let group = Path::new("/sys/fs/cgroup").join(tree).join(path.trim_start_matches('/'));
-        if ["memory", "pids", "cpu", "unified"].contains(&tree) && group.exists() {
-            found.push(group);
-        }
-    }
-    found
-}
-
-/// Directories of a slot in every control group hierarchy.
-pub(crate) fn control_groups_of(uid_base: u32) -> Vec<PathBuf> {
-    fn walk(directory: &Path, name: &str, found: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                if entry.file_name() == name {
-                    found.push(entry.path());
-                }
-                walk(&entry.path(), name, found);
-            }
-        }
-    }
-    let slot = slot_of(uid_base);
-    let mut found = Vec::new();
-    walk(Path::new("/sys/fs/cgroup"), &format!("hearth-{slot}"), &mut found);
-    found
-}
-
-/// The slot whose ids begin here.
-pub(crate) fn slot_of(uid_base: u32) -> u32 {
-    (uid_base - sandbox::plan::FIRST_ID) / sandbox::plan::IDS_PER_SLOT
 }
 
 fn text_of(file: &OwnedFd) -> String {

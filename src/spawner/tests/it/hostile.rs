@@ -84,7 +84,10 @@ fn every_kept_frame_is_answered_or_ends_the_conversation_and_nothing_is_left() {
             // Whatever it asks for is not there; it is said so, and the next one is heard.
             let (reply, _beside) = spawner.receive();
             assert!(
-                matches!(reply, Reply::Failed { .. } | Reply::Made { .. }),
+                matches!(
+                    reply,
+                    Reply::Failed { .. } | Reply::Made { .. } | Reply::TemplateReady { .. }
+                ),
                 "{what}: {reply:?}"
             );
             let cell = spawner.make();

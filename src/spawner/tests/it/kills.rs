@@ -11,17 +11,20 @@
 
 mod remains;
 
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sandbox::failpoint::Point;
-use wire::spawner::{Reply, Request, Subject};
+use sandbox::sys::socket;
+use wire::spawner::{CellId, Reply, Request, Subject, TemplateId};
 
 use self::remains::{Remains, descriptors, family};
 use super::harness::{
-    CODE, Cell, IMAGE, LIMITS, Spawner, World, children_of, eventually, patience, programs, slot_of,
+    CODE, Cell, IMAGE, LEAN, LIMITS, Spawner, World, children_of, eventually, patience, programs,
+    slot_of,
 };
 
 /// Who is killed.
@@ -37,6 +40,8 @@ pub(crate) enum Victim {
     Both,
     /// The first process of the cell.
     Sandbox,
+    /// The template.
+    Template,
 }
 
 /// What brings a spawner to a point.
@@ -45,6 +50,8 @@ enum Way {
     Start,
     Make,
     Assign,
+    Template,
+    Fork,
     End,
     Stop,
 }
@@ -52,7 +59,8 @@ enum Way {
 // === impl Victim ===
 
 impl Victim {
-    const ALL: [Self; 5] = [Self::Outer, Self::Inner, Self::Control, Self::Both, Self::Sandbox];
+    const ALL: [Self; 6] =
+        [Self::Outer, Self::Inner, Self::Control, Self::Both, Self::Sandbox, Self::Template];
 
     /// Whether there is one when somebody stands at a point.
     fn is_there(self, point: Point) -> bool {
@@ -68,11 +76,15 @@ impl Victim {
                 let unborn = [Point::Reserved, Point::Prepared, Point::Ordered, Point::OrderTaken];
                 match Way::to(point) {
                     Way::Make => !unborn.contains(&point),
-                    Way::Assign => true,
-                    // It is killed there anyway.
-                    Way::Start | Way::End | Way::Stop => false,
+                    Way::Assign | Way::Fork => true,
+                    // It is killed there anyway, or not there.
+                    Way::Start | Way::Template | Way::End | Way::Stop => false,
                 }
             }
+            Self::Template => match Way::to(point) {
+                Way::Template => point != Point::TemplateOrdered,
+                way => way == Way::Fork,
+            },
         }
     }
 }
@@ -106,6 +118,11 @@ impl Way {
             | Point::Ready
             | Point::Made => Self::Make,
             Point::LimitsSet | Point::CodeMounted | Point::Assigned => Self::Assign,
+            Point::TemplateOrdered
+            | Point::TemplateBorn
+            | Point::TemplateStarting
+            | Point::TemplateReady => Self::Template,
+            Point::ForkOrdered | Point::Forked => Self::Fork,
             Point::Killed | Point::Reaped | Point::LeavesRemoved | Point::Freed => Self::End,
             Point::InnerEnded | Point::GroupsRemoved => Self::Stop,
         }
@@ -127,6 +144,19 @@ impl Way {
                 let cell = spawner.make();
                 let request = Request::Assign { cell: cell.number, code: CODE, limits: LIMITS };
                 spawner.send(&request);
+                Some(cell)
+            }
+            Self::Template => {
+                spawner.send(&Request::Template { ticket: 9, image: IMAGE, index: LEAN });
+                None
+            }
+            Self::Fork => {
+                let cell = spawner.make();
+                let template = spawner.template(LEAN);
+                let (null, end) = std::io::pipe().unwrap();
+                let request = Request::Fork { cell: cell.number, template }.encode();
+                let beside = [end.as_fd(), null.as_fd()];
+                socket::send(spawner.socket(), &request, &beside, true).unwrap();
                 Some(cell)
             }
             Self::End => {
@@ -182,8 +212,11 @@ impl Place {
         let remains = Remains::of(*slot, world.state(), &family(spawner.pid()));
         strike(&mut spawner, victim);
         door.open();
-        if victim == Victim::Sandbox {
-            last_word(&mut spawner, cell.as_ref());
+        if matches!(victim, Victim::Sandbox | Victim::Template) {
+            match Way::to(point) {
+                Way::Template | Way::Fork => last_words(&mut spawner, cell.as_ref()),
+                _ => last_word(&mut spawner, cell.as_ref()),
+            }
             cycle(&mut spawner);
             // The outer process may be late with what it closes after its start.
             let what = format!("{victim:?} at {point:?}: descriptors are {usual:?} again");
@@ -234,8 +267,51 @@ fn strike(spawner: &mut Spawner, victim: Victim) {
             children.into_iter().for_each(slay);
             spawner.close_socket();
         }
-        // The first child is the maker.
+        // The first child is the maker; what was forked comes last.
         Victim::Sandbox => slay(children_of(inner.expect("the spawner proper is there"))[1]),
+        Victim::Template => {
+            // Behind the maker, and the cell if there is one; before what was forked.
+            let children = children_of(inner.expect("the spawner proper is there"));
+            slay(*children.iter().take(3).next_back().expect("the template is there"));
+        }
+    }
+}
+
+/// Hears what becomes of a template and a cell of which one was killed, and ends the other.
+fn last_words(spawner: &mut Spawner, cell: Option<&Cell>) {
+    let mut cells: Vec<_> = cell.map(|cell| cell.number).into_iter().collect();
+    let mut templates = Some(TemplateId(1));
+    // Answered at once, so that nothing that was asked before is answered after it.
+    let fence = CellId(u32::MAX);
+    // Whatever has ended by itself by then is not there any more, which is as good.
+    if cell.is_some() {
+        spawner.send(&Request::EndTemplate { template: TemplateId(1) });
+    }
+    cells.iter().for_each(|cell| spawner.send(&Request::End { cell: *cell }));
+    while templates.is_some() || !cells.is_empty() {
+        match spawner.receive().0 {
+            Reply::Ended { cell, .. } => cells.retain(|number| *number != cell),
+            Reply::TemplateEnded { template }
+            | Reply::Failed { subject: Subject::Template(template), .. } => {
+                assert_eq!(template, TemplateId(1));
+                templates = None;
+            }
+            Reply::TemplateReady { .. } => {
+                spawner.send(&Request::EndTemplate { template: TemplateId(1) });
+            }
+            // It had not been ready.
+            Reply::Failed { subject: Subject::Ticket(9), .. } => templates = None,
+            Reply::Failed { .. } | Reply::Forked { .. } | Reply::Exited { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    spawner.send(&Request::End { cell: fence });
+    loop {
+        match spawner.receive().0 {
+            Reply::Failed { subject: Subject::Cell(cell), .. } if cell == fence => return,
+            Reply::Failed { .. } => {}
+            other => panic!("{other:?}"),
+        }
     }
 }
 
@@ -290,6 +366,11 @@ fn the_spawner_and_the_control_plane_killed_at_every_arrow_leave_nothing() {
 #[test]
 fn the_sandbox_killed_at_every_arrow_leaves_nothing() {
     every_point(Victim::Sandbox);
+}
+
+#[test]
+fn a_template_killed_at_every_arrow_leaves_nothing() {
+    every_point(Victim::Template);
 }
 
 /// The control of all of the above: a group, a process and a file that are left behind are seen.

@@ -215,3 +215,10 @@ fn within_its_own_a_function_notices_nothing_of_it() {
     let expected = "b'ran\\n'\n-15\nhello from the code ['hello.txt']\nFalse True\n";
     assert_eq!(seen, expected);
 }
+
+on_forked_cells! {
+    a_mount_that_is_writable_by_mistake_is_not_written,
+    a_directory_of_the_host_that_leaks_in_leads_nowhere,
+    signals_and_abstract_sockets_end_at_the_domain_where_the_kernel_has_that,
+    within_its_own_a_function_notices_nothing_of_it,
+}

@@ -10,6 +10,7 @@
 //! * [`kills`]: the same at every arrow of a sandbox's life.
 //! * [`side_by_side`]: spawners of one machine never touch each other's.
 //! * [`stuck`]: sandboxes that will not die, or not come to be.
+//! * [`forking`]: templates, and what is forked from them into cells.
 //! * [`freezing`]: what is stopped stands still, and can still be looked at and ended.
 //! * [`numbers`]: process numbers are used again.
 //! * [`privilege`]: what the spawner's own processes keep.
@@ -20,8 +21,24 @@
 //! [`harness`] builds the programs, an image and a control plane's end of the socket. Each test has a
 //! spawner of its own, in a slot of its own, so they run side by side.
 
+/// Runs tests of the module it stands in once more, on cells that a template was forked into.
+macro_rules! on_forked_cells {
+    ($($test:ident,)*) => {
+        mod forked {
+            $(
+                #[test]
+                fn $test() {
+                    $crate::harness::rungs::start_by($crate::harness::rungs::Start::Forked);
+                    super::$test();
+                }
+            )*
+        }
+    };
+}
+
 mod calls;
 mod crashes;
+mod forking;
 mod freezing;
 mod harness;
 mod hostile;

@@ -248,3 +248,12 @@ fn our_own_processes_dump_no_core() {
         assert_eq!(core, ["1", "1", "bytes"], "{pid}");
     }
 }
+
+// Those in which something runs in a cell.
+on_forked_cells! {
+    living_sandboxes_have_ids_that_differ_and_none_is_the_hosts_root,
+    the_groups_of_a_sandbox_have_paths_that_only_the_host_sees,
+    what_is_open_in_a_sandbox_leads_nowhere,
+    mounts_of_sandboxes_are_in_no_table_but_their_own,
+    a_crash_dumps_no_core,
+}

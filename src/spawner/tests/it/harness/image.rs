@@ -1,4 +1,5 @@
-//! A small image: Python, Node where the host has it, a shell and a few tools; and some code.
+//! A small image: Python and a template of it, Node where the host has it, a shell and a few tools; and
+//! some code.
 //!
 //! Copied at the first run and kept in Cargo's directory for tests: cells share no inode with the host.
 
@@ -36,6 +37,30 @@ const NODE: &str = "/usr/bin/node";
 /// Directories every image has for the spawner and the function.
 const EMPTY: [&str; 7] = ["dev", "proc", "tmp", "var/task", "var/runtime", "opt/lib", "etc"];
 
+/// How `fork.c` is compiled: as for the product's images.
+const FORK_FLAGS: &str = include_str!("../../../../../runner/python/fork.flags");
+/// The product's, with a bootstrap that does what tests say.
+const TEMPLATE: &str = include_str!("../../../../../runner/python/template.py");
+const BOOTSTRAP: &str = include_str!("../programs/bootstrap.py");
+/// The product's own, under another name.
+const PRODUCT: &str = include_str!("../../../../../runner/python/bootstrap.py");
+/// Index of an ordinary template, of one that has made random numbers already, and of what none should
+/// be.
+pub(crate) const LEAN: u8 = 0;
+pub(crate) const SEEDED: u8 = 3;
+pub(crate) const FAILING: u8 = 1;
+pub(crate) const THREADED: u8 = 2;
+/// Modules, or another program altogether.
+const TEMPLATES: [Result<&[&str], &str>; 4] = [
+    Ok(&["random"]),
+    Err("import sys; sys.exit('template: it cannot be')"),
+    Err("import sys; sys.path.insert(0, '/var/runtime'); sys.argv[1:] = []\n\
+         import threading, time; threading.Thread(target=time.sleep, args=(3600,)).start()\n\
+         sys.argv[0] = '/var/runtime/template.py'; __file__ = sys.argv[0]\n\
+         exec(open(__file__).read())"),
+    Ok(&["random", "ssl", "uuid", "tempfile"]),
+];
+
 pub(crate) struct Shared {
     pub(crate) images: PathBuf,
     pub(crate) code: PathBuf,
@@ -49,7 +74,7 @@ pub(crate) fn shared() -> &'static Shared {
 
 fn build() -> Shared {
     let has_node = Path::new(NODE).exists();
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("spawner-image-2");
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("spawner-image-8");
     if !directory.exists() {
         // Under another name first: a run that was interrupted leaves nothing that looks finished.
         let parent = directory.parent().unwrap();
@@ -86,6 +111,7 @@ fn fill(directory: &Path, has_node: bool) {
         copy(&file, &tree);
     }
     symlink("python3.11", tree.join("usr/bin/python3")).unwrap();
+    write_templates(&tree);
     for empty in ["dev", "tmp", "var/task"] {
         fs::create_dir_all(path("images", BROKEN_IMAGE).join(empty)).unwrap();
     }
@@ -94,6 +120,37 @@ fn fill(directory: &Path, has_node: bool) {
     fs::write(code.join("hello.txt"), "hello from the code\n").unwrap();
     for open in [&tree, &code] {
         fs::set_permissions(open, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+/// What the image's templates execute: see [`TEMPLATES`].
+fn write_templates(tree: &Path) {
+    let runtime = tree.join("var/runtime");
+    let library = runtime.join("fork.so");
+    let status = Command::new("cc")
+        .args(FORK_FLAGS.split_whitespace())
+        .arg("-o")
+        .arg(&library)
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../runner/python/fork.c"))
+        .status();
+    assert!(status.unwrap().success(), "fork.c cannot be compiled");
+    fs::write(runtime.join("template.py"), TEMPLATE).unwrap();
+    fs::write(runtime.join("bootstrap.py"), BOOTSTRAP).unwrap();
+    fs::write(runtime.join("product.py"), PRODUCT).unwrap();
+    fs::create_dir(runtime.join("templates")).unwrap();
+    for (index, source) in TEMPLATES.into_iter().enumerate() {
+        let mut text = String::new();
+        let arguments = match source {
+            Ok(modules) => [&["/var/runtime/template.py"], modules].concat(),
+            Err(source) => ["-c", source].to_vec(),
+        };
+        let environment = ["HOME=/tmp", "LANG=C.UTF-8", "PATH=/usr/bin:/bin"];
+        for string in ["/usr/bin/python3.11", "-S", "-B"].iter().chain(&arguments) {
+            text.push_str(&format!("{string}\0"));
+        }
+        text.push('\0');
+        environment.iter().for_each(|entry| text.push_str(&format!("{entry}\0")));
+        fs::write(runtime.join("templates").join(index.to_string()), text).unwrap();
     }
 }
 
