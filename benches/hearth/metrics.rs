@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use crate::daemon::Daemon;
 
 /// Longest wait for something that a daemon does in the background.
-const SETTLED: Duration = Duration::from_secs(20);
+const SETTLED: Duration = Duration::from_secs(60);
 /// How often it is asked meanwhile.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -38,13 +38,6 @@ impl Metrics {
     /// A series of a family with one label.
     pub fn labelled(&self, family: &str, value: &str) -> Option<f64> {
         self.family(family).find(|(label, _)| label == value).map(|(_, count)| count)
-    }
-
-    /// All series of a family, with labels or without; nothing where this daemon has none.
-    pub fn labelled_sum(&self, family: &str) -> Option<f64> {
-        let mut values: Vec<f64> = self.family(family).map(|(_, count)| count).collect();
-        values.extend(self.get(family));
-        (!values.is_empty()).then(|| values.iter().sum())
     }
 
     fn family(&self, name: &str) -> impl Iterator<Item = (String, f64)> {

@@ -154,6 +154,7 @@ fn first_calls(
     let daemon = lab.daemon()?;
     Cold {
         rungs: &["spare", "fork", "exec"],
+        spare: Some("python"),
         count: (COLD, 10),
         targets: [None, None],
         make: &|name| daemon.python(name, ECHO),

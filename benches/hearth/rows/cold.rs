@@ -29,10 +29,15 @@ const REFILLED: Duration = Duration::from_secs(5);
 /// next one's.
 const REST: Duration = Duration::from_millis(10);
 
+/// The configuration of a daemon whose instances are started when they are wanted.
+pub(super) const NO_SPARES: &str = "ready_spares = 0\nspare_memory_mib = 0\n";
+
 /// What is measured cold.
 pub(super) struct Cold<'c> {
     /// What served starts must be, one of these.
     pub rungs: &'c [&'c str],
+    /// The interpreter that is to stand ready, if one is.
+    pub spare: Option<&'c str>,
     /// How many, and how many in the short run.
     pub count: (usize, usize),
     /// For the median and the tail.
@@ -48,6 +53,7 @@ pub fn python(lab: &Lab) -> Result<Finding> {
     let (daemon, python) = (lab.daemon()?, tools::python()?);
     Cold {
         rungs: &["spare"],
+        spare: Some("python"),
         count: (COLD, 40),
         targets: [Some(Target::AtMost(0.12)), Some(Target::AtMost(0.5))],
         make: &|name| daemon.python(name, ECHO),
@@ -62,6 +68,7 @@ pub fn fork(lab: &Lab) -> Result<Finding> {
     let daemon = without_spares(lab)?;
     let found = Cold {
         rungs: &["fork"],
+        spare: None,
         count: (COLD, 40),
         targets: [Some(Target::AtMost(0.5)), Some(Target::AtMost(2.0))],
         make: &|name| daemon.python(name, ECHO),
@@ -79,6 +86,7 @@ pub fn node(lab: &Lab) -> Result<Finding> {
     let node = tools::node_program()?;
     Cold {
         rungs: &["spare"],
+        spare: Some("nodejs"),
         count: (60, 10),
         targets: [Some(Target::AtMost(0.05)), Some(Target::AtMost(0.1))],
         make: &|name| daemon.node(name),
@@ -93,6 +101,7 @@ pub fn native(lab: &Lab) -> Result<Finding> {
     let mut meter = Meter::start("floor-namespaces")?;
     Cold {
         rungs: &["exec"],
+        spare: None,
         count: (COLD, 40),
         targets: [Some(Target::AtMost(3.0)), None],
         make: &|name| daemon.native(name, &program),
@@ -116,11 +125,12 @@ pub fn imports(lab: &Lab) -> Result<Finding> {
     let mut shots = shots.iter().cycle();
     let found = Cold {
         rungs: &["spare", "fork"],
+        spare: Some("python"),
         count: (FEWER, 10),
         targets: [Some(Target::AtMost(2.0)), None],
         make: &|name| daemon.python(name, SOURCE),
         floor: &mut || {
-            refilled(&daemon)?;
+            refilled(&daemon, Some("python"))?;
             let shot = shots.next().expect("it goes round");
             Ok(Connection::open(shot.address)?.fire(shot)?.0)
         },
@@ -132,7 +142,7 @@ pub fn imports(lab: &Lab) -> Result<Finding> {
 
 /// A daemon that keeps cells and templates and no spare.
 fn without_spares(lab: &Lab) -> Result<Daemon> {
-    lab.another("without-spares", "ready_spares = 0\n").map_err(|err| {
+    lab.another("without-spares", NO_SPARES).map_err(|err| {
         Unmeasured::NotThere(format!("spares cannot be switched off: {err:#}")).into()
     })
 }
@@ -157,7 +167,7 @@ impl Cold<'_> {
         (self.floor)()?;
         let mut connection = Connection::open(daemon.http)?;
         for shot in shots {
-            refilled(daemon)?;
+            refilled(daemon, self.spare)?;
             let before = daemon.metrics()?.starts();
             std::thread::sleep(REST);
             let (took, body) = connection.fire(shot)?;
@@ -187,20 +197,22 @@ impl Cold<'_> {
     }
 }
 
-/// Waits until the pool has what the next start takes, as far as it says so.
-pub(super) fn refilled(daemon: &Daemon) -> Result<()> {
+/// Waits until nothing is being made and the pool has a cell, and a spare of that interpreter. Where it
+/// never has one, what serves instead is told by the starts.
+pub(super) fn refilled(daemon: &Daemon, spare: Option<&str>) -> Result<()> {
     let deadline = Instant::now() + REFILLED;
     let mut last = None;
     while Instant::now() < deadline {
         let metrics = daemon.metrics()?;
-        let ready =
-            [metrics.get("hearth_cells_ready"), metrics.labelled_sum("hearth_spares_ready")];
-        // As many as before, and some of each kind that there is: nothing is being made.
-        if ready.iter().flatten().all(|count| *count > 0.0) && last == Some(ready) {
+        let spares = |runtime| metrics.labelled("hearth_spares_ready", runtime);
+        let ready = [metrics.get("hearth_cells_ready"), spares("python"), spares("nodejs")];
+        let there = spare.is_none_or(|runtime| spares(runtime).is_none_or(|count| count > 0.0));
+        if there && ready[0].is_none_or(|cells| cells > 0.0) && last == Some(ready) {
             return Ok(());
         }
         last = Some(ready);
-        std::thread::sleep(Duration::from_millis(5));
+        // Longer than one takes to be made.
+        std::thread::sleep(Duration::from_millis(15));
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
-//! Many sandboxes at once: what each takes, and how many there can be.
+//! Many sandboxes at once: what each takes, and how many there can be. The daemons here keep no spares:
+//! one that came to stand ready meanwhile would count as somebody's instance.
 
 use anyhow::{Context, Result, ensure};
 
-use super::cold;
+use super::cold::{self, NO_SPARES};
 use crate::daemon::Daemon;
 use crate::functions::REST;
 use crate::lab::Lab;
@@ -31,7 +32,7 @@ pub fn density(lab: &Lab) -> Result<Finding> {
     let available = processes::available_mib()?;
     let reserve = available.checked_sub(BUDGET).context("this machine has not 4 GiB to give")?;
     let config = format!(
-        "max_instances = {}\naccount_concurrency = {}\nmemory_reserve_mib = {reserve}\n",
+        "max_instances = {}\naccount_concurrency = {}\nmemory_reserve_mib = {reserve}\n{NO_SPARES}",
         KEPT + 200,
         KEPT + 200
     );
@@ -69,8 +70,11 @@ pub fn density(lab: &Lab) -> Result<Finding> {
 
 /// Row `alive`.
 pub fn alive(lab: &Lab) -> Result<Finding> {
-    let config =
-        format!("max_instances = {}\naccount_concurrency = {}\n", ALIVE + 200, ALIVE + 200);
+    let config = format!(
+        "max_instances = {}\naccount_concurrency = {}\n{NO_SPARES}",
+        ALIVE + 200,
+        ALIVE + 200
+    );
     let daemon = lab.another("alive", &config)?;
     let starts = daemon.metrics()?.starts();
     let before = all(&daemon)?;
@@ -134,7 +138,7 @@ fn populate(daemon: &Daemon, kind: &str, wanted: usize) -> Result<(usize, Option
 fn settled(daemon: &Daemon, name: &str, count: usize) -> Result<Option<String>> {
     let shot = daemon.python_with(name, REST, 128)?;
     let words = daemon.fill(&shot, count)?;
-    cold::refilled(daemon)?;
+    cold::refilled(daemon, None)?;
     Ok(words)
 }
 

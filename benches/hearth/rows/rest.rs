@@ -28,7 +28,7 @@ pub fn idle(lab: &Lab) -> Result<Finding> {
     let daemon = lab.another("idle", "")?;
     let shot = daemon.python_with("bench-idle", REST, 128)?;
     daemon.fill(&shot, IDLE)?;
-    cold::refilled(&daemon)?;
+    cold::refilled(&daemon, None)?;
     thread::sleep(SETTLED);
     let count = daemon.metrics()?.idle();
     let before = used(&daemon)?;
