@@ -7,17 +7,20 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use crate::client::{Connection, Shot};
+use crate::daemon::Daemon;
 use crate::functions::{BODY, ECHO};
 use crate::lab::Lab;
-use crate::report::{Finding, Target, percentiles};
+use crate::report::{Figure, Finding, Target, percentile, percentiles, sorted};
 
 /// Quiet and loud, in turns.
 const ROUNDS: usize = 4;
-/// One turn's calls, quiet.
-const CALLS: usize = 500;
-/// One loud turn, at most: as long as the hostile ones go on.
-const LOUD: Duration = Duration::from_secs(5);
-/// Until the hostile ones are at it.
+/// One quiet turn's calls.
+const CALLS: usize = 2_000;
+/// One loud turn: as long as the hostile ones are at it.
+const LOUD: Duration = Duration::from_secs(3);
+/// One beside a single one of them.
+const ALONE: Duration = Duration::from_secs(1);
+/// Until they are at it.
 const BEGUN: Duration = Duration::from_millis(500);
 /// Calls before anything counts.
 const WARM_UP: usize = 200;
@@ -32,21 +35,11 @@ const HOSTILE: [(&str, &str); 6] = [
     ("files", include_str!("../../../tests/it/functions/hostile/files.py")),
 ];
 
-/// Row `neighbour`.
+/// Row `neighbour`: beside all of them, and, for whoever wants to know whose doing it is, beside each.
 pub fn beside_hostile_ones(lab: &Lab) -> Result<Finding> {
     let daemon = lab.another("neighbour", "")?;
     let shot = daemon.python("bench-neighbour", ECHO)?;
-    let hostile = HOSTILE
-        .iter()
-        .map(|(name, source)| {
-            let name = format!("bench-{name}");
-            daemon.python(&name, source)?;
-            let path = format!("/2015-03-31/functions/{name}/invocations");
-            let event = format!("{{\"seconds\":{}}}", LOUD.as_secs());
-            // Good for five minutes, and this takes half of one.
-            daemon.signed("POST", &path, event.as_bytes())
-        })
-        .collect::<Result<Vec<_>>>()?;
+    let (all, alone) = (hostile(&daemon, LOUD)?, hostile(&daemon, ALONE)?);
     let mut connection = Connection::open(daemon.http)?;
     for _ in 0..WARM_UP {
         connection.fire(&shot)?;
@@ -56,31 +49,60 @@ pub fn beside_hostile_ones(lab: &Lab) -> Result<Finding> {
         for _ in 0..CALLS {
             quiet.push(call(&mut connection, &shot)?);
         }
-        let over = AtomicBool::new(false);
-        thread::scope(|scope| {
-            for hostile in &hostile {
-                scope.spawn(|| repeat(hostile, &over));
-            }
-            thread::sleep(BEGUN);
-            let measured = loud_turn(&mut connection, &shot, &mut loud);
-            over.store(true, Ordering::Relaxed);
-            measured
-        })?;
+        loud.extend(beside(&mut connection, &shot, &all, LOUD)?);
     }
-    let samples = loud.len();
-    ensure!(samples > ROUNDS * 10, "only {samples} calls beside hostile ones came through");
+    let mut each = Vec::new();
+    for ((name, _), one) in HOSTILE.iter().zip(&alone) {
+        let beside = sorted(beside(&mut connection, &shot, std::slice::from_ref(one), ALONE)?);
+        each.push((name, percentile(&beside, 0.99), beside.len()));
+    }
     daemon.stop()?;
-    Ok(percentiles(loud, quiet, [None, Some(Target::AtMost(2.0))]).into())
+    ensure!(loud.len() > ROUNDS * 10, "only {} calls beside hostile ones", loud.len());
+    let longest = loud.iter().max().map_or(0.0, |took| took.as_secs_f64() * 1e3);
+    let samples = loud.len();
+    let mut figures = percentiles(loud, quiet, [None, Some(Target::AtMost(2.0))]);
+    let floor = figures[1].floor;
+    figures.push(Figure::new("longest", (longest, None), "ms", None, samples));
+    figures.extend(each.into_iter().map(|(name, p99, samples)| {
+        Figure::new(format!("p99, {name} alone"), (p99, floor), "µs", None, samples)
+    }));
+    Ok(figures.into())
 }
 
-fn loud_turn(connection: &mut Connection, shot: &Shot, samples: &mut Vec<Duration>) -> Result<()> {
-    let end = Instant::now() + LOUD;
-    for _ in 0..CALLS {
-        if Instant::now() < end {
-            samples.push(call(connection, shot)?);
+/// The hostile functions, and the calls that set them on for so long.
+fn hostile(daemon: &Daemon, time: Duration) -> Result<Vec<Shot>> {
+    let one = |(name, source): &(&str, &str)| {
+        let name = format!("bench-{name}-{}", time.as_secs());
+        daemon.python(&name, source)?;
+        let path = format!("/2015-03-31/functions/{name}/invocations");
+        let event = format!("{{\"seconds\":{}}}", (BEGUN + time).as_secs_f64());
+        // Good for five minutes, and all of this takes half of one.
+        daemon.signed("POST", &path, event.as_bytes())
+    };
+    HOSTILE.iter().map(one).collect()
+}
+
+/// Calls for as long as these are at it.
+fn beside(
+    connection: &mut Connection,
+    shot: &Shot,
+    hostile: &[Shot],
+    time: Duration,
+) -> Result<Vec<Duration>> {
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for hostile in hostile {
+            scope.spawn(|| repeat(hostile, &over));
         }
-    }
-    Ok(())
+        thread::sleep(BEGUN);
+        let (mut samples, end) = (Vec::new(), Instant::now() + time);
+        let mut measured = Ok(());
+        while measured.is_ok() && Instant::now() < end {
+            measured = call(connection, shot).map(|took| samples.push(took));
+        }
+        over.store(true, Ordering::Relaxed);
+        measured.map(|()| samples)
+    })
 }
 
 fn call(connection: &mut Connection, shot: &Shot) -> Result<Duration> {
