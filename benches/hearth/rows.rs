@@ -36,7 +36,7 @@ pub struct Row {
     pub measure: fn(&Lab) -> Result<Finding>,
 }
 
-/// Every row, in the order of the table.
+/// Every row, in the order of the table; a row takes two lines, so that they can be read as one.
 #[rustfmt::skip]
 pub const ALL: &[Row] = &[
     Row { id: "warm-latency", floor: "function", target: "p50 ≤ 1.5 ×, p99 ≤ 3 ×", short: true, measure: warm::latency,
