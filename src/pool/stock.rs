@@ -55,8 +55,8 @@ pub(crate) struct Stock {
     spawner: Arc<Spawner>,
     stocking: Stocking,
     breeds: Vec<Breed>,
-    /// By runtime identifier; several may have the same.
-    by_runtime: BTreeMap<String, BreedId>,
+    /// By runtime identifier, the one that suits everybody first; several may have the same.
+    by_runtime: BTreeMap<String, Vec<BreedId>>,
     shelves: Mutex<Shelves>,
     /// Wakes the keeper.
     wanted: Notify,
@@ -88,8 +88,9 @@ pub(crate) struct Stocking {
     pub(crate) templates: usize,
 }
 
-/// One interpreter of one image, which serves any function of its runtimes.
-#[derive(Debug)]
+/// One interpreter of one image, which serves any function of its runtimes, and some better than others
+/// by what its template has imported.
+#[derive(Debug, PartialEq, Eq)]
 struct Breed {
     image: Digest,
     language: manifest::Kind,
@@ -126,14 +127,17 @@ impl Stock {
             let Some(served) = images.resolve(runtime) else { continue };
             trees.insert(served.image.0);
             let Some(how) = &served.start.spare else { continue };
-            let same = |breed: &Breed| breed.image == served.image.0 && breed.how == *how;
-            let at = breeds.iter().position(same).unwrap_or_else(|| {
-                let language = served.start.kind;
-                let (image, template) = (served.image.0, served.start.template);
-                breeds.push(Breed { image, language, how: how.clone(), template });
-                breeds.len() - 1
+            let (image, language) = (served.image.0, served.start.kind);
+            let heavy = served.start.heavy.map(Some);
+            let of_runtime = std::iter::once(served.start.template).chain(heavy).map(|template| {
+                let breed = Breed { image, language, how: how.clone(), template };
+                let at = breeds.iter().position(|other| *other == breed).unwrap_or_else(|| {
+                    breeds.push(breed);
+                    breeds.len() - 1
+                });
+                BreedId(at)
             });
-            by_runtime.insert(runtime.to_owned(), BreedId(at));
+            by_runtime.insert(runtime.to_owned(), of_runtime.collect());
         }
         let kinds = breeds.iter().map(|breed| (breed.language, breed.template));
         let stock = Arc::new(Self {
@@ -149,9 +153,11 @@ impl Stock {
         stock
     }
 
-    /// What serves as a spare for functions of a runtime.
-    pub(crate) fn breed(&self, runtime: &str) -> Option<BreedId> {
-        self.by_runtime.get(runtime).copied()
+    /// What serves as a spare for functions of a runtime that are best served by `template`.
+    pub(crate) fn breed(&self, runtime: &str, template: Option<u8>) -> Option<BreedId> {
+        let breeds = self.by_runtime.get(runtime)?;
+        let suits = |id: &&BreedId| self.breeds[id.0].template == template;
+        breeds.iter().find(suits).or(breeds.first()).copied()
     }
 
     /// A spare of `breed` if one stands ready; else an empty cell of `image`, for which it waits.

@@ -126,7 +126,9 @@ impl Attempt<'_> {
         // What such a variable is to change has happened in a spare.
         let early = self.function.environment.iter().any(|(name, _)| is_early(kind, name));
         let stock = &self.shell.stock;
-        let mut breed = if early { None } else { stock.breed(&self.function.runtime) };
+        let template = self.shell.images.template(self.served, self.function.code);
+        let breed = || stock.breed(&self.function.runtime, template);
+        let mut breed = if early { None } else { breed() };
         let mut forks = breed;
         loop {
             let taken = stock.take(self.served.image.0, breed.take()).await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use wire::spawner::{CellId, MAX_MESSAGE, Reply, Request, Subject};
 
-use images::manifest::{Kind, Start};
+use images::manifest::{Kind, Spare, Start};
 use images::{Catalogue, Manifest};
 use model::Digest;
 
@@ -50,17 +50,7 @@ impl Rig {
         let socket = Datagrams::new(theirs).expect("a socket");
         let playing = tokio::spawn(play(socket, Arc::clone(&played), capacity));
         let (spawner, capacity) = Spawner::connect(ours).await.expect("connected");
-        let stocking = Stocking {
-            cells: target,
-            spares: 0,
-            spare_memory: None,
-            reserve: 0,
-            ceiling: None,
-            estimate: 1 << 20,
-            capacity,
-            sharing: TemplateSharing::Image,
-            templates: 2,
-        };
+        let stocking = stocking(target, capacity);
         let stock = Stock::open(Arc::clone(&spawner), &catalogue(images), stocking);
         Self { stock, played, spawner, playing }
     }
@@ -81,6 +71,21 @@ impl Rig {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         panic!("not within ten seconds: {what}");
+    }
+}
+
+/// So many empty cells and no spares.
+fn stocking(cells: usize, capacity: u32) -> Stocking {
+    Stocking {
+        cells,
+        spares: 0,
+        spare_memory: None,
+        reserve: 0,
+        ceiling: None,
+        estimate: 1 << 20,
+        capacity,
+        sharing: TemplateSharing::Image,
+        templates: 2,
     }
 }
 
@@ -248,4 +253,39 @@ async fn whoever_waits_when_the_spawner_goes_learns_it() {
     rig.playing.abort();
     assert_eq!(waiting.await.expect("no panic"), Err(SpawnerError::Closed));
     assert!(rig.take(A).await.is_err());
+}
+
+#[tokio::test]
+async fn functions_that_a_second_template_suits_better_have_spares_of_their_own() {
+    let rig = Rig::new(&[], 0, 10).await;
+    let how = Spare { argv: vec!["/python".to_owned()], env: vec![] };
+    let start = |template, heavy| Start {
+        spare: Some(how.clone()),
+        template,
+        heavy,
+        ..Start::executed(Kind::Python, vec![])
+    };
+    let runtimes = [
+        ("python3.11".to_owned(), start(Some(0), Some(1))),
+        ("python3.12".to_owned(), start(Some(2), None)),
+        ("nodejs22.x".to_owned(), start(None, None)),
+    ];
+    let manifest = Manifest {
+        digest: Digest(A),
+        recipe: "none".to_owned(),
+        runtimes: runtimes.into(),
+        files: 0,
+        bytes: 0,
+        left_out: vec![],
+    };
+    let images = Catalogue::new([&manifest], &[].into()).expect("a catalogue");
+    let stock = Stock::open(Arc::clone(&rig.spawner), &images, stocking(0, 10));
+    let template =
+        |runtime, wanted| stock.breed(runtime, wanted).map(|breed| stock.breeds[breed.0].template);
+    assert_eq!(template("python3.11", Some(0)), Some(Some(0)));
+    assert_eq!(template("python3.11", Some(1)), Some(Some(1)));
+    assert_eq!(template("python3.12", Some(2)), Some(Some(2)));
+    assert_eq!(template("python3.12", None), Some(Some(2)), "what suits everybody");
+    assert_eq!(template("nodejs22.x", None), Some(None));
+    assert_eq!(template("provided.al2023", None), None);
 }
