@@ -107,6 +107,8 @@ fn speak(verbose: u8) {
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
+        // Where a line cannot be written, on a full disk say, saying so there would be a panic.
+        .log_internal_errors(false)
         .init();
 }
 

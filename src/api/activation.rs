@@ -19,8 +19,11 @@ use store::{ChangeError, Failure, FailureCode, Function, Settlement, StorageErro
 
 use crate::server::Api;
 
-/// How often settling is tried again while the database undoes it, for want of space say.
+/// How often settling is tried again while the database undoes it. While the disk is full it is tried
+/// until there is room.
 const TRIES: u32 = 60;
+/// How long a start waits for what an earlier process left to be settled; it then goes on behind it.
+const START: Duration = Duration::from_secs(60);
 /// How long between two tries.
 const PAUSE: Duration = Duration::from_secs(1);
 /// After which time nothing started from a package before can still be running: AWS's longest
@@ -46,7 +49,12 @@ pub async fn recover(api: &Arc<Api>) {
     for function in unsettled {
         tracing::info!(function = %function.name, "an unfinished update is completed");
         let latest = &function.latest;
-        settle(api, function.name.clone(), latest.generation, latest.code.digest).await;
+        let (api, name) = (Arc::clone(api), function.name.clone());
+        let (generation, package) = (latest.generation, latest.code.digest);
+        let settling = tokio::spawn(async move { settle(&api, name, generation, package).await });
+        if tokio::time::timeout(START, settling).await.is_err() {
+            tracing::warn!(function = %function.name, "an unfinished update has to wait");
+        }
     }
 }
 
@@ -85,7 +93,8 @@ pub(crate) fn forget_package(api: &Arc<Api>, package: Digest) {
 
 async fn settle(api: &Arc<Api>, name: FunctionName, generation: Generation, package: Digest) {
     let how = is_ready(api, package).await;
-    for _ in 0..TRIES {
+    let mut tries = 0;
+    while tries < TRIES {
         let before = api.store.snapshot().function(name.as_str()).cloned();
         match api.store.settle(&name, generation, how.clone()).await {
             Ok(Some(after)) => {
@@ -98,8 +107,10 @@ async fn settle(api: &Arc<Api>, name: FunctionName, generation: Generation, pack
             Ok(None) => return,
             Err(ChangeError::Storage(StorageError::RolledBack { reason })) => {
                 tracing::warn!(function = %name, reason, "settling an update is tried again");
+                tries += 1;
                 tokio::time::sleep(PAUSE).await;
             }
+            Err(ChangeError::Storage(StorageError::Full)) => tokio::time::sleep(PAUSE).await,
             Err(err) => {
                 tracing::error!(function = %name, %err, "an update stays unsettled until a restart");
                 return;

@@ -119,7 +119,7 @@ pub(crate) async fn take_in(api: &Arc<Api>, request: CodeRequest) -> Result<Stor
 fn not_kept(err: &CodeError) -> AwsError {
     let cause = std::error::Error::source(err).map(ToString::to_string);
     tracing::error!(%err, cause, "a package could not be kept");
-    errors::internal()
+    if errors::is_shortage(err) { errors::short() } else { errors::internal() }
 }
 
 // === impl CodeRequest ===

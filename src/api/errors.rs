@@ -4,12 +4,19 @@
 //! its own file.
 
 use std::borrow::Cow;
+use std::error::Error;
+use std::io;
 
 use http::StatusCode;
+use http::header::{HeaderValue, RETRY_AFTER};
 use httpd::AwsError;
 use store::{ChangeError, Refusal, StorageError};
 
 type Text = Cow<'static, str>;
+
+/// The machine, and this process, may open no more files (`asm-generic/errno-base.h`).
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
 
 /// Lambda cannot do that with these values.
 pub(crate) fn invalid(message: impl Into<Text>) -> AwsError {
@@ -76,6 +83,32 @@ pub(crate) fn unavailable(what: &str, instead: &str) -> AwsError {
     invalid(format!("{what} not available on this server. {instead}"))
 }
 
+/// AWS's answer to a caller that has to wait.
+pub(crate) fn throttled(reason: &'static str) -> AwsError {
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    AwsError::user(status, "TooManyRequestsException", "Rate Exceeded.")
+        .member("Reason", reason)
+        // SDKs wait with an increasing delay of their own; a second is what curl users are told.
+        .header(RETRY_AFTER, HeaderValue::from_static("1"))
+}
+
+/// The machine is short of something that a change needs, such as room on its disk. AWS has no word
+/// for that; its word for too many requests makes clients do the right thing, which is to try again.
+pub(crate) fn short() -> AwsError {
+    throttled("CallerRateLimitExceeded")
+}
+
+/// Whether an error, or what is behind it, is that something of the machine's is short.
+pub(crate) fn is_shortage(err: &(dyn Error + 'static)) -> bool {
+    use io::ErrorKind as Kind;
+    let chain = std::iter::successors(Some(err), |err| (*err).source());
+    chain.filter_map(|err| err.downcast_ref::<io::Error>()).any(|err| {
+        let short = [Kind::StorageFull, Kind::QuotaExceeded, Kind::OutOfMemory, Kind::WouldBlock];
+        // A process, or the machine, that may open no more files has no kind of its own.
+        short.contains(&err.kind()) || matches!(err.raw_os_error(), Some(ENFILE | EMFILE))
+    })
+}
+
 /// Our fault; the details are in the log.
 pub(crate) fn internal() -> AwsError {
     AwsError::service("An internal error occurred; the server's log says more.")
@@ -131,5 +164,5 @@ fn refusal_words(refusal: &Refusal, arn: &str) -> AwsError {
 
 fn storage(err: &StorageError) -> AwsError {
     tracing::error!(%err, "a change was not written");
-    internal()
+    if *err == StorageError::Full { short() } else { internal() }
 }

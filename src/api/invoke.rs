@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
 use httpd::AwsError;
 use model::{Runnable, Version};
@@ -160,7 +160,7 @@ fn respond(outcome: Outcome, trace_id: &str) -> Answer {
 
 fn refused(refusal: &Refusal) -> AwsError {
     match refusal {
-        Refusal::Throttled(throttle) => throttled(throttle.reason()),
+        Refusal::Throttled(throttle) => errors::throttled(throttle.reason()),
         Refusal::Retired => errors::conflict(
             "The operation cannot be performed at this time. The function is being updated.",
         ),
@@ -170,15 +170,6 @@ fn refused(refusal: &Refusal) -> AwsError {
         }
         Refusal::Stopping | Refusal::Closed => AwsError::service("The server is stopping."),
     }
-}
-
-/// AWS's answer to a caller that has to wait.
-fn throttled(reason: &'static str) -> AwsError {
-    let status = StatusCode::TOO_MANY_REQUESTS;
-    AwsError::user(status, "TooManyRequestsException", "Rate Exceeded.")
-        .member("Reason", reason)
-        // SDKs wait with an increasing delay of their own; a second is what curl users are told.
-        .header(RETRY_AFTER, HeaderValue::from_static("1"))
 }
 
 /// The client context as JSON; empty if there is none.

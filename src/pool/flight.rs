@@ -335,6 +335,10 @@ impl Flight {
     fn not_started(&mut self, failure: Failure) -> Option<Result<Outcome, Refusal>> {
         self.delivered = self.shell.now();
         match failure {
+            Failure::NoRoom { .. } => {
+                METRICS.throttles.of(telemetry::metrics::Throttle::Memory).inc();
+                Some(self.refuse(Refusal::Throttled(dispatch::Throttle::Capacity)))
+            }
             Failure::NoCell { detail } => {
                 METRICS.errors.of(ErrorClass::System).inc();
                 Some(self.refuse(Refusal::StartFailed { detail }))

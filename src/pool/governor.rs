@@ -266,6 +266,7 @@ fn show(stats: dispatch::Stats, frozen: u32) {
     instances.of(InstanceState::Idle).set(stats.idle.saturating_sub(frozen).into());
     instances.of(InstanceState::Frozen).set(frozen.min(stats.idle).into());
     instances.of(InstanceState::Busy).set(stats.busy.into());
+    METRICS.events_waiting.set(stats.waiting.into());
     instances.of(InstanceState::Ending).set(stats.ending.into());
 }
 

@@ -72,6 +72,8 @@ pub(crate) type Grant = Result<Arc<Instance>, Failure>;
 pub(crate) enum Failure {
     /// No sandbox could be made or prepared.
     NoCell { detail: String },
+    /// There is no room for another sandbox now.
+    NoRoom { detail: String },
     /// The function's program could not be executed.
     Entrypoint { instance: Arc<Instance>, detail: String },
     /// The runtime said that the handler cannot be loaded.
@@ -399,7 +401,7 @@ fn time(now: Duration) -> Time {
 }
 
 fn no_room() -> Failure {
-    Failure::NoCell { detail: "there is no room for another instance".to_owned() }
+    Failure::NoRoom { detail: "there is no room for another instance".to_owned() }
 }
 
 /// Milliseconds since the epoch.

@@ -45,6 +45,8 @@ pub(crate) struct Datagram {
     pub(crate) length: usize,
     /// What came beside it.
     pub(crate) descriptors: Vec<OwnedFd>,
+    /// Whether more should have come: this process has as many as it may have.
+    pub(crate) cut: bool,
 }
 
 // === impl Datagrams ===
@@ -79,6 +81,13 @@ impl Datagrams {
 
     /// Receives one datagram. A datagram that was cut, or whose descriptors were, is an error.
     pub(crate) async fn receive(&self, buffer: &mut [u8]) -> io::Result<Datagram> {
+        let datagram = self.receive_what_fits(buffer).await?;
+        if datagram.cut { Err(io::ErrorKind::InvalidData.into()) } else { Ok(datagram) }
+    }
+
+    /// The same from a peer that is not to blame if there is no room for its descriptors:
+    /// [`Datagram::cut`] tells.
+    pub(crate) async fn receive_what_fits(&self, buffer: &mut [u8]) -> io::Result<Datagram> {
         loop {
             let mut guard = self.socket.readable().await?;
             match guard.try_io(|fd| receive_now(fd.as_fd(), buffer)) {
@@ -87,6 +96,12 @@ impl Datagrams {
                 Err(_would_block) => {}
             }
         }
+    }
+
+    /// The socket once more, for a test that says what nobody should.
+    #[cfg(test)]
+    pub(crate) fn duplicate(&self) -> OwnedFd {
+        self.socket.get_ref().try_clone().expect("a descriptor")
     }
 
     /// Ends both directions, for whoever else holds the socket too; the peer sees its end.
@@ -125,10 +140,11 @@ fn receive_now(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Datagram
         })
         .flatten()
         .collect();
-    if got.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+    if got.flags.contains(ReturnFlags::TRUNC) {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    Ok(Datagram { length: got.bytes, descriptors })
+    let cut = got.flags.contains(ReturnFlags::CTRUNC);
+    Ok(Datagram { length: got.bytes, descriptors, cut })
 }
 
 /// Lets the reactor watch a descriptor that does not block.

@@ -107,6 +107,13 @@ pub(crate) enum SpawnerError {
         /// The step that failed and why.
         detail: String,
     },
+    /// Another cell is more than the machine has room for now. Nothing about the function is wrong,
+    /// and a moment later there may be room again.
+    #[error("there is no room for another sandbox: {detail}")]
+    NoRoom {
+        /// What is short.
+        detail: String,
+    },
 }
 
 // === impl Spawner ===
@@ -238,6 +245,11 @@ impl Spawner {
     /// Hands a reply to whoever waits for it. An error ends the conversation.
     fn dispatch(self: &Arc<Self>, reply: Reply, datagram: Datagram) -> Result<(), &'static str> {
         match reply {
+            Reply::Made { ticket, cell, .. } if datagram.cut => {
+                self.give_back(ticket, cell);
+                Ok(())
+            }
+            _ if datagram.cut => Err("descriptors that do not belong here"),
             Reply::Hello { .. } => Err("a second hello"),
             Reply::Made { ticket, cell, freezer, kills, .. } => {
                 let mut descriptors = datagram.descriptors;
@@ -268,7 +280,7 @@ impl Spawner {
                         exited,
                         ended,
                     })
-                    .map_err(|err| SpawnerError::Failed { detail: err.to_string() });
+                    .map_err(|err| SpawnerError::NoRoom { detail: err.to_string() });
                 let usable = made.is_ok();
                 let taken = asked.is_some_and(|asked| asked.send(made).is_ok());
                 if !usable || !taken {
@@ -280,7 +292,8 @@ impl Spawner {
             Reply::Failed { subject: Subject::Ticket(ticket), detail } => {
                 let mut waiting = self.waiting();
                 if let Some(asked) = waiting.making.remove(&ticket) {
-                    let _gone = asked.send(Err(SpawnerError::Failed { detail }));
+                    // What a cell is made of is the same for all: what fails is short.
+                    let _gone = asked.send(Err(SpawnerError::NoRoom { detail }));
                 } else if let Some(asked) = waiting.templating.remove(&ticket) {
                     let _gone = asked.send(Err(SpawnerError::Failed { detail }));
                 }
@@ -325,6 +338,12 @@ impl Spawner {
                 }
                 Ok(())
             }
+            Reply::Short { cell, detail } => {
+                if let Some(asked) = self.waiting().assigning.remove(&cell) {
+                    let _gone = asked.send(Err(SpawnerError::NoRoom { detail }));
+                }
+                Ok(())
+            }
             Reply::Assigned { cell } => {
                 if let Some(asked) = self.waiting().assigning.remove(&cell) {
                     let _gone = asked.send(Ok(()));
@@ -359,6 +378,17 @@ impl Spawner {
         }
     }
 
+    /// A cell came without all of its descriptors, because this process has as many as it may have:
+    /// it is ended, and whoever asked for it is told.
+    fn give_back(self: &Arc<Self>, ticket: u64, cell: CellId) {
+        if let Some(asked) = self.waiting().making.remove(&ticket) {
+            let detail = "this process has as many descriptors as it may have".to_owned();
+            let _gone = asked.send(Err(SpawnerError::NoRoom { detail }));
+        }
+        let spawner = Arc::clone(self);
+        tokio::spawn(async move { spawner.end(cell).await });
+    }
+
     fn close(&self) {
         {
             let mut waiting = self.waiting();
@@ -380,7 +410,7 @@ impl Spawner {
 async fn read(spawner: Arc<Spawner>) {
     let mut buffer = [0; MAX_MESSAGE];
     loop {
-        let datagram = match spawner.socket.receive(&mut buffer).await {
+        let datagram = match spawner.socket.receive_what_fits(&mut buffer).await {
             Ok(datagram) if datagram.length == 0 => {
                 if !spawner.hung_up.load(Ordering::Acquire) {
                     tracing::error!("the spawner has ended");

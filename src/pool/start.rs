@@ -4,7 +4,7 @@
 //!   take what there is ──► make it the function's ──► Ready          the rungs: see `ladder`
 //!       │                     │            │            │
 //!       ▼                     ▼            ▼            ▼
-//!     NoCell              Entrypoint     Broke      InitFailed
+//!  NoRoom, NoCell         Entrypoint     Broke      InitFailed
 //! ```
 //!
 //! One limit stands over all of it: ten seconds for the first start, the function's timeout for the
@@ -23,7 +23,7 @@ use wire::spawner::Limits;
 
 use crate::fault::{self, Cause, Fault};
 use crate::shell::{Failure, Shell, wall_ms};
-use ladder::{Failed, climb, no_cell};
+use ladder::{Failed, climb, no_room};
 
 /// Processes and threads of one sandbox (an AWS limit).
 const PIDS: u32 = 1024;
@@ -61,7 +61,7 @@ pub(crate) async fn run(shell: Arc<Shell>, id: InstanceId, function: Arc<Runnabl
             instance.condemn(Cause::Overran);
             (StartFailure::Overran, Failure::Broke { instance })
         }
-        (Ok(Ok(_)) | Err(_), None) => no_cell("take a cell", "none was ready in time"),
+        (Ok(Ok(_)) | Err(_), None) => no_room("take a cell", "none was ready in time"),
     };
     report(&shell, &function, phase, took, &failed);
     if let Failure::Broke { instance }
@@ -134,7 +134,7 @@ fn report(shell: &Shell, function: &Runnable, phase: Phase, took: Duration, fail
         (Failure::Entrypoint { instance, detail }, _) => {
             (instance, Fault::Entrypoint(detail.clone()).status())
         }
-        (Failure::NoCell { detail }, _) => {
+        (Failure::NoCell { detail } | Failure::NoRoom { detail }, _) => {
             tracing::warn!(function = %function.name, detail, "an instance could not be started");
             return;
         }

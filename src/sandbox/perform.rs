@@ -17,6 +17,9 @@ mod enter;
 mod program;
 mod start;
 
+use std::error::Error;
+use std::io;
+
 use nix::errno::Errno;
 
 pub use bear::{Becomes, Birth, bear};
@@ -26,6 +29,19 @@ pub use start::{Sources, Stage, start};
 
 use crate::cgroup::LeafError;
 use crate::sys::privilege::CapabilityError;
+
+/// What the kernel says when there is too little of something. It has the same word for a limit of
+/// one user and for the end of a resource of all.
+const SHORTAGES: [Errno; 8] = [
+    Errno::EAGAIN,
+    Errno::EDQUOT,
+    Errno::EMFILE,
+    Errno::ENFILE,
+    Errno::ENOBUFS,
+    Errno::ENOMEM,
+    Errno::ENOSPC,
+    Errno::EUSERS,
+];
 
 /// A step that failed.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +77,7 @@ impl StepError {
 }
 
 /// An error and everything behind it, in one line.
-pub fn explain(error: &dyn std::error::Error) -> String {
+pub fn explain(error: &dyn Error) -> String {
     let mut out = error.to_string();
     let mut next = error.source();
     while let Some(source) = next {
@@ -70,6 +86,24 @@ pub fn explain(error: &dyn std::error::Error) -> String {
         next = source.source();
     }
     out
+}
+
+/// Whether something failed because the machine, or this process, has too little of something now:
+/// files, memory, processes, room on a disk. The same may succeed a moment later.
+pub fn is_shortage(error: &(dyn Error + 'static)) -> bool {
+    let errno_of = |err: &(dyn Error + 'static)| {
+        let call = err.downcast_ref::<Errno>().copied();
+        let call = call.or_else(|| match err.downcast_ref::<Cause>() {
+            Some(Cause::Call(errno)) => Some(*errno),
+            _ => None,
+        });
+        call.or_else(|| {
+            let file = err.downcast_ref::<io::Error>()?;
+            file.raw_os_error().map(Errno::from_raw)
+        })
+    };
+    let chain = std::iter::successors(Some(error), |err| (*err).source());
+    chain.filter_map(errno_of).any(|errno| SHORTAGES.contains(&errno))
 }
 
 #[cfg(test)]

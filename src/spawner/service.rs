@@ -13,6 +13,7 @@ mod making;
 mod templates;
 
 use std::collections::{BTreeSet, VecDeque};
+use std::error::Error;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use sandbox::failpoint::{Point, reach};
-use sandbox::perform::{assign, explain};
+use sandbox::perform::{assign, explain, is_shortage};
 use sandbox::{Identity, Plan, Spec, Stage};
 use wire::spawner::{CellId, Digest, Limits, Reply, Request, Subject, TemplateId};
 use wire::template::Recipe;
@@ -308,7 +309,7 @@ impl Service {
         let leaf_limits = Spec::leaf_limits(memory_mib, tmp_mib, pids, cpu_weight);
         let tree = match library::tree("code", self.stage.code.as_fd(), code) {
             Ok(tree) => tree,
-            Err(err) => return self.refuse(subject, &explain(&err)),
+            Err(err) => return self.not_assigned(number, &err),
         };
         let (stage, steps) = (&self.stage, &self.plan.assign);
         let pidfd = process.pidfd.as_fd();
@@ -319,7 +320,20 @@ impl Service {
                 reach(Point::Assigned);
                 Ok(())
             }
-            Err(err) => self.refuse(subject, &explain(&err)),
+            Err(err) => self.not_assigned(number, &err),
+        }
+    }
+
+    /// Says why a cell is as it was.
+    fn not_assigned(
+        &mut self,
+        cell: CellId,
+        err: &(dyn Error + 'static),
+    ) -> Result<(), ServiceError> {
+        let detail = explain(err);
+        match is_shortage(err) {
+            true => self.say(&Reply::Short { cell, detail }, Vec::new()),
+            false => self.refuse(Subject::Cell(cell), &detail),
         }
     }
 

@@ -76,6 +76,10 @@ pub enum StorageError {
         /// What the database said.
         reason: String,
     },
+    /// The disk is full. This change, and those it shared a transaction with, were rolled back; the
+    /// next may succeed as soon as there is room.
+    #[error("the disk is full; the change was undone")]
+    Full,
     /// A commit failed, so that nobody knows what is on the disk: no more changes until a restart
     /// has read it again.
     #[error("the store takes no more changes since a commit failed")]

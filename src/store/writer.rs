@@ -291,7 +291,10 @@ impl Thread {
             self.poisoned.store(true, Ordering::Relaxed);
             return StorageError::Poisoned;
         }
-        StorageError::RolledBack { reason: because.to_string() }
+        match because.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => StorageError::Full,
+            _ => StorageError::RolledBack { reason: because.to_string() },
+        }
     }
 }
 

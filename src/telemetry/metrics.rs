@@ -71,6 +71,8 @@ metrics! {
         "From the assignment of a sandbox to a handler that can be called.";
     instances: Family<InstanceState, Gauge, 5>, "hearth_instances",
         "Instances there are, by state.";
+    events_waiting: Gauge, "hearth_events_waiting",
+        "Events that were admitted and wait for an instance.";
     cells_ready: Gauge, "hearth_cells_ready",
         "Empty sandboxes made ahead of time.";
     spares_ready: Family<Interpreter, Gauge, 2>, "hearth_spares_ready",

@@ -12,7 +12,7 @@
 //!        │── Make{ticket,image} ───────► │
 //!        │ ◄─ Made{ticket,cell} + fds ───│   or Failed{ticket}
 //!        │── Assign{cell,code,limits} ─► │
-//!        │ ◄──────── Assigned{cell} ─────│   or Failed{cell}; the cell is then as it was
+//!        │ ◄──────── Assigned{cell} ─────│   or Failed{cell}, Short{cell}; the cell is then as it was
 //!        │── End{cell} ────────────────► │
 //!        │ ◄──── Quarantined{cell,uid} ──│   at most once: it does not die; Ended follows when it has
 //!        │ ◄──────────── Ended{cell} ────│   always the last word about a cell, asked for or not
@@ -161,6 +161,14 @@ pub enum Reply {
     Failed {
         /// Which request.
         subject: Subject,
+        /// The step that failed and why, for the operator's log.
+        detail: String,
+    },
+    /// A cell was not assigned, because the machine is short of something now: the same may succeed
+    /// later. The cell is as it was.
+    Short {
+        /// Which cell.
+        cell: CellId,
         /// The step that failed and why, for the operator's log.
         detail: String,
     },
@@ -326,6 +334,10 @@ impl Reply {
                 let cut = detail.floor_char_boundary(MAX_DETAIL);
                 out.bytes(&detail.as_bytes()[..cut]).done()
             }
+            Self::Short { cell, detail } => {
+                let cut = detail.floor_char_boundary(MAX_DETAIL);
+                Writer::tagged(11).u32(cell.0).bytes(&detail.as_bytes()[..cut]).done()
+            }
             Self::Assigned { cell } => Writer::tagged(4).u32(cell.0).done(),
             Self::Ended { cell, memory_kills, peak_bytes } => {
                 Writer::tagged(5).u32(cell.0).u32(*memory_kills).u64(*peak_bytes).done()
@@ -392,6 +404,10 @@ impl Reply {
             8 => Self::Forked { cell: CellId(from.u32("cell")?) },
             9 => Self::Exited { cell: CellId(from.u32("cell")?), status: from.u32("status")? },
             10 => Self::TemplateEnded { template: TemplateId(from.u32("template")?) },
+            11 => Self::Short {
+                cell: CellId(from.u32("cell")?),
+                detail: from.text("detail", MAX_DETAIL)?.to_owned(),
+            },
             tag => return Err(DecodeError::UnknownTag { what: "reply", tag }),
         };
         from.finish()?;

@@ -28,6 +28,8 @@ mod thrift;
 mod ladder;
 // Concurrency as AWS's own clients reserve it.
 mod concurrency;
+// The machine runs short of something, and comes to itself again.
+mod bad_days;
 // What becomes of them between calls: frozen, and let go.
 mod keeping;
 // The Runtime API as custom runtimes see it.

@@ -55,6 +55,8 @@ mod kills;
 mod daemons;
 // A minute beside hostile functions: the well-behaved one notices nothing that matters.
 mod neighbours;
+// Twice as many callers as are admitted: right answers, and bounds that hold.
+mod overload;
 // What was asked for on the command line.
 mod options;
 // Samples in a row, the line through them, and whether it rises.
@@ -105,6 +107,11 @@ const SOAKS: &[Soak] = &[
         name: "neighbours",
         promise: "hostile functions leave a well-behaved one alone, and us as we were",
         run: neighbours::leave_a_well_behaved_function_alone,
+    },
+    Soak {
+        name: "overload",
+        promise: "at twice what is admitted every answer is right, in time, or says so at once",
+        run: overload::twice_what_is_admitted,
     },
 ];
 

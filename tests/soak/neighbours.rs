@@ -135,13 +135,13 @@ fn call_until(neighbour: &Deployed<'_>, instance: &Value, over: &AtomicBool) -> 
 }
 
 /// One number's values, in order.
-fn series(samples: &[Vec<Count>], name: &str) -> Vec<f64> {
+pub fn series(samples: &[Vec<Count>], name: &str) -> Vec<f64> {
     let counts = samples.iter().flatten().filter(|count| count.name == name);
     counts.map(|count| count.value).collect()
 }
 
 /// From the mean of the second third to that of the last.
-fn growth(values: &[f64]) -> f64 {
+pub fn growth(values: &[f64]) -> f64 {
     let third = values.len() / 3;
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len().max(1) as f64;
     mean(&values[2 * third..]) - mean(&values[third..2 * third])

@@ -1,4 +1,4 @@
-//! The command line: `--run [--sandboxes N] [--functions N] [--repeats N] [--seconds N] [NAME…]`.
+//! The command line: `--run [--sandboxes N] [--functions N] [--repeats N] [--seconds N] [--overload N] [NAME…]`.
 
 /// What was asked for.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub struct Options {
     pub repeats: u32,
     /// How long hostile functions go on.
     pub seconds: u32,
+    /// For how many seconds more is asked for than is admitted.
+    pub overload: u32,
     /// Which soaks; all where none is named.
     pub names: Vec<String>,
 }
@@ -25,8 +27,14 @@ impl Options {
         if !arguments.iter().any(|argument| argument == "--run") {
             return Ok(None);
         }
-        let mut options =
-            Self { sandboxes: 5_000, functions: 300, repeats: 20, seconds: 60, names: Vec::new() };
+        let mut options = Self {
+            sandboxes: 5_000,
+            functions: 300,
+            repeats: 20,
+            seconds: 60,
+            overload: 60,
+            names: Vec::new(),
+        };
         let mut rest = arguments.into_iter();
         while let Some(argument) = rest.next() {
             let field = match argument.as_str() {
@@ -35,6 +43,7 @@ impl Options {
                 "--functions" => &mut options.functions,
                 "--repeats" => &mut options.repeats,
                 "--seconds" => &mut options.seconds,
+                "--overload" => &mut options.overload,
                 name if !name.starts_with('-') => {
                     options.names.push(argument);
                     continue;

@@ -1,10 +1,14 @@
 //! What the client of the spawner promises.
 
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+};
 use telemetry::METRICS;
 use wire::spawner::{CellId, Limits, MAX_MESSAGE, Reply, Request, Subject};
 
@@ -85,7 +89,44 @@ async fn a_failure_reaches_the_one_who_asked() {
     };
     let (failed, ()) = tokio::join!(spawner.make([3; 32]), play);
     let detail = "clone3: EAGAIN".to_owned();
-    assert_eq!(failed.expect_err("failed"), SpawnerError::Failed { detail });
+    assert_eq!(failed.expect_err("failed"), SpawnerError::NoRoom { detail });
+}
+
+#[tokio::test]
+async fn a_cell_that_comes_without_all_its_descriptors_is_ended_and_the_conversation_goes_on() {
+    let (spawner, socket) = connected().await;
+    let raw = socket.duplicate();
+    let play = async {
+        let Request::Make { ticket, .. } = request(&socket).await else { panic!("no make") };
+        // More than there is room for, as all are to a process that may open no more.
+        cut(&raw, &Reply::Made { ticket, cell: CellId(6), uid: 1, freezer: true, kills: true });
+        assert_eq!(request(&socket).await, Request::End { cell: CellId(6) });
+        let Request::Make { ticket, .. } = request(&socket).await else { panic!("no make") };
+        made(&socket, ticket, CellId(7), 5).await;
+    };
+    let use_it = async {
+        let refused = spawner.make([3; 32]).await.expect_err("it came in part");
+        assert!(matches!(refused, SpawnerError::NoRoom { .. }), "{refused:?}");
+        spawner.make([3; 32]).await.expect("made")
+    };
+    let ((), cell) = tokio::join!(play, use_it);
+    assert_eq!(cell.id, CellId(7));
+    cut(&raw, &Reply::Assigned { cell: CellId(7) });
+    spawner.closed().await;
+}
+
+/// Says something with more descriptors than anybody takes.
+fn cut(socket: &OwnedFd, reply: &Reply) {
+    // Room for them is reckoned generously.
+    const TOO_MANY: usize = wire::spawner::MADE_DESCRIPTORS * 2;
+    let files: Vec<OwnedFd> = (0..TOO_MANY).map(|_| sockets().1).collect();
+    let fds: Vec<_> = files.iter().map(|file| file.as_fd()).collect();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(TOO_MANY))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    assert!(control.push(SendAncillaryMessage::ScmRights(&fds)));
+    let bytes = reply.encode();
+    let bytes = [IoSlice::new(&bytes)];
+    rustix::net::sendmsg(socket, &bytes, &mut control, SendFlags::empty()).expect("sent");
 }
 
 #[tokio::test]

@@ -102,14 +102,20 @@ pub(super) async fn climb(
     attempt.run().await
 }
 
-pub(super) fn no_cell(step: &str, why: &str) -> Failed {
+fn no_cell(step: &str, why: &str) -> Failed {
     (StartFailure::NoCell, Failure::NoCell { detail: format!("{step}: {why}") })
+}
+
+/// What another time may bring.
+pub(super) fn no_room(step: &str, why: &str) -> Failed {
+    (StartFailure::NoCell, Failure::NoRoom { detail: format!("{step}: {why}") })
 }
 
 /// What the spawner did not do.
 fn not_given(step: &str, err: &SpawnerError) -> Failed {
     match err {
         SpawnerError::Closed => (StartFailure::NoCell, Failure::Closed),
+        SpawnerError::NoRoom { detail } => no_room(step, detail),
         failed => no_cell(step, &failed.to_string()),
     }
 }
@@ -191,6 +197,10 @@ impl Attempt<'_> {
             SpawnerError::Closed if self.shell.spawner.is_closed() => {
                 Missed::Failed(not_given("assign code to a spare", &err))
             }
+            // The next spare would be lost the same way.
+            SpawnerError::NoRoom { .. } => {
+                Missed::Failed(not_given("assign code to a spare", &err))
+            }
             // Were it the code that cannot be mounted, the next rung would find the same.
             err => lost(err),
         })?;
@@ -203,7 +213,7 @@ impl Attempt<'_> {
         }
         let journal = self
             .journal(stream, output)
-            .map_err(|err| Missed::Failed(no_cell("connect a spare", &err.to_string())))?;
+            .map_err(|err| Missed::Failed(no_room("connect a spare", &err.to_string())))?;
         link.assign(&frame).map_err(lost)?;
         let (instance, _unused) = self.instance(held, Transport::Link(link), journal);
         self.announce(&instance);
@@ -224,7 +234,7 @@ impl Attempt<'_> {
         assigned.map_err(|err| not_given("assign code to a cell", &err))?;
         self.lap(|phases| &mut phases.assign);
 
-        let plumb = |err: std::io::Error| no_cell("connect a cell", &err.to_string());
+        let plumb = |err: std::io::Error| no_room("connect a cell", &err.to_string());
         let (pipe, output) = socket::log_pipe().map_err(plumb)?;
         let journal = self.journal(self.stream(), pipe).map_err(plumb)?;
         let (transport, link, session) = if self.served.start.kind == Language::Custom {

@@ -222,7 +222,7 @@ async fn a_cell_that_cannot_be_made_is_an_error_for_one_who_waits() {
     let rig = Rig::new(&[A], 0, 10).await;
     rig.played.lock().expect("no panic").refuse = 1;
     let refused = rig.take(A).await.expect_err("refused");
-    assert!(matches!(refused, SpawnerError::Failed { .. }));
+    assert!(matches!(refused, SpawnerError::NoRoom { .. }));
     rig.take(A).await.expect("the next one");
 }
 

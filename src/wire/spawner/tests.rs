@@ -79,6 +79,7 @@ fn reply() -> impl Strategy<Value = Reply> {
         ),
         (subject(), detail()).prop_map(|(subject, detail)| Reply::Failed { subject, detail }),
         cell().prop_map(|cell| Reply::Assigned { cell }),
+        (cell(), detail()).prop_map(|(cell, detail)| Reply::Short { cell, detail }),
         (cell(), any::<u32>(), any::<u64>()).prop_map(|(cell, memory_kills, peak_bytes)| {
             Reply::Ended { cell, memory_kills, peak_bytes }
         }),

@@ -55,6 +55,8 @@ pub struct Options {
     pub by_hand: bool,
     /// An ordinary user who starts it; root does otherwise.
     pub account: Option<Arc<Account>>,
+    /// How many files each of its processes may open; root's only.
+    pub files: Option<u64>,
     /// Whatever else stands on its command line.
     pub more: Vec<String>,
 }
@@ -98,7 +100,13 @@ pub fn shared() -> Arc<Daemon> {
 impl Home {
     /// An empty one, reachable by the unprivileged user that the control plane becomes.
     pub fn new() -> Arc<Self> {
-        let folder = tempfile::Builder::new().prefix("hearth-test-").tempdir().expect("a temp dir");
+        Self::within(&std::env::temp_dir())
+    }
+
+    /// One in a folder that he can reach.
+    pub fn within(folder: &Path) -> Arc<Self> {
+        let folder = tempfile::Builder::new().prefix("hearth-test-").tempdir_in(folder);
+        let folder = folder.expect("a temp dir");
         let open = fs::Permissions::from_mode(0o755);
         fs::set_permissions(folder.path(), open).expect("our own directory");
         Arc::new(Self(folder))
@@ -131,7 +139,7 @@ impl Daemon {
         let log = File::options().create(true).append(true).open(home.path().join("stderr.log"));
         let log = log.expect("our own directory");
         let (mut command, images) = match &options.account {
-            None => (Command::new(env!("CARGO_BIN_EXE_hearth")), images()),
+            None => (limited(options.files), images()),
             Some(account) => (account.hearth(home.path()), home.path().join("images")),
         };
         command.args(["serve", "--data-dir"]).arg(home.data()).args(&options.more);
@@ -314,6 +322,16 @@ impl Drop for Daemon {
 }
 
 // ------------------------------------------------------------------------------- helpers
+
+/// The program, with a limit of open files if one is given.
+fn limited(files: Option<u64>) -> Command {
+    let program = env!("CARGO_BIN_EXE_hearth");
+    let Some(files) = files else { return Command::new(program) };
+    // It becomes the program.
+    let mut command = Command::new("prlimit");
+    command.arg(format!("--nofile={files}:{files}")).arg(program);
+    command
+}
 
 /// Fails unless processes, mounts and namespaces of the trace are gone, or go within a moment.
 #[track_caller]

@@ -37,6 +37,8 @@ pub struct Behaviour {
     pub ignore_make: AtomicBool,
     /// Answer every `Assign` with a failure.
     pub refuse_assign: AtomicBool,
+    /// Say of every `Assign` that the machine is short of something.
+    pub short_of_files: AtomicBool,
     /// Answer `Execute` with this errno, if it is not 0.
     pub refuse_execute: AtomicU32,
     /// Execute nothing that is to be a spare.
@@ -195,7 +197,9 @@ impl Shared {
                 Request::Make { ticket, .. } => self.make(ticket, capacity, program),
                 Request::Assign { cell, limits, .. } => {
                     self.assigned.lock().unwrap().push(limits);
-                    if self.behaviour.refuse_assign.load(Ordering::SeqCst) {
+                    if self.behaviour.short_of_files.load(Ordering::SeqCst) {
+                        self.say(&Reply::Short { cell, detail: "EMFILE".to_owned() }, &[]);
+                    } else if self.behaviour.refuse_assign.load(Ordering::SeqCst) {
                         let detail = "no such code".to_owned();
                         self.say(&Reply::Failed { subject: Subject::Cell(cell), detail }, &[]);
                     } else {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use model::Runnable;
-use pool::Refusal;
+use pool::{Refusal, Throttle};
 
 use crate::programs::INIT_ERROR;
 use crate::rig::{Rig, Setup, eventually, function, invocation, runnable, text, timed};
@@ -160,13 +160,27 @@ async fn what_a_second_start_took_is_not_there_for_the_handler() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cell_that_cannot_be_made_or_assigned_is_a_fault_of_the_service() {
+async fn a_machine_without_room_for_a_cell_is_a_throttle_and_the_next_call_may_find_some() {
     let rig = Rig::new().await;
     rig.double.behaviour.refuse_make.store(true, Ordering::SeqCst);
-    let refused = rig.call(&function("echo")).await;
-    let Err(Refusal::StartFailed { detail }) = refused else { panic!("{refused:?}") };
-    assert!(detail.contains("out of order"), "{detail}");
+    for _ in 0..3 {
+        let refused = rig.call(&function("echo")).await;
+        assert_eq!(refused, Err(Refusal::Throttled(Throttle::Capacity)));
+    }
     rig.double.behaviour.refuse_make.store(false, Ordering::SeqCst);
+    rig.double.behaviour.short_of_files.store(true, Ordering::SeqCst);
+    for _ in 0..3 {
+        let refused = rig.call(&function("echo")).await;
+        assert_eq!(refused, Err(Refusal::Throttled(Throttle::Capacity)));
+    }
+    rig.settled(0).await;
+    rig.double.behaviour.short_of_files.store(false, Ordering::SeqCst);
+    rig.answer(&function("echo")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn code_that_cannot_be_assigned_is_a_fault_of_the_service() {
+    let rig = Rig::new().await;
     rig.double.behaviour.refuse_assign.store(true, Ordering::SeqCst);
     let refused = rig.call(&function("echo")).await;
     let Err(Refusal::StartFailed { detail }) = refused else { panic!("{refused:?}") };
@@ -181,7 +195,7 @@ async fn a_spawner_that_makes_nothing_costs_a_caller_the_init_limit() {
     let rig = short_init().await;
     rig.double.behaviour.ignore_make.store(true, Ordering::SeqCst);
     let (refused, took) = timed(rig.call(&function("echo"))).await;
-    assert!(matches!(refused, Err(Refusal::StartFailed { .. })), "{refused:?}");
+    assert_eq!(refused, Err(Refusal::Throttled(Throttle::Capacity)));
     assert!(took < Duration::from_secs(5), "{took:?}");
     eventually("nothing is left", || rig.pool.stats() == pool::Stats::default()).await;
 }
