@@ -21,6 +21,10 @@ const PACE: Duration = Duration::from_millis(10);
 /// would otherwise wake us for each. Nobody waits for it, a pipe holds more than this brings.
 const PAUSE: Duration = Duration::from_millis(2);
 
+/// How long after the end of PID 1 the status of a forked process may be on its way: half of what the
+/// reason of a broken conversation is waited for.
+const LAST_STATUS: Duration = Duration::from_millis(250);
+
 /// Watches an instance until it is condemned.
 pub(crate) async fn run(shell: Arc<Shell>, instance: Arc<Instance>) {
     tokio::select! {
@@ -46,7 +50,15 @@ async fn process(instance: &Instance) -> Cause {
             Ok(Some(Report::Exited { status })) => return Cause::Exited(status),
             // Said once more than agreed; it changes nothing.
             Ok(Some(Report::Executed { .. } | Report::Refused { .. })) => {}
-            Ok(None) => return Cause::HungUp,
+            // The spawner tells of a forked process first and then ends the rest, on another socket.
+            Ok(None) => {
+                let Some(status) = exited else { return Cause::HungUp };
+                // If none was told when the cell is gone, there was none.
+                return match tokio::time::timeout(LAST_STATUS, status).await {
+                    Ok(Ok(status)) => Cause::Exited(status),
+                    _ => Cause::HungUp,
+                };
+            }
             Err(err) => {
                 tracing::warn!(cell = instance.cell.0, %err, "a runner's socket failed");
                 return Cause::HungUp;
