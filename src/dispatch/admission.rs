@@ -18,6 +18,8 @@ pub struct Limits {
     pub concurrency: u32,
     /// Instances that may exist at once: how many cells the spawner can keep.
     pub instances: u32,
+    /// Instances of one function that may be started in ten seconds; 0 for no limit. AWS: 1,000.
+    pub starts: u32,
     /// How long an instance nobody needs stays.
     pub idle_for: Duration,
     /// Memory of the machine that stays free, bytes.
@@ -44,6 +46,8 @@ pub enum Throttle {
     Function,
     /// The account's concurrency is used up, or what others have not reserved of it.
     Account,
+    /// More of its instances were started of late than may be.
+    Rate,
     /// The machine has no memory for another instance and nothing idle to give up.
     Memory,
     /// The spawner keeps as many cells as it can and none of them is idle.
@@ -94,6 +98,7 @@ impl Default for Limits {
         Self {
             concurrency: 1_000,
             instances: 1_000,
+            starts: 1_000,
             idle_for: Duration::from_secs(600),
             // Below this the machine itself (page cache, control plane, ssh) begins to suffer.
             memory_reserve: 256 << 20,
@@ -112,7 +117,9 @@ impl Throttle {
     pub fn reason(self) -> &'static str {
         match self {
             Self::Function => "ReservedFunctionConcurrentInvocationLimitExceeded",
-            Self::Account | Self::Memory | Self::Capacity => "ConcurrentInvocationLimitExceeded",
+            Self::Account | Self::Rate | Self::Memory | Self::Capacity => {
+                "ConcurrentInvocationLimitExceeded"
+            }
         }
     }
 }

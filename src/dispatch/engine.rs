@@ -22,6 +22,7 @@ use crate::action::{
 };
 use crate::admission::{Concurrency, Facts, Limits, Memory};
 use crate::hash::{IdMap, IdSet};
+use crate::rate::StartRate;
 use crate::time::Time;
 use keeping::Absent;
 use queue::{Queue, Ticket};
@@ -32,6 +33,7 @@ pub struct Dispatch {
     limits: Limits,
     concurrency: Concurrency,
     memory: Memory,
+    rate: StartRate,
     /// One per generation that has an event or an instance; forgotten when it has neither.
     queues: IdMap<Generation, Queue>,
     instances: IdMap<InstanceId, Instance>,
@@ -85,6 +87,7 @@ impl Dispatch {
         Self {
             concurrency: Concurrency::new(limits.concurrency),
             memory: Memory::new(&limits),
+            rate: StartRate::new(limits.starts),
             limits,
             queues: IdMap::default(),
             instances: IdMap::default(),
@@ -295,6 +298,7 @@ impl Dispatch {
     /// Ends what has been idle for too long, or is kept for too long for what it is used.
     pub fn expire(&mut self, now: Time, out: &mut Vec<Action>) {
         self.now = now;
+        self.rate.forget(now);
         while let Some((_, generation)) = self.forget.pop_front_if(|(when, _)| *when <= now) {
             self.retired.remove(&generation);
         }

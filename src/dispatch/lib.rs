@@ -43,6 +43,7 @@ mod admission;
 mod engine;
 mod hash;
 pub mod keep;
+mod rate;
 mod time;
 
 pub use action::{

@@ -452,6 +452,7 @@ fn refusal(refusal: dispatch::Refusal) -> Refusal {
                 .throttles
                 .of(match by {
                     By::Function => Throttle::Function,
+                    By::Rate => Throttle::Rate,
                     By::Account => Throttle::Account,
                     By::Memory | By::Capacity => Throttle::Memory,
                 })

@@ -59,7 +59,7 @@ metrics! {
         "Invocations that were delivered to a function.";
     errors: Family<ErrorClass, Counter, 7>, "hearth_invocation_errors_total",
         "Invocations that ended in an error, by what went wrong.";
-    throttles: Family<Throttle, Counter, 3>, "hearth_throttles_total",
+    throttles: Family<Throttle, Counter, 4>, "hearth_throttles_total",
         "Invocations that were refused for want of room, by whose room was full.";
     starts: Family<Start, Counter, 4>, "hearth_starts_total",
         "Instances that were started, by what stood ready.";

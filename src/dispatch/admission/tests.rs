@@ -67,7 +67,7 @@ fn reservations_above_the_account_leave_the_rest_nothing_rather_than_everything(
 #[test]
 fn throttles_have_the_reasons_clients_know() {
     assert_eq!(Throttle::Function.reason(), "ReservedFunctionConcurrentInvocationLimitExceeded");
-    for throttle in [Throttle::Account, Throttle::Memory, Throttle::Capacity] {
+    for throttle in [Throttle::Account, Throttle::Rate, Throttle::Memory, Throttle::Capacity] {
         assert_eq!(throttle.reason(), "ConcurrentInvocationLimitExceeded");
     }
 }

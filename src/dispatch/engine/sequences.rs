@@ -14,6 +14,7 @@ use crate::EventId;
 
 /// Small enough that every limit is met in a short sequence.
 const LIMITS: Limits = Limits {
+    starts: 7,
     concurrency: 8,
     instances: 6,
     idle_for: Duration::from_millis(20),

@@ -47,7 +47,11 @@ impl Dispatch {
             .get(&generation)
             .is_some_and(|queue| queue.starting as usize > queue.waiting.len());
         if !covered {
+            if !self.rate.allows(self.now, ticket.function) {
+                return Err(Throttle::Rate);
+            }
             self.make_room(f64::INFINITY, out)?;
+            self.rate.count(self.now, ticket.function);
             self.memory.promise();
             self.queue(generation).starting += 1;
             self.start(generation, State::Starting, Phase::Init, out);

@@ -1,5 +1,7 @@
 //! What dispatching promises, on a clock that stands still.
 
+mod growth;
+
 use std::time::Duration;
 
 use model::{FunctionId, Generation};

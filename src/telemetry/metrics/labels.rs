@@ -69,6 +69,8 @@ label! {
         Account = "account",
         /// The function's reserved concurrency.
         Function = "function",
+        /// How fast the function may grow.
+        Rate = "rate",
         /// The machine's memory.
         Memory = "memory",
     }
