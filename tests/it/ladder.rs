@@ -55,7 +55,8 @@ fn unassigned(daemon: &Daemon) -> Vec<u32> {
     let idle = |pid: &u32| {
         let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let text = String::from_utf8_lossy(&command).into_owned();
-        text.contains("/var/runtime/bootstrap") && text.contains("python")
+        // One that was forked still has its template's.
+        text.contains("/var/runtime/") && text.contains("python")
     };
     trace.sandboxed().iter().map(|process| process.pid).filter(idle).collect()
 }
@@ -126,6 +127,65 @@ fn interpreters_that_are_killed_before_anybody_has_them_cost_no_caller_anything(
     let fresh = Function::python(FRESH).deploy(&daemon);
     assert_eq!(fresh.answer(&json!({}))["calls"], 1);
     assert_eq!(starts(&daemon, "spare"), before + 1, "the shelf has healed");
+}
+
+#[test]
+fn a_node_function_is_served_by_a_spare_too() {
+    let daemon = Daemon::start();
+    let ready = || metric(&daemon, "hearth_spares_ready{runtime=\"nodejs\"}") > 0;
+    for count in 1..4 {
+        let function = Function::node(
+            "
+            let calls = 0;
+            export const handler = async (event, context) =>
+                ({ calls: ++calls, name: context.functionName, colour: process.env.COLOUR });
+            ",
+        )
+        .environment(json!({"COLOUR": "blue"}))
+        .deploy(&daemon);
+        eventually("a spare stands ready", Duration::from_secs(60), || ready().then_some(()));
+        let answer = function.answer(&json!({}));
+        assert_eq!((&answer["calls"], &answer["name"]), (&json!(1), &json!(function.name)));
+        assert_eq!(answer["colour"], "blue");
+        assert_eq!(starts(&daemon, "spare"), count);
+    }
+}
+
+#[test]
+fn a_burst_that_has_eaten_the_spares_is_forked_and_a_template_that_is_killed_is_replaced() {
+    let daemon = configured("ready_spares = 1\nready_cells = 4\n");
+    let template = || {
+        eventually("there is a template", Duration::from_secs(60), || {
+            let trace = daemon.trace();
+            let is_template = |pid: &u32| {
+                let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                String::from_utf8_lossy(&command).contains("/var/runtime/template")
+            };
+            // What was forked from it and is in a sandbox looks the same.
+            let forked: Vec<u32> = trace.sandboxed().iter().map(|process| process.pid).collect();
+            let pids = trace.processes().iter().map(|process| process.pid);
+            pids.filter(|pid| !forked.contains(pid)).find(is_template)
+        })
+    };
+    let first = template();
+    stocked(&daemon, 1);
+    let functions: Vec<_> = (0..12).map(|_| Function::python(FRESH).deploy(&daemon)).collect();
+    let (early, late) = functions.split_at(8);
+    let early: Vec<&Deployed<'_>> = early.iter().collect();
+    for (response, function) in at_once(&early, &json!({"sleep": 1})).into_iter().zip(&early) {
+        let answer = response.expect(200).json();
+        assert_eq!((&answer["calls"], &answer["name"]), (&json!(1), &json!(function.name)));
+    }
+    assert!(starts(&daemon, "fork") > 0, "{}", daemon.log());
+
+    let _ = kill(Pid::from_raw(first.cast_signed()), Signal::SIGKILL);
+    for function in late {
+        assert_eq!(function.answer(&json!({}))["calls"], 1, "there is another way");
+    }
+    for function in &early {
+        assert_eq!(function.answer(&json!({}))["calls"], 2, "what was forked goes on");
+    }
+    assert_ne!(template(), first);
 }
 
 #[test]
