@@ -26,6 +26,8 @@ mod scaling;
 mod thrift;
 // By what means a first call is served, and what follows when nothing stands ready.
 mod ladder;
+// Packages that the operator gives every Python function.
+mod packages;
 // Concurrency as AWS's own clients reserve it.
 mod concurrency;
 // The machine runs short of something, and comes to itself again.
