@@ -154,6 +154,7 @@ impl Policy for Learned {
     }
 
     fn appointment(&self, function: usize, idle: u64) -> Option<Appointment> {
-        self.profiles[function].appointment(Duration::from_millis(idle))
+        self.profiles[function]
+            .appointment(Duration::from_millis(idle), Duration::from_millis(self.hold))
     }
 }

@@ -56,6 +56,15 @@ pub enum Phase {
     Invoke,
 }
 
+/// What an instance is started for; the words are AWS's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Initialization {
+    /// For events that wait.
+    OnDemand,
+    /// For one that is expected; AWS has no word of its own for it, a function is told the same.
+    Ahead,
+}
+
 /// Why a start came to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartFailure {
@@ -115,6 +124,8 @@ pub enum Action {
         generation: Generation,
         /// Which limit holds.
         phase: Phase,
+        /// What for.
+        initialization: Initialization,
     },
     /// Give an event that waited to an instance; say [`Dispatch::done`].
     Run {

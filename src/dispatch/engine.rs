@@ -295,7 +295,8 @@ impl Dispatch {
         self.forget_if_unused(generation);
     }
 
-    /// Ends what has been idle for too long, or is kept for too long for what it is used.
+    /// Ends what has been idle for too long, or is kept for too long for what it is used; and starts
+    /// instances for callers who come regularly and are due.
     pub fn expire(&mut self, now: Time, out: &mut Vec<Action>) {
         self.now = now;
         self.rate.forget(now);
@@ -303,6 +304,7 @@ impl Dispatch {
             self.retired.remove(&generation);
         }
         self.end_surplus(out);
+        self.start_ahead(out);
     }
 
     /// When [`Dispatch::expire`] will next have something to do, unless something changes.

@@ -63,8 +63,10 @@ const LATE: f64 = 0.95;
 /// How much the gaps of a regular caller may differ: by a third, and by this much for those that are
 /// short. What is held then is held for at most a quarter of the time that is not.
 const LOOSE: Duration = Duration::from_secs(2);
-/// Nobody is expected sooner: who was thrown out for want of memory is not let in again at once.
+/// Nobody is expected sooner than this, or than this part of the time one is kept for: who was thrown
+/// out for want of memory is not let in again at once.
 const SOON: Duration = Duration::from_secs(30);
+const SOON_PART: u32 = 20;
 
 // === impl Profile ===
 
@@ -111,15 +113,17 @@ impl Profile {
         self.expected(idle, 1.0) * hold.as_secs_f64() > 1.0
     }
 
-    /// When the next event is expected, if events come regularly; asked after `idle` without one.
-    pub fn appointment(&self, idle: Duration) -> Option<Appointment> {
+    /// When the next event is expected, if events come regularly; asked after `idle` without one, where
+    /// an instance is kept for `hold`.
+    pub fn appointment(&self, idle: Duration, hold: Duration) -> Option<Appointment> {
         if self.gaps.outlook(idle).seen < AGREE {
             return None;
         }
         let (from, _) = self.gaps.quantile(idle, EARLY)?;
         let (_, in_time) = self.gaps.quantile(idle, IN_TIME)?;
         let (_, until) = self.gaps.quantile(idle, LATE).unwrap_or((from, in_time));
-        (from >= idle + SOON && in_time - from <= from / 3 + LOOSE)
+        let soon = SOON.min(hold / SOON_PART);
+        (from >= idle + soon && in_time - from <= from / 3 + LOOSE)
             .then_some(Appointment { from, until })
     }
 

@@ -47,8 +47,8 @@ mod rate;
 mod time;
 
 pub use action::{
-    Action, Arrival, Decision, EndReason, EventId, Fate, InstanceId, Next, Phase, Refusal,
-    StartFailure, Stats,
+    Action, Arrival, Decision, EndReason, EventId, Fate, Initialization, InstanceId, Next, Phase,
+    Refusal, StartFailure, Stats,
 };
 pub use admission::{Facts, Limits, Throttle};
 pub use engine::Dispatch;

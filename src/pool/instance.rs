@@ -241,6 +241,10 @@ impl Instance {
         let _first = self.cold.set(cold);
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.init.store(nanos.max(1), Ordering::Relaxed);
+    }
+
+    /// The initialisation is over.
+    pub(crate) fn set_initialised(&self) {
         self.initialised.store(true, Ordering::Relaxed);
     }
 

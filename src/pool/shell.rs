@@ -10,8 +10,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use dispatch::{
-    Action, Arrival, Decision, Dispatch, EndReason, EventId, Facts, Fate, IdMap, InstanceId, Next,
-    StartFailure, Stats, Time,
+    Action, Arrival, Decision, Dispatch, EndReason, EventId, Facts, Fate, IdMap, Initialization,
+    InstanceId, Next, StartFailure, Stats, Time,
 };
 use images::Catalogue;
 use model::{FunctionId, Generation, Home, Runnable};
@@ -62,7 +62,15 @@ struct Core {
     instances: IdMap<InstanceId, Arc<Instance>>,
     /// Tasks whose event waits.
     waiting: IdMap<EventId, oneshot::Sender<Grant>>,
+    /// What may be started without an event that would say what it is: everything that was started
+    /// with one, for as long as dispatching remembers it.
+    known: IdMap<Generation, Arc<Runnable>>,
+    /// When to look who of them is remembered.
+    prune: Duration,
 }
+
+/// How often that is: forgetting them late costs a pointer each.
+const PRUNE: Duration = Duration::from_secs(60);
 
 /// What a waiting event gets.
 pub(crate) type Grant = Result<Arc<Instance>, Failure>;
@@ -127,6 +135,8 @@ impl Shell {
                 out: Vec::new(),
                 instances: IdMap::default(),
                 waiting: IdMap::default(),
+                known: IdMap::default(),
+                prune: PRUNE,
             }),
             epoch: Instant::now(),
             next_event: AtomicU64::new(0),
@@ -324,14 +334,19 @@ impl Shell {
         facts: Option<Facts>,
     ) -> Option<Duration> {
         let mut core = self.core();
-        let Core { dispatch, out, .. } = &mut *core;
+        let Core { dispatch, out, known, prune, .. } = &mut *core;
         for (instance, bytes) in measured {
             dispatch.measured(*instance, *bytes);
         }
         if let Some(facts) = facts {
             dispatch.observe(facts);
         }
-        dispatch.expire(time(self.now()), out);
+        let now = self.now();
+        dispatch.expire(time(now), out);
+        if *prune <= now {
+            *prune = now + PRUNE;
+            known.retain(|generation, _| dispatch.remembers(*generation));
+        }
         let expiry = dispatch.next_expiry();
         self.perform(core, None, None);
         expiry.map(|when| Duration::from_millis(when.0))
@@ -361,10 +376,21 @@ impl Shell {
         let mut out = std::mem::take(&mut core.out);
         for action in out.drain(..) {
             match action {
-                Action::Start { instance, phase, .. } => {
-                    // Starts are caused by an event of the function or by a start of it.
-                    let Some(function) = function else { continue };
-                    let start = start::run(Arc::clone(self), instance, Arc::clone(function), phase);
+                Action::Start { instance, generation, phase, initialization } => {
+                    // Starts are caused by an event of the function or by a start of it; or by one
+                    // that is expected, where there were such before.
+                    let function = function.filter(|function| function.generation == generation);
+                    let function = function.or_else(|| core.known.get(&generation));
+                    let Some(function) = function.map(Arc::clone) else {
+                        let nobody_waits = &mut Vec::new();
+                        core.dispatch.start_failed(instance, StartFailure::NoCell, nobody_waits);
+                        continue;
+                    };
+                    if initialization == Initialization::OnDemand {
+                        core.known.insert(generation, Arc::clone(&function));
+                    }
+                    let shell = Arc::clone(self);
+                    let start = start::run(shell, instance, function, phase, initialization);
                     self.runtime.spawn(start);
                 }
                 Action::Run { instance, event } => {

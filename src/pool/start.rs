@@ -15,7 +15,7 @@ mod ladder;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dispatch::{InstanceId, Phase, StartFailure};
+use dispatch::{Initialization, InstanceId, Phase, StartFailure};
 use images::manifest::{Kind as Language, Start};
 use model::Runnable;
 use telemetry::METRICS;
@@ -37,7 +37,13 @@ const CORE_WEIGHT: u64 = 1000;
 const CORE_MEMORY: u64 = 1769;
 
 /// Starts one instance and says how it went.
-pub(crate) async fn run(shell: Arc<Shell>, id: InstanceId, function: Arc<Runnable>, phase: Phase) {
+pub(crate) async fn run(
+    shell: Arc<Shell>,
+    id: InstanceId,
+    function: Arc<Runnable>,
+    phase: Phase,
+    initialization: Initialization,
+) {
     let began = shell.now();
     let limit = match phase {
         Phase::Init => shell.init_limit,
@@ -51,7 +57,11 @@ pub(crate) async fn run(shell: Arc<Shell>, id: InstanceId, function: Arc<Runnabl
     let failed = match (result, made) {
         (Ok(Ok(cold)), Some(instance)) => {
             METRICS.init_duration.observe(took);
-            instance.set_init(took, cold);
+            // Nobody waited for one that was started ahead.
+            if initialization == Initialization::OnDemand {
+                instance.set_init(took, cold);
+            }
+            instance.set_initialised();
             // What was printed until now belongs before the first START.
             instance.journal.drain_last(shell.now(), wall_ms());
             return shell.ready(&instance);

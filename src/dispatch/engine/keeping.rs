@@ -1,18 +1,25 @@
-//! Which idle instance goes when.
+//! Which idle instance goes when, and whose is started before it is called.
 //!
 //! ```text
-//!   Queue { habit } ── the last instance is gone ──► laid down ── a call ──► Queue { habit }
+//!   Queue { habit } ── the last instance is gone ──► laid down ── a call ──────────► Queue { habit }
+//!                                                        │                           and a start
+//!                                                        │ a regular caller's        for the call
+//!                                                        └ visit is due ───────────► Queue { habit }
+//!                                                                                    and a start ahead
 //! ```
 //!
-//! What things are worth is asked of [`keep`](crate::keep).
+//! What things are worth is asked of [`keep`](crate::keep). A start ahead takes what memory is free and
+//! the room of whoever is worth less, never of another. There is one for each visit, so that a caller
+//! who stays away costs one start, and so does a function that cannot start.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use model::Generation;
 
-use super::Dispatch;
 use super::queue::Queue;
-use crate::action::{Action, EndReason, InstanceId};
+use super::{Dispatch, State};
+use crate::action::{Action, EndReason, Initialization, InstanceId, Phase};
 use crate::hash::IdMap;
 use crate::keep::Profile;
 use crate::time::Time;
@@ -21,6 +28,10 @@ use crate::time::Time;
 /// look: the histogram's bins are that wide.
 const LOOK: Duration = Duration::from_secs(1);
 const LOOKS: u32 = 8;
+/// How many times as long as a start takes it is begun before it is needed.
+const LEAD: u32 = 2;
+/// Starts ahead at one look; those of callers who are there come first.
+const AT_ONCE: usize = 4;
 /// Profiles kept of functions that have no instance: with their places in maps 6 MiB.
 const MOST: usize = 16_384;
 /// How long one is kept when there are so many: the longest gap that a profile tells from others.
@@ -34,14 +45,36 @@ pub(super) struct Habit {
     rested: Option<Time>,
     /// When to look at its idle instances again.
     look: Time,
+    /// The instance that was started ahead, and when it is given up.
+    ahead: Option<(InstanceId, Time)>,
+    /// Whether there was one since the last event.
+    tried: bool,
 }
 
 /// Generations without an instance.
 #[derive(Debug, Default)]
 pub(super) struct Absent {
-    laid_down: IdMap<Generation, Habit>,
+    laid_down: IdMap<Generation, Absence>,
+    /// Whose instance is to be started when; each has its place in the other.
+    visits: BTreeSet<(Time, Generation)>,
     /// When there may be some to forget.
     sweep: Time,
+}
+
+#[derive(Debug)]
+struct Absence {
+    habit: Habit,
+    /// The visit that is planned.
+    visit: Option<Visit>,
+}
+
+/// A regular caller is expected.
+#[derive(Debug, Clone, Copy)]
+struct Visit {
+    /// When an instance is started for him.
+    start: Time,
+    /// How long it is waited for him.
+    until: Time,
 }
 
 // === impl Habit ===
@@ -50,6 +83,7 @@ impl Habit {
     /// An event takes an instance that had been idle since then.
     pub(super) fn used(&mut self, now: Time, since: Time) {
         self.profile.used(now.since(since));
+        (self.ahead, self.tried) = (None, false);
     }
 
     /// An event finds no instance.
@@ -61,12 +95,24 @@ impl Habit {
         }
     }
 
-    /// An instance has become idle; `first` if it is the only one.
-    pub(super) fn rested(&mut self, now: Time, first: bool) {
+    /// An instance has become idle, as the only one if `first`; since when it counts as idle.
+    pub(super) fn rested(&mut self, now: Time, instance: InstanceId, first: bool) -> Time {
         if first {
             self.look = now.after(LOOK);
         }
-        self.rested = Some(now);
+        // One that was started ahead stands where its predecessor would.
+        let ahead = self.ahead.is_some_and(|(ahead, _)| ahead == instance);
+        match self.rested.filter(|_| ahead) {
+            Some(rested) => rested,
+            None => *self.rested.insert(now),
+        }
+    }
+
+    fn visit(&self, now: Time, hold: Duration) -> Option<Visit> {
+        let rested = self.rested.filter(|_| !self.tried)?;
+        let next = self.profile.appointment(now.since(rested), hold)?;
+        let from = next.from.saturating_sub(self.profile.rebuild() * LEAD);
+        Some(Visit { start: rested.after(from).max(now), until: rested.after(next.until) })
     }
 
     /// An instance could serve after so long.
@@ -80,6 +126,7 @@ impl Habit {
 impl Absent {
     pub(super) fn clear(&mut self) {
         self.laid_down.clear();
+        self.visits.clear();
     }
 
     #[cfg(test)]
@@ -88,10 +135,18 @@ impl Absent {
     }
 
     pub(super) fn forget(&mut self, generation: Generation) {
-        self.laid_down.remove(&generation);
+        self.take(generation);
     }
 
-    fn lay_down(&mut self, now: Time, generation: Generation, habit: Habit) {
+    fn take(&mut self, generation: Generation) -> Option<Absence> {
+        let absence = self.laid_down.remove(&generation)?;
+        if let Some(visit) = absence.visit {
+            self.visits.remove(&(visit.start, generation));
+        }
+        Some(absence)
+    }
+
+    fn lay_down(&mut self, now: Time, generation: Generation, mut habit: Habit, hold: Duration) {
         if habit.rested.is_none() {
             return;
         }
@@ -99,10 +154,14 @@ impl Absent {
             self.sweep = now.after(LONGEST / 64);
             let long_ago =
                 |habit: &Habit| habit.rested.is_none_or(|rested| rested.after(LONGEST) <= now);
-            self.laid_down.retain(|_, habit| !long_ago(habit));
+            // Nobody is expected after so long.
+            self.laid_down.retain(|_, absence| !long_ago(&absence.habit));
         }
         if self.laid_down.len() < MOST {
-            self.laid_down.insert(generation, habit);
+            habit.ahead = None;
+            let visit = habit.visit(now, hold);
+            self.visits.extend(visit.map(|visit| (visit.start, generation)));
+            self.laid_down.insert(generation, Absence { habit, visit });
         }
     }
 }
@@ -113,13 +172,17 @@ impl Dispatch {
     /// An event of a generation finds nobody idle.
     pub(super) fn missed(&mut self, generation: Generation) {
         if !self.queues.contains_key(&generation)
-            && let Some(habit) = self.absent.laid_down.remove(&generation)
+            && let Some(absence) = self.absent.take(generation)
         {
-            self.queue(generation).habit = habit;
+            self.queue(generation).habit = absence.habit;
         }
         let now = self.now;
         let queue = self.queue(generation);
-        let alone = queue.is_unused();
+        // The one that is being started for him counts as there: he is only a little early.
+        let expected = queue.habit.ahead.is_some() && queue.starting == 1;
+        let others = queue.waiting.len() + queue.idle.len();
+        let expected = expected && others as u32 + queue.busy + queue.restarting == 0;
+        let alone = expected || queue.is_unused();
         queue.habit.missed(now, alone);
     }
 
@@ -130,7 +193,8 @@ impl Dispatch {
         }
         let Some(queue) = self.queues.remove(&generation) else { return };
         if !queue.retired && !self.stopping {
-            self.absent.lay_down(self.now, generation, queue.habit);
+            let hold = self.limits.idle_for;
+            self.absent.lay_down(self.now, generation, queue.habit, hold);
         }
     }
 
@@ -175,10 +239,44 @@ impl Dispatch {
         }
     }
 
-    /// When it has next something to do.
+    /// Starts instances for those who are expected.
+    pub(super) fn start_ahead(&mut self, out: &mut Vec<Action>) {
+        let now = self.now;
+        for _ in 0..AT_ONCE {
+            let due = self.absent.visits.first().filter(|(when, _)| *when <= now);
+            let Some((_, generation)) = due.copied() else { return };
+            let Some(Absence { mut habit, visit }) = self.absent.take(generation) else { return };
+            habit.tried = true;
+            // What it will be worth when it is up.
+            let idle = habit.rested.map_or(Duration::ZERO, |rested| now.since(rested));
+            let idle = idle + habit.profile.rebuild() * LEAD;
+            let worth = habit.profile.value(idle, self.limits.start_estimate);
+            let until = visit.map_or(now, |visit| visit.until);
+            let room = until > now && self.make_room(worth, out).is_ok();
+            self.queue(generation).habit = habit;
+            if room {
+                self.memory.promise();
+                self.queue(generation).starting += 1;
+                let kind = Initialization::Ahead;
+                let instance = self.start(generation, State::Starting, Phase::Init, kind, out);
+                self.queue(generation).habit.ahead = Some((instance, until));
+            }
+            // Where there is no room he finds none, as if he had not been expected.
+            self.forget_if_unused(generation);
+        }
+    }
+
+    /// Whether anything is known of a generation from which a start could follow.
+    pub fn remembers(&self, generation: Generation) -> bool {
+        self.queues.contains_key(&generation) || self.absent.laid_down.contains_key(&generation)
+    }
+
+    /// When either has next something to do.
     pub(super) fn next_kept(&self) -> Option<Time> {
         let hold = self.limits.idle_for;
-        self.queues.values().filter_map(|queue| queue.next_look(hold)).min()
+        let looks = self.queues.values().filter_map(|queue| queue.next_look(hold));
+        let visits = self.absent.visits.first().map(|(when, _)| *when);
+        looks.chain(visits).min()
     }
 }
 
@@ -195,14 +293,21 @@ impl Queue {
             self.habit.look = Time(next.next_multiple_of(1_000));
         }
         let habit = &self.habit;
-        let over = |(_, since): &&(InstanceId, Time)| {
-            since.after(hold) <= now || (look && !habit.profile.is_wanted(now.since(*since), hold))
+        let over = |(instance, since): &&(InstanceId, Time)| match habit.ahead {
+            Some((ahead, until)) if ahead == *instance => until <= now,
+            _ => {
+                since.after(hold) <= now
+                    || (look && !habit.profile.is_wanted(now.since(*since), hold))
+            }
         };
         self.idle.iter().take_while(over).count()
     }
 
     fn next_look(&self, hold: Duration) -> Option<Time> {
-        let (_, since) = self.idle.front()?;
-        Some(since.after(hold).min(self.habit.look))
+        let (instance, since) = self.idle.front()?;
+        match self.habit.ahead {
+            Some((ahead, until)) if ahead == *instance => Some(until),
+            _ => Some(since.after(hold).min(self.habit.look)),
+        }
     }
 }

@@ -68,6 +68,8 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (any, 0..40_u64).prop_map(|(n, bytes)| Op::Measured(n, bytes)),
         1 => (0..120_u64, 90..300_u64).prop_map(|(used, available)| Op::Observe(used, available)),
         5 => (1..15_u64).prop_map(Op::Tick),
+        // Long enough for callers to be regular.
+        1 => (40_000..41_000_u64).prop_map(Op::Tick),
     ]
 }
 

@@ -4,7 +4,7 @@ use model::Generation;
 
 use super::queue::{Queue, Ticket};
 use super::{Dispatch, Instance, State};
-use crate::action::{Action, EndReason, InstanceId, Next, Phase, StartFailure};
+use crate::action::{Action, EndReason, Initialization, InstanceId, Next, Phase, StartFailure};
 use crate::admission::Throttle;
 use crate::time::Time;
 
@@ -54,7 +54,8 @@ impl Dispatch {
             self.rate.count(self.now, ticket.function);
             self.memory.promise();
             self.queue(generation).starting += 1;
-            self.start(generation, State::Starting, Phase::Init, out);
+            let initialization = Initialization::OnDemand;
+            self.start(generation, State::Starting, Phase::Init, initialization, out);
         }
         self.queue(generation).waiting.push_back(ticket);
         self.stats.waiting += 1;
@@ -69,7 +70,13 @@ impl Dispatch {
         out: &mut Vec<Action>,
     ) {
         self.memory.promise();
-        let instance = self.start(generation, State::Restarting(Some(ticket)), Phase::Invoke, out);
+        let instance = self.start(
+            generation,
+            State::Restarting(Some(ticket)),
+            Phase::Invoke,
+            Initialization::OnDemand,
+            out,
+        );
         let queue = self.queue(generation);
         queue.restarting += 1;
         queue.overdue.push_back(instance);
@@ -81,6 +88,7 @@ impl Dispatch {
         generation: Generation,
         state: State,
         phase: Phase,
+        initialization: Initialization,
         out: &mut Vec<Action>,
     ) -> InstanceId {
         let instance = InstanceId(self.next_instance);
@@ -89,7 +97,7 @@ impl Dispatch {
         let began = self.now;
         self.instances.insert(instance, Instance { generation, state, bytes, began });
         self.stats.starting += 1;
-        out.push(Action::Start { instance, generation, phase });
+        out.push(Action::Start { instance, generation, phase, initialization });
         instance
     }
 
@@ -137,8 +145,8 @@ impl Dispatch {
         }
         found.state = State::Idle;
         self.idle_bytes += found.bytes;
-        queue.habit.rested(now, queue.idle.is_empty());
-        queue.idle.push_back((instance, now));
+        let since = queue.habit.rested(now, instance, queue.idle.is_empty());
+        queue.idle.push_back((instance, since));
         self.stats.idle += 1;
         Next::Idle
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use model::{FunctionId, Generation};
 
 use super::*;
-use crate::{EventId, Phase, Throttle};
+use crate::{EventId, Initialization, Phase, Throttle};
 
 mod keeping;
 
@@ -213,7 +213,8 @@ fn an_overrun_is_started_again_once_on_the_time_of_its_event() {
     let first = rig.start(G);
     let actions = rig.fail(first, StartFailure::Overran);
     let second = rig.started();
-    let start = Action::Start { instance: second, generation: G, phase: Phase::Invoke };
+    let (phase, initialization) = (Phase::Invoke, Initialization::OnDemand);
+    let start = Action::Start { instance: second, generation: G, phase, initialization };
     assert_eq!(actions, [end(first, EndReason::Failed), start]);
     let failure = Some(StartFailure::Overran);
     let expected = [end(second, EndReason::Failed), Action::Fail { event: EventId(0), failure }];

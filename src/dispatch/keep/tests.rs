@@ -28,7 +28,7 @@ fn of_a_function_nobody_knows_the_fixed_time_is_kept() {
     let unknown = Profile::new();
     assert!(unknown.is_wanted(HOLD - SECOND, HOLD));
     assert!(!unknown.is_wanted(HOLD, HOLD));
-    assert_eq!(unknown.appointment(Duration::ZERO), None);
+    assert_eq!(unknown.appointment(Duration::ZERO, HOLD), None);
 }
 
 #[test]
@@ -44,11 +44,11 @@ fn what_is_used_often_is_kept_past_a_pause_but_a_burst_is_given_back() {
 fn an_instance_between_two_distant_calls_is_not_kept_and_is_started_ahead() {
     let hourly = called_every(60 * MINUTE, 12);
     assert!(!hourly.is_wanted(MINUTE, HOLD), "an hour is more than ten minutes");
-    let next = hourly.appointment(MINUTE).expect("a regular caller");
+    let next = hourly.appointment(MINUTE, HOLD).expect("a regular caller");
     assert!(next.from <= 60 * MINUTE && next.until > 60 * MINUTE, "{next:?}");
     assert!(next.from > 50 * MINUTE, "{next:?}");
     assert!(hourly.is_wanted(next.from, HOLD), "and then it is");
-    assert_eq!(hourly.appointment(next.until), None, "who does not come is not waited for");
+    assert_eq!(hourly.appointment(next.until, HOLD), None, "who does not come is not waited for");
 }
 
 #[test]
@@ -57,18 +57,18 @@ fn who_calls_at_random_has_no_appointment() {
     for minutes in [1, 7, 2, 30, 55, 12, 90, 3, 20, 1] {
         random.used(minutes * MINUTE);
     }
-    assert_eq!(random.appointment(Duration::ZERO), None);
+    assert_eq!(random.appointment(Duration::ZERO, HOLD), None);
 }
 
 #[test]
 fn who_calls_all_the_time_is_not_waited_for() {
-    assert_eq!(called_every(SECOND * 5, 100).appointment(Duration::ZERO), None);
+    assert_eq!(called_every(SECOND * 5, 100).appointment(Duration::ZERO, HOLD), None);
 }
 
 #[test]
 fn two_calls_alike_are_not_regular_yet() {
-    assert_eq!(called_every(20 * MINUTE, 2).appointment(Duration::ZERO), None);
-    assert!(called_every(20 * MINUTE, 3).appointment(Duration::ZERO).is_some());
+    assert_eq!(called_every(20 * MINUTE, 2).appointment(Duration::ZERO, HOLD), None);
+    assert!(called_every(20 * MINUTE, 3).appointment(Duration::ZERO, HOLD).is_some());
 }
 
 #[test]
@@ -122,7 +122,7 @@ proptest! {
         let mut profile = Profile::new();
         gaps.into_iter().for_each(|gap| profile.used(Duration::from_millis(gap)));
         let age = Duration::from_millis(age);
-        if let Some(next) = profile.appointment(age) {
+        if let Some(next) = profile.appointment(age, HOLD) {
             prop_assert!(next.from > age && next.until > next.from);
         }
     }

@@ -82,21 +82,108 @@ fn the_instance_that_is_used_often_stays_and_the_one_that_is_not_goes() {
     assert_eq!(rig.out[0], end(seldom, EndReason::Evicted), "although {often:?} is idle longer");
 }
 
-#[test]
-fn what_is_learned_outlives_the_last_instance() {
-    let mut rig = Rig::with(Limits { idle_for: Duration::from_secs(600), ..Limits::default() });
-    // Every two hours: longer than any is kept for.
-    for hour in 0..6 {
-        rig.until(hour * 120 * MINUTE);
+/// A function that was called every half hour, so often that it is known; the next call is due.
+fn half_hourly(rig: &mut Rig) {
+    for call in 0..4 {
+        rig.until(call * 30 * MINUTE);
         let instance = rig.call(G, 100);
-        let ended = rig.until(rig.now.0 + 20 * MINUTE);
+        let ended = rig.until(rig.now.0 + 11 * MINUTE);
         assert_eq!(ended, [end(instance, EndReason::Expired)]);
         rig.dispatch.ended(instance);
     }
-    rig.until(6 * 120 * MINUTE);
-    let instance = rig.call(G, 100);
+}
+
+/// The one start ahead up to a moment.
+fn ahead(actions: &[Action]) -> InstanceId {
+    let kind = Initialization::Ahead;
+    let [Action::Start { instance, generation: G, initialization, .. }] = *actions else {
+        panic!("{actions:?}")
+    };
+    assert_eq!(initialization, kind);
+    instance
+}
+
+#[test]
+fn a_regular_caller_finds_an_instance_that_was_started_for_him() {
+    let mut rig = Rig::new();
+    half_hourly(&mut rig);
+    for call in 4..8 {
+        let instance = ahead(&rig.until(call * 30 * MINUTE - 1));
+        assert!(rig.ready(instance).is_empty());
+        assert!(rig.until(call * 30 * MINUTE).is_empty());
+        assert_eq!(rig.arrive(G), Decision::Run(instance));
+        rig.done(instance);
+        // It is not kept until the next call.
+        assert_eq!(rig.until(rig.now.0 + 11 * MINUTE), [end(instance, EndReason::Expired)]);
+        rig.dispatch.ended(instance);
+    }
+}
+
+#[test]
+fn a_caller_who_stays_away_costs_one_start() {
+    let mut rig = Rig::new();
+    half_hourly(&mut rig);
+    let instance = ahead(&rig.until(4 * 30 * MINUTE));
+    rig.ready(instance);
+    let rest = rig.until(24 * 60 * MINUTE);
+    assert_eq!(rest, [end(instance, EndReason::Expired)]);
+    rig.dispatch.ended(instance);
+    assert_eq!(rig.dispatch.stats(), Stats::default());
+}
+
+#[test]
+fn a_start_ahead_that_fails_answers_nobody_and_is_not_tried_again() {
+    let mut rig = Rig::new();
+    half_hourly(&mut rig);
+    let instance = ahead(&rig.until(4 * 30 * MINUTE));
+    let failed = rig.fail(instance, StartFailure::Init);
+    assert_eq!(failed, [end(instance, EndReason::Failed)]);
+    assert!(rig.until(24 * 60 * MINUTE).is_empty());
+}
+
+#[test]
+fn who_comes_a_little_early_gets_the_instance_that_is_being_started_for_him() {
+    let mut rig = Rig::new();
+    half_hourly(&mut rig);
+    let instance = ahead(&rig.until(4 * 30 * MINUTE));
+    assert_eq!(rig.arrive(G), Decision::Wait);
+    assert!(rig.out.is_empty(), "one is enough");
+    assert!(matches!(rig.ready(instance)[..], [Action::Run { .. }]));
+    assert_eq!(rig.done(instance), Next::Idle);
+    assert_eq!(rig.dispatch.next_expiry().map(|when| when > rig.now), Some(true));
+}
+
+#[test]
+fn nobody_who_is_worth_more_goes_for_one_who_is_only_expected() {
+    let mut rig =
+        Rig::with(Limits { memory_reserve: 100, start_estimate: 10, ..Limits::default() });
+    half_hourly(&mut rig);
+    // Dear to start again, and called every second; there is no room for another.
+    rig.dispatch.observe(Facts { used: 0, available: 110 });
+    rig.until(4 * 30 * MINUTE - 5 * MINUTE);
+    let dear = rig.call(H, 5_000);
+    rig.dispatch.observe(Facts { used: 10, available: 100 });
+    while rig.now.0 < 4 * 30 * MINUTE + MINUTE {
+        rig.now = rig.now.after(Duration::from_millis(900));
+        assert_eq!(rig.expire(), [], "{dear:?} is worth more");
+        rig.call(H, 5_000);
+    }
+    // The negative control: where there is room, he is expected.
+    let mut other = Rig::new();
+    half_hourly(&mut other);
+    ahead(&other.until(4 * 30 * MINUTE));
+}
+
+#[test]
+fn an_instance_that_is_not_used_soon_is_not_kept_for_the_whole_time() {
+    let mut rig = Rig::new();
+    // At other times each day, so that nobody is expected.
+    for hours in [0, 2, 5, 6, 10, 11, 13] {
+        rig.until(hours * 60 * MINUTE);
+        rig.call(G, 100);
+    }
     let ended = rig.until(rig.now.0 + 3 * MINUTE);
-    assert_eq!(ended, [end(instance, EndReason::Expired)], "known by now not to be used soon");
+    assert_eq!(ended.len(), 1, "known by now");
 }
 
 #[test]

@@ -71,6 +71,25 @@ async fn an_exit_right_after_starting_is_an_exit_and_does_not_spin() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_instance_is_started_for_a_regular_caller_before_he_calls_and_ends_if_he_does_not() {
+    let limits = pool::Limits { idle_for: Duration::from_millis(500), ..Default::default() };
+    let rig = Setup { limits, ..Setup::default() }.start().await;
+    let function = function("who");
+    let mut beat = tokio::time::interval(Duration::from_secs(2));
+    for call in 1..=4 {
+        beat.tick().await;
+        rig.answer(&function).await;
+        assert_eq!(rig.double.made(), call, "the one before has ended");
+    }
+    // He does not come again.
+    eventually("one is started", || rig.double.made() == 5).await;
+    rig.settled(0).await;
+    let lines = rig.logs.all();
+    let starts = lines.iter().filter(|line| line.starts_with("INIT_START")).count();
+    assert_eq!((starts, rig.double.made()), (5, 5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_memory_kill_while_starting_is_a_memory_kill() {
     let rig = Rig::new().await;
     rig.double.behaviour.memory_kills.store(1, Ordering::SeqCst);
