@@ -13,6 +13,7 @@ mod deploy;
 mod dev;
 mod doctor;
 mod exit;
+mod giveback;
 mod install;
 mod output;
 mod project;

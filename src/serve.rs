@@ -42,6 +42,7 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::exit::Exit;
+use crate::giveback;
 use crate::output;
 use crate::readahead::{self, ReadAhead};
 use crate::readiness::Readiness;
@@ -193,6 +194,7 @@ async fn serve(config: Config, split: Split, readiness: Readiness) -> Result<Exi
 
     let exit = tokio::select! {
         never = stay_alive(&readiness, &pool) => match never {},
+        never = giveback::keep_giving(&pool) => match never {},
         done = told_to_stop(config.until_stdin_closes) => done.map(|()| Exit::Done)?,
         () = pool.closed() => Exit::SpawnerLost,
         (api, http) = &mut serving => {

@@ -9,6 +9,7 @@
 
 #![allow(unsafe_code, reason = "the one module that makes the rule possible everywhere else")]
 
+pub mod heap;
 pub mod mount;
 pub mod privilege;
 pub mod process;

@@ -60,3 +60,26 @@ fn a_socket_can_refuse_descriptors_where_the_kernel_knows_how() {
     }
     send(left.as_fd(), b"x", &[], true).unwrap();
 }
+
+/// Anonymous memory of this process, bytes.
+fn anonymous() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() << 10
+}
+
+#[cfg(target_env = "gnu")]
+#[test]
+fn what_was_freed_between_what_is_in_use_is_given_back() {
+    const BLOCK: usize = 2 << 10;
+    let blocks: Vec<Vec<u8>> = (0..64 << 10).map(|block| vec![block as u8; BLOCK]).collect();
+    // One in a thousand stays, the last among them: the heap does not shrink by itself.
+    let stays = |number: &usize| number % 1_000 == 535;
+    let kept: Vec<Vec<u8>> =
+        blocks.into_iter().enumerate().filter(|(n, _)| stays(n)).map(|(_, block)| block).collect();
+    let before = anonymous();
+    assert!(super::heap::give_back());
+    let after = anonymous();
+    assert!(before > after + (64 << 20), "{before} before and {after} after");
+    assert_eq!(kept.iter().map(Vec::len).sum::<usize>(), 66 * BLOCK);
+}
