@@ -31,6 +31,9 @@
 //!        gone                  gone
 //! ```
 //!
+//! Which idle instance goes first, how long each is kept, and whose is started before it is called, is
+//! asked of [`keep`]: by what starting again would cost, how often it is used, and what it holds.
+//!
 //! A start that fails answers exactly one event, the oldest that waits, and nothing is started in its
 //! place: a function that cannot start is started once per call and never spins. The one exception is
 //! AWS's own: an initialisation that takes longer than its limit is ended and begun again, once, on
