@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::harness::http::{connect, read};
+use crate::harness::leftovers::Process;
 use crate::harness::{Daemon, Function, Request, eventually};
 
 /// Bytes of a large event; the limit is 6 MiB.
@@ -17,7 +18,9 @@ const LARGE: usize = 6_000_000;
 /// Large calls at once.
 const CALLS: usize = 64;
 /// Instances that idle.
-const IDLE: usize = 6;
+const IDLE: usize = 20;
+/// Descriptors that a process of the daemon has for itself: between 20 and 40.
+const OWN: usize = 40;
 /// Descriptors that each may cost a process of the daemon.
 const EACH: usize = 6;
 /// So many looks in a row, a hundredth of a second apart, that see the same.
@@ -123,10 +126,31 @@ fn a_caller_that_does_not_read_a_large_answer_keeps_its_connection_and_no_instan
 
 #[test]
 fn an_idle_instance_costs_each_process_of_the_daemon_few_descriptors() {
+    let sleeper = "
+        import time
+        def handler(event, context):
+            time.sleep(event)
+        ";
+    idle_instances_cost(Function::python(sleeper), EACH);
+}
+
+#[test]
+fn an_idle_custom_runtime_costs_as_few_and_its_connection() {
+    let sleeper = "
+        import json, time
+        while True:
+            request, headers, event = next_event()
+            time.sleep(json.loads(event))
+            respond(request, b'null')
+        ";
+    idle_instances_cost(Function::runtime_in_python(sleeper), EACH + 1);
+}
+
+/// Has instances of a function that sleeps as long as it is told, and counts descriptors when they idle.
+fn idle_instances_cost(function: Function, each: usize) {
     let daemon = Daemon::start();
     let spawner = daemon.spawner_proper();
-    let counts = || [open(daemon.pid), open(spawner)];
-    // Ready cells that were taken are made again meanwhile: only then are the others to be counted.
+    let counts = || [open(daemon.pid), open(spawner), cells(spawner)];
     let settled = || {
         let (mut last, mut looks) = (counts(), 0);
         eventually("nothing is opened or closed any more", PATIENCE, || {
@@ -136,25 +160,29 @@ fn an_idle_instance_costs_each_process_of_the_daemon_few_descriptors() {
             (looks == STEADY).then_some(now)
         })
     };
-    let sleeper = "
-        import time
-        def handler(event, context):
-            time.sleep(event)
-        ";
-    let function = Function::python(sleeper).deploy(&daemon);
+    let function = function.deploy(&daemon);
     function.answer(&json!(0));
-    let before = settled();
     thread::scope(|scope| {
         for _ in 0..=IDLE {
             scope.spawn(|| function.answer(&json!(2)));
         }
     });
-    let after = settled();
-    for (before, after, process) in
-        [(before[0], after[0], "control plane"), (before[1], after[1], "spawner")]
-    {
-        let more = after - before;
-        assert!(more >= IDLE, "{process}: they are there");
-        assert!(more <= IDLE * EACH, "{process}: {more} for {IDLE} instances");
-    }
+    // What stands ready follows demand and is counted as well: no cell costs more than an instance.
+    let [plane, spawner, cells] = settled();
+    assert!(cells > IDLE, "{cells} cells: they are there");
+    assert!(plane <= OWN + cells * each, "{plane} of the control plane for {cells} cells");
+    assert!(spawner <= OWN + cells * EACH, "{spawner} of the spawner for {cells} cells");
+}
+
+/// Cells of a spawner: the first processes of pid namespaces beneath its own.
+fn cells(spawner: u32) -> usize {
+    let all = Process::all();
+    let Some(own) = all.iter().find(|one| one.pid == spawner) else { return 0 };
+    let first = |one: &&Process| {
+        let status = fs::read_to_string(format!("/proc/{}/status", one.pid)).unwrap_or_default();
+        let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+        pids.is_some_and(|pids| pids.split_whitespace().last() == Some("1"))
+    };
+    let family = Process::family(spawner, &all);
+    family.iter().filter(|one| one.is_deeper_than(own)).filter(first).count()
 }
