@@ -341,7 +341,9 @@ impl Shelves {
     /// what they are for.
     fn errand(&mut self, now: Duration) -> Option<Work> {
         let room = usize::try_from(self.budget.bytes / self.stocking.estimate.max(1));
-        let room = room.unwrap_or(usize::MAX);
+        // One that is ended gives memory back; it is not started again from that alone.
+        let least = if self.spares.iter().any(|shelf| shelf.alive() > 0) { 1 } else { 2 };
+        let room = room.ok().filter(|room| *room >= least).unwrap_or(0);
         let most = match self.stocking.sharing {
             TemplateSharing::Image => room.min(self.stocking.templates),
             TemplateSharing::Function => room,
