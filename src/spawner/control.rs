@@ -38,7 +38,7 @@ pub(crate) enum ControlError {
     Descriptors { count: usize },
 }
 
-/// A request and what came beside it.
+/// A request and what came beside it; nothing where there was no room for that.
 pub(crate) type Asked = (Request, Vec<OwnedFd>);
 
 // === impl Control ===
@@ -56,7 +56,8 @@ impl Control {
         let mut buffer = [0; MAX_MESSAGE];
         // One that a request does not have is closed, and the conversation over.
         let most = FORK_DESCRIPTORS;
-        let datagram = match socket::receive(self.socket.as_fd(), &mut buffer, most, false) {
+        let received = socket::receive_what_fits(self.socket.as_fd(), &mut buffer, most, false);
+        let datagram = match received {
             Ok(datagram) if datagram.length == 0 => return Err(ControlError::Closed),
             Ok(datagram) => datagram,
             Err(ReceiveError::Failed(Errno::EAGAIN)) => return Ok(None),
@@ -66,6 +67,8 @@ impl Control {
         };
         let request = Request::decode(&buffer[..datagram.length]).map_err(ControlError::Request)?;
         match datagram.descriptors.len() {
+            // There was no room for them here: the request is refused, and nobody broke anything.
+            _ if datagram.cut && request.descriptors() > 0 => Ok(Some((request, Vec::new()))),
             count if count == request.descriptors() => Ok(Some((request, datagram.descriptors))),
             count => Err(ControlError::Descriptors { count }),
         }

@@ -28,6 +28,8 @@ pub struct Datagram {
     pub length: usize,
     /// Close-on-exec, in the order they were sent.
     pub descriptors: Vec<OwnedFd>,
+    /// Whether there were more, for which this process has no room: it has as many as it may have.
+    pub cut: bool,
 }
 
 /// Why a datagram was not received. Whatever descriptors came with it are closed.
@@ -48,6 +50,9 @@ pub enum ReceiveError {
         /// How many were asked for.
         limit: usize,
     },
+    /// This process has no room for the descriptors that came with it.
+    #[error("there is no room for the descriptors of a datagram: the limit of open files")]
+    NoRoom,
 }
 
 /// Two connected `SEQPACKET` sockets.
@@ -115,6 +120,21 @@ pub fn receive(
     most: usize,
     wait: bool,
 ) -> Result<Datagram, ReceiveError> {
+    let datagram = receive_what_fits(socket, buffer, most, wait)?;
+    if datagram.cut { Err(ReceiveError::NoRoom) } else { Ok(datagram) }
+}
+
+/// The same, from a peer that is not to blame where there is no room for its descriptors:
+/// [`Datagram::cut`] tells.
+///
+/// # Errors
+/// [`ReceiveError`], but for [`ReceiveError::NoRoom`].
+pub fn receive_what_fits(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    most: usize,
+    wait: bool,
+) -> Result<Datagram, ReceiveError> {
     /// Control data must be aligned like its header.
     #[repr(C, align(8))]
     struct Control([u8; CONTROL_BYTES]);
@@ -142,10 +162,12 @@ pub fn receive(
     if message.msg_flags & libc::MSG_TRUNC != 0 {
         return Err(ReceiveError::TooLong { limit: buffer.len() });
     }
-    if message.msg_flags & libc::MSG_CTRUNC != 0 || descriptors.len() > most {
+    if descriptors.len() > most {
         return Err(ReceiveError::TooManyDescriptors { limit: most });
     }
-    Ok(Datagram { length, descriptors })
+    // The buffer holds as many as one message can bring, so it is not that which was too small.
+    let cut = message.msg_flags & libc::MSG_CTRUNC != 0;
+    Ok(Datagram { length, descriptors, cut })
 }
 
 fn adopt(message: &libc::msghdr) -> Vec<OwnedFd> {

@@ -9,7 +9,7 @@ use sandbox::failpoint::{Point, reach};
 use sandbox::perform::explain;
 use sandbox::sys::process::{self, Child, Ending as How};
 use sandbox::sys::socket;
-use wire::spawner::{CellId, Reply, Subject, TemplateId};
+use wire::spawner::{CellId, FORK_DESCRIPTORS, Reply, Subject, TemplateId};
 use wire::template::{NAMESPACES, Order, STEPS};
 
 use super::{Service, ServiceError, Task};
@@ -47,6 +47,9 @@ impl Service {
         beside: Vec<OwnedFd>,
     ) -> Result<(), ServiceError> {
         let subject = Subject::Cell(number);
+        if beside.len() != FORK_DESCRIPTORS {
+            return self.refuse(subject, "no room for its descriptors: the limit of open files");
+        }
         let Some(cell) = self.cells.get_mut(number) else {
             return self.refuse(subject, "no such cell");
         };
