@@ -63,6 +63,8 @@ pub enum Initialization {
     OnDemand,
     /// For one that is expected; AWS has no word of its own for it, a function is told the same.
     Ahead,
+    /// To be there before any does.
+    Provisioned,
 }
 
 /// Why a start came to nothing.

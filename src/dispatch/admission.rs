@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use model::FunctionId;
+use model::{FunctionId, Generation};
 
 use crate::hash::IdMap;
 
@@ -61,6 +61,8 @@ pub(crate) enum Charge {
     Reserved,
     /// What nobody has reserved.
     Unreserved,
+    /// What is provisioned of its generation, which is part of what is set aside.
+    Provisioned(Generation),
 }
 
 /// Events being served, counted.
@@ -68,7 +70,8 @@ pub(crate) enum Charge {
 pub(crate) struct Concurrency {
     /// [`Limits::concurrency`].
     account: u32,
-    /// The sum of what functions have reserved; told by whoever keeps the functions.
+    /// The sum of what functions have set aside, reserved or provisioned; told by whoever keeps the
+    /// functions.
     reserved: u32,
     /// Events admitted and not yet released.
     admitted: u32,
@@ -131,25 +134,32 @@ impl Concurrency {
         Self { account, reserved: 0, admitted: 0, unreserved: 0, by_function: IdMap::default() }
     }
 
-    /// Sets the sum of what all functions have reserved.
+    /// Sets the sum of what all functions have set aside.
     pub(crate) fn set_reserved(&mut self, total: u32) {
         self.reserved = total;
     }
 
-    /// Counts one more event of `function`, if there is room for it.
+    /// Counts one more event of `function`, if there is room for it. `provisioned` is asked, at most
+    /// once and only where it matters, whether the event counts against a generation's floor.
     pub(crate) fn admit(
         &mut self,
         function: FunctionId,
         reserved: Option<u32>,
+        provisioned: impl FnOnce() -> Option<Generation>,
     ) -> Result<Charge, Throttle> {
         let own = self.by_function.get(&function).copied().unwrap_or(0);
         if reserved.is_some_and(|limit| own >= limit) {
             return Err(Throttle::Function);
         }
-        let charge = if reserved.is_some() { Charge::Reserved } else { Charge::Unreserved };
+        if self.admitted >= self.account {
+            return Err(Throttle::Account);
+        }
+        let charge = match reserved {
+            Some(_) => Charge::Reserved,
+            None => provisioned().map_or(Charge::Unreserved, Charge::Provisioned),
+        };
         let shared = self.account.saturating_sub(self.reserved);
-        let full = charge == Charge::Unreserved && self.unreserved >= shared;
-        if full || self.admitted >= self.account {
+        if charge == Charge::Unreserved && self.unreserved >= shared {
             return Err(Throttle::Account);
         }
         self.admitted += 1;

@@ -9,6 +9,7 @@
 //! an event off the queue when it does. An event whose first start overran leaves the queue and is
 //! bound to its second start, which ends within the function's own timeout.
 
+mod floors;
 mod keeping;
 mod queue;
 mod steps;
@@ -22,6 +23,7 @@ use crate::action::{
 };
 use crate::admission::{Concurrency, Facts, Limits, Memory};
 use crate::hash::{IdMap, IdSet};
+use crate::provisioned::Floors;
 use crate::rate::StartRate;
 use crate::time::Time;
 use keeping::Absent;
@@ -39,11 +41,13 @@ pub struct Dispatch {
     instances: IdMap<InstanceId, Instance>,
     /// What was learned of generations that have neither.
     absent: Absent,
+    /// What is to be ready whether anybody asks or not.
+    floors: Floors,
     next_instance: u64,
     stats: Stats,
     /// The latest moment that was told.
     now: Time,
-    /// Bytes of all idle instances: what evicting every one of them would give.
+    /// Bytes of all idle instances that may be evicted: what evicting every one of them would give.
     idle_bytes: u64,
     /// Generations retired of late, so that a call on its way is not served by a new instance that
     /// nobody would ever retire again.
@@ -61,6 +65,8 @@ struct Instance {
     bytes: u64,
     /// When its start began.
     began: Time,
+    /// Whether it stands on its generation's floor.
+    provisioned: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +98,7 @@ impl Dispatch {
             queues: IdMap::default(),
             instances: IdMap::default(),
             absent: Absent::default(),
+            floors: Floors::default(),
             next_instance: 0,
             stats: Stats::default(),
             now: Time::default(),
@@ -120,7 +127,7 @@ impl Dispatch {
     /// Takes note of what one instance uses, bytes.
     pub fn measured(&mut self, instance: InstanceId, bytes: u64) {
         let Some(found) = self.instances.get_mut(&instance) else { return };
-        if matches!(found.state, State::Idle) {
+        if matches!(found.state, State::Idle) && !found.provisioned {
             self.idle_bytes = self.idle_bytes - found.bytes + bytes;
         }
         found.bytes = bytes;
@@ -135,7 +142,10 @@ impl Dispatch {
         if !self.retired.is_empty() && self.retired.contains(&arrival.generation) {
             return Decision::Refuse(Refusal::Retired);
         }
-        let charge = match self.concurrency.admit(arrival.function, arrival.reserved) {
+        let (floors, generation) = (&mut self.floors, arrival.generation);
+        let provisioned =
+            || (!floors.is_empty() && floors.charge(generation)).then_some(generation);
+        let charge = match self.concurrency.admit(arrival.function, arrival.reserved, provisioned) {
             Ok(charge) => charge,
             Err(throttle) => return Decision::Refuse(Refusal::Throttled(throttle)),
         };
@@ -158,9 +168,15 @@ impl Dispatch {
         self.now = now;
         let Some(found) = self.instances.get(&instance) else { return };
         let (generation, began) = (found.generation, found.began);
+        let provisioned = found.provisioned;
         let ticket = match found.state {
             State::Starting => {
-                self.queue(generation).starting -= 1;
+                if provisioned {
+                    self.queue(generation).provisioning -= 1;
+                    self.floors.ready(generation);
+                } else {
+                    self.queue(generation).starting -= 1;
+                }
                 // The queue first, whose events count on this start; then one that is bound to a
                 // start which has already proved slow.
                 let waiting = self.pop_waiting(generation);
@@ -192,6 +208,12 @@ impl Dispatch {
         let Some(found) = self.instances.get(&instance) else { return };
         let (generation, state) = (found.generation, found.state);
         let ticket = match state {
+            State::Starting if found.provisioned => {
+                self.queue(generation).provisioning -= 1;
+                self.floors.failed(generation, failure);
+                // Whoever waits does so for a start of their own.
+                None
+            }
             State::Starting => {
                 self.queue(generation).starting -= 1;
                 self.pop_waiting(generation)
@@ -224,15 +246,19 @@ impl Dispatch {
         self.now = now;
         let Some(found) = self.instances.get(&instance) else { return Next::Idle };
         let State::Busy(ticket, _) = found.state else { return Next::Idle };
-        let generation = found.generation;
+        let (generation, provisioned) = (found.generation, found.provisioned);
         self.stats.busy -= 1;
         self.release(ticket);
         match fate {
             Fate::Reusable => {
+                if provisioned {
+                    self.floors.served(generation);
+                }
                 let next = self.pop_any(generation);
                 self.settle(now, instance, next)
             }
             Fate::Broken => {
+                self.lose(instance, false);
                 self.begin_end(instance);
                 self.queue(generation).busy -= 1;
                 self.forget_if_unused(generation);
@@ -250,6 +276,7 @@ impl Dispatch {
         let generation = found.generation;
         self.stats.busy -= 1;
         self.queue(generation).busy -= 1;
+        self.lose(instance, true);
         self.begin_end(instance);
         out.push(Action::End { instance, reason: EndReason::Failed });
         if !proven || self.stopping {
@@ -267,7 +294,10 @@ impl Dispatch {
         let Some(found) = self.instances.get(&instance) else { return };
         if matches!(found.state, State::Idle) {
             let generation = found.generation;
-            self.queue(generation).idle.retain(|(id, _)| *id != instance);
+            let queue = self.queue(generation);
+            queue.idle.retain(|(id, _)| *id != instance);
+            queue.kept.retain(|(id, _)| *id != instance);
+            self.lose(instance, true);
             self.end_idle(instance, EndReason::Failed, out);
             self.forget_if_unused(generation);
         }
@@ -287,6 +317,8 @@ impl Dispatch {
         self.absent.forget(generation);
         self.retired.insert(generation);
         self.forget.push_back((now.after(REMEMBER), generation));
+        let standing = self.floors.remove(generation);
+        self.let_go(now, generation, standing);
         let Some(queue) = self.queues.get_mut(&generation) else { return };
         queue.retired = true;
         for (instance, _) in std::mem::take(&mut queue.idle) {
@@ -296,7 +328,7 @@ impl Dispatch {
     }
 
     /// Ends what has been idle for too long, or is kept for too long for what it is used; and starts
-    /// instances for callers who come regularly and are due.
+    /// what is missing below a floor, and instances for callers who come regularly and are due.
     pub fn expire(&mut self, now: Time, out: &mut Vec<Action>) {
         self.now = now;
         self.rate.forget(now);
@@ -304,22 +336,27 @@ impl Dispatch {
             self.retired.remove(&generation);
         }
         self.end_surplus(out);
+        self.replenish(now, out);
         self.start_ahead(out);
     }
 
     /// When [`Dispatch::expire`] will next have something to do, unless something changes.
     pub fn next_expiry(&self) -> Option<Time> {
-        self.next_kept()
+        self.next_kept().into_iter().chain(self.floors.next()).min()
     }
 
     /// Serves nothing new: idle instances end now, busy ones after what they serve and what waits.
     pub fn stop(&mut self, out: &mut Vec<Action>) {
         self.stopping = true;
         self.absent.clear();
+        self.floors.clear();
         let idle: Vec<InstanceId> = self
             .queues
             .values_mut()
-            .flat_map(|queue| std::mem::take(&mut queue.idle))
+            .flat_map(|queue| {
+                let kept = std::mem::take(&mut queue.kept);
+                kept.into_iter().chain(std::mem::take(&mut queue.idle))
+            })
             .map(|(instance, _)| instance)
             .collect();
         for instance in idle {

@@ -39,6 +39,9 @@
 //! AWS's own: an initialisation that takes longer than its limit is ended and begun again, once, on
 //! the time of the event (phase *invoke*).
 //!
+//! A generation may have a floor (see `provisioned`): instances that are started without an event and
+//! kept without one. They serve before others do.
+//!
 //! What this crate does not know: processes, sockets, what an event contains, how long things take.
 
 mod action;
@@ -46,6 +49,7 @@ mod admission;
 mod engine;
 mod hash;
 pub mod keep;
+mod provisioned;
 mod rate;
 mod time;
 
@@ -56,4 +60,5 @@ pub use action::{
 pub use admission::{Facts, Limits, Throttle};
 pub use engine::Dispatch;
 pub use hash::{IdHasher, IdMap};
+pub use provisioned::{Floor, Provision, Shortfall};
 pub use time::Time;

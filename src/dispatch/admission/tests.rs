@@ -1,6 +1,6 @@
 //! What the two kinds of room promise.
 
-use model::FunctionId;
+use model::{FunctionId, Generation};
 
 use super::{Charge, Concurrency, Facts, Limits, Memory, Throttle};
 
@@ -21,38 +21,38 @@ fn memory(ceiling: Option<u64>) -> Memory {
 #[test]
 fn the_account_limit_is_reached_exactly() {
     let mut concurrency = Concurrency::new(2);
-    assert_eq!(concurrency.admit(A, None), Ok(Charge::Unreserved));
-    assert_eq!(concurrency.admit(B, None), Ok(Charge::Unreserved));
-    assert_eq!(concurrency.admit(A, None), Err(Throttle::Account));
+    assert_eq!(concurrency.admit(A, None, || None), Ok(Charge::Unreserved));
+    assert_eq!(concurrency.admit(B, None, || None), Ok(Charge::Unreserved));
+    assert_eq!(concurrency.admit(A, None, || None), Err(Throttle::Account));
     concurrency.release(B, Charge::Unreserved);
-    assert_eq!(concurrency.admit(A, None), Ok(Charge::Unreserved));
+    assert_eq!(concurrency.admit(A, None, || None), Ok(Charge::Unreserved));
 }
 
 #[test]
 fn reserved_zero_refuses_every_event() {
-    assert_eq!(Concurrency::new(10).admit(A, Some(0)), Err(Throttle::Function));
+    assert_eq!(Concurrency::new(10).admit(A, Some(0), || None), Err(Throttle::Function));
 }
 
 #[test]
 fn what_others_have_reserved_is_not_given_to_those_without() {
     let mut concurrency = Concurrency::new(10);
     concurrency.set_reserved(8);
-    assert_eq!(concurrency.admit(A, None), Ok(Charge::Unreserved));
-    assert_eq!(concurrency.admit(A, None), Ok(Charge::Unreserved));
-    assert_eq!(concurrency.admit(A, None), Err(Throttle::Account));
+    assert_eq!(concurrency.admit(A, None, || None), Ok(Charge::Unreserved));
+    assert_eq!(concurrency.admit(A, None, || None), Ok(Charge::Unreserved));
+    assert_eq!(concurrency.admit(A, None, || None), Err(Throttle::Account));
     for _ in 0..8 {
-        assert_eq!(concurrency.admit(B, Some(8)), Ok(Charge::Reserved));
+        assert_eq!(concurrency.admit(B, Some(8), || None), Ok(Charge::Reserved));
     }
-    assert_eq!(concurrency.admit(B, Some(8)), Err(Throttle::Function));
+    assert_eq!(concurrency.admit(B, Some(8), || None), Err(Throttle::Function));
 }
 
 #[test]
 fn events_in_flight_count_when_a_reservation_is_made_over_them() {
     let mut concurrency = Concurrency::new(10);
-    assert_eq!(concurrency.admit(A, None), Ok(Charge::Unreserved));
-    assert_eq!(concurrency.admit(A, Some(1)), Err(Throttle::Function));
+    assert_eq!(concurrency.admit(A, None, || None), Ok(Charge::Unreserved));
+    assert_eq!(concurrency.admit(A, Some(1), || None), Err(Throttle::Function));
     concurrency.release(A, Charge::Unreserved);
-    assert_eq!(concurrency.admit(A, Some(1)), Ok(Charge::Reserved));
+    assert_eq!(concurrency.admit(A, Some(1), || None), Ok(Charge::Reserved));
     concurrency.release(A, Charge::Reserved);
     assert_eq!((concurrency.admitted(), concurrency.of(A)), (0, 0));
 }
@@ -61,7 +61,7 @@ fn events_in_flight_count_when_a_reservation_is_made_over_them() {
 fn reservations_above_the_account_leave_the_rest_nothing_rather_than_everything() {
     let mut concurrency = Concurrency::new(10);
     concurrency.set_reserved(11);
-    assert_eq!(concurrency.admit(A, None), Err(Throttle::Account));
+    assert_eq!(concurrency.admit(A, None, || None), Err(Throttle::Account));
 }
 
 #[test]
@@ -109,4 +109,20 @@ fn the_ceiling_bounds_what_sandboxes_use() {
     assert!(!memory.fits(0));
     memory.give_back(10 * MIB);
     assert!(memory.fits(0));
+}
+
+#[test]
+fn what_is_provisioned_counts_against_what_is_set_aside_and_not_against_the_rest() {
+    let mut concurrency = Concurrency::new(10);
+    concurrency.set_reserved(9);
+    let floor = Charge::Provisioned(Generation(1));
+    assert_eq!(concurrency.admit(A, None, || Some(Generation(1))), Ok(floor));
+    assert_eq!(concurrency.admit(A, None, || None), Ok(Charge::Unreserved));
+    assert_eq!(concurrency.admit(A, None, || None), Err(Throttle::Account));
+    assert_eq!(concurrency.admit(A, None, || Some(Generation(1))), Ok(floor));
+    concurrency.release(A, floor);
+    assert_eq!(concurrency.admit(A, None, || None), Err(Throttle::Account));
+    // A reservation is the function's, floors and all.
+    assert_eq!(concurrency.admit(B, Some(1), || unreachable!("not asked")), Ok(Charge::Reserved));
+    assert_eq!(concurrency.admitted(), 3);
 }

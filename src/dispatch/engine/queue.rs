@@ -26,8 +26,13 @@ pub(super) struct Queue {
     pub(super) overdue: VecDeque<InstanceId>,
     /// Idle instances; the back was used last and serves next, the front ages out.
     pub(super) idle: VecDeque<(InstanceId, Time)>,
-    /// First starts under way.
+    /// Idle instances of its floor, which neither expire nor are evicted; they serve first, and the
+    /// back of them before the others.
+    pub(super) kept: VecDeque<(InstanceId, Time)>,
+    /// First starts under way, of instances that events wait for.
     pub(super) starting: u32,
+    /// Starts of its floor under way: what waits may get them, and does not count on them.
+    pub(super) provisioning: u32,
     /// Second starts under way, whether an event is still bound to them or not.
     pub(super) restarting: u32,
     /// Instances that serve an event.
@@ -45,6 +50,7 @@ impl Queue {
     pub(super) fn is_unused(&self) -> bool {
         self.waiting.is_empty()
             && self.idle.is_empty()
-            && self.starting + self.restarting + self.busy == 0
+            && self.kept.is_empty()
+            && self.starting + self.provisioning + self.restarting + self.busy == 0
     }
 }

@@ -10,7 +10,7 @@ use model::{FunctionId, Generation};
 use proptest::prelude::*;
 
 use super::*;
-use crate::EventId;
+use crate::{EventId, Floor};
 
 /// Small enough that every limit is met in a short sequence.
 const LIMITS: Limits = Limits {
@@ -29,6 +29,9 @@ const RESERVED: [Option<u32>; 3] = [None, Some(2), Some(0)];
 /// Two functions with two generations each, and one that may not run.
 const GENERATIONS: [(u64, usize); 5] = [(10, 0), (11, 0), (20, 1), (21, 1), (30, 2)];
 
+/// Those of them that have generations.
+const FUNCTIONS: usize = 2;
+
 /// One happening; numbers pick among what is possible at the time.
 #[derive(Debug, Clone)]
 enum Op {
@@ -40,6 +43,7 @@ enum Op {
     Died(usize),
     Ended(usize),
     Retire(usize),
+    Provision(usize, u32, u32),
     Measured(usize, u64),
     Observe(u64, u64),
     Tick(u64),
@@ -65,6 +69,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => any.clone().prop_map(Op::Died),
         6 => any.clone().prop_map(Op::Ended),
         1 => (0..GENERATIONS.len()).prop_map(Op::Retire),
+        2 => (0..FUNCTIONS, 0..3_u32, 0..3_u32).prop_map(|(f, a, b)| Op::Provision(f, a, b)),
         2 => (any, 0..40_u64).prop_map(|(n, bytes)| Op::Measured(n, bytes)),
         1 => (0..120_u64, 90..300_u64).prop_map(|(used, available)| Op::Observe(used, available)),
         5 => (1..15_u64).prop_map(Op::Tick),
@@ -107,6 +112,8 @@ struct World {
     stack: Vec<InstanceId>,
     next_event: u64,
     stopped: bool,
+    /// Whether anything was ever provisioned: what is serves first, and no order is promised.
+    provisioned: bool,
 }
 
 impl World {
@@ -202,6 +209,18 @@ impl World {
                 self.retired.insert(generation);
                 dispatch.retire(now, generation, &mut out);
             }
+            Op::Provision(function, first, second) => {
+                self.provisioned = true;
+                let floors: Vec<Floor> = GENERATIONS
+                    .iter()
+                    .filter(|(_, owner)| *owner == function)
+                    .zip([first, second])
+                    .map(|((g, _), wanted)| Floor { generation: Generation(*g), wanted })
+                    .collect();
+                dispatch.provision(now, FunctionId(function as u64), &floors, &mut out);
+                let starts = |action: &Action| matches!(action, Action::Start { .. });
+                assert!(!self.stopped || !out.iter().any(starts), "started while stopping");
+            }
             Op::Measured(n, bytes) => {
                 if let Some(instance) = self.pick(n, |_| true) {
                     dispatch.measured(instance, bytes);
@@ -239,7 +258,8 @@ impl World {
             Decision::Run(instance) => {
                 let mut own = self.stack.iter().rev();
                 let last = own.find(|id| self.instances[id].0 == generation);
-                assert_eq!(last, Some(&instance), "not the most recently used");
+                assert!(self.provisioned || last == Some(&instance), "not the most recently used");
+                assert!(self.stack.contains(&instance), "not an idle one");
                 assert!(!self.retired.contains(&generation), "a retired one serves");
                 self.open.insert(event, generation);
                 self.run(instance, event);
@@ -299,13 +319,44 @@ impl World {
             assert!(queue.idle.is_empty() || queue.waiting.is_empty(), "idle beside waiting");
             assert!(!queue.is_unused(), "kept for nothing");
         }
+        self.check_floors(dispatch);
         let bytes: u64 = dispatch
             .instances
             .values()
-            .filter(|instance| matches!(instance.state, State::Idle))
+            .filter(|instance| matches!(instance.state, State::Idle) && !instance.provisioned)
             .map(|instance| instance.bytes)
             .sum();
         assert_eq!(dispatch.idle_bytes, bytes);
+    }
+
+    /// What is counted of floors is what there is of instances.
+    fn check_floors(&self, dispatch: &Dispatch) {
+        if self.stopped {
+            return;
+        }
+        for (generation, _) in GENERATIONS {
+            let generation = Generation(generation);
+            let own = |what: fn(&State) -> bool| {
+                let standing = dispatch.instances.values().filter(|instance| {
+                    instance.provisioned
+                        && instance.generation == generation
+                        && what(&instance.state)
+                });
+                standing.count() as u32
+            };
+            let starting = own(|state| matches!(state, State::Starting));
+            let up = own(|state| matches!(state, State::Idle | State::Busy(..)));
+            assert_eq!(dispatch.floors.counts(generation), (starting, up), "{generation:?}");
+            let queue = dispatch.queues.get(&generation);
+            let (provisioning, kept) =
+                queue.map_or((0, 0), |queue| (queue.provisioning, queue.kept.len()));
+            assert_eq!(provisioning, starting);
+            assert!(kept as u32 <= up);
+            if let Some(shown) = dispatch.provisioned(generation) {
+                assert!(starting + up <= shown.wanted, "more than wanted");
+                assert!(!self.retired.contains(&generation), "a retired one is provisioned");
+            }
+        }
     }
 
     /// Lets everything that is under way end well, and finds nothing left.

@@ -5,7 +5,7 @@ use model::Generation;
 use super::queue::{Queue, Ticket};
 use super::{Dispatch, Instance, State};
 use crate::action::{Action, EndReason, Initialization, InstanceId, Next, Phase, StartFailure};
-use crate::admission::Throttle;
+use crate::admission::{Charge, Throttle};
 use crate::time::Time;
 
 // === impl Dispatch ===
@@ -23,12 +23,14 @@ impl Dispatch {
         ticket: Ticket,
     ) -> Option<InstanceId> {
         let queue = self.queues.get_mut(&generation)?;
-        let (instance, since) = queue.idle.pop_back()?;
+        let (instance, since) = queue.kept.pop_back().or_else(|| queue.idle.pop_back())?;
         queue.habit.used(self.now, since);
         queue.busy += 1;
         let found = self.instances.get_mut(&instance)?;
         found.state = State::Busy(ticket, true);
-        self.idle_bytes -= found.bytes;
+        if !found.provisioned {
+            self.idle_bytes -= found.bytes;
+        }
         self.stats.idle -= 1;
         self.stats.busy += 1;
         Some(instance)
@@ -70,13 +72,8 @@ impl Dispatch {
         out: &mut Vec<Action>,
     ) {
         self.memory.promise();
-        let instance = self.start(
-            generation,
-            State::Restarting(Some(ticket)),
-            Phase::Invoke,
-            Initialization::OnDemand,
-            out,
-        );
+        let state = State::Restarting(Some(ticket));
+        let instance = self.start(generation, state, Phase::Invoke, Initialization::OnDemand, out);
         let queue = self.queue(generation);
         queue.restarting += 1;
         queue.overdue.push_back(instance);
@@ -95,7 +92,8 @@ impl Dispatch {
         self.next_instance += 1;
         let bytes = self.limits.start_estimate;
         let began = self.now;
-        self.instances.insert(instance, Instance { generation, state, bytes, began });
+        let provisioned = initialization == Initialization::Provisioned;
+        self.instances.insert(instance, Instance { generation, state, bytes, began, provisioned });
         self.stats.starting += 1;
         out.push(Action::Start { instance, generation, phase, initialization });
         instance
@@ -139,14 +137,20 @@ impl Dispatch {
         }
         if queue.retired || self.stopping {
             let reason = if queue.retired { EndReason::Retired } else { EndReason::Stopping };
+            self.lose(instance, false);
             self.begin_end(instance);
             self.forget_if_unused(generation);
             return Next::End(reason);
         }
         found.state = State::Idle;
-        self.idle_bytes += found.bytes;
-        let since = queue.habit.rested(now, instance, queue.idle.is_empty());
-        queue.idle.push_back((instance, since));
+        if found.provisioned {
+            queue.habit.rested(now, instance, false);
+            queue.kept.push_back((instance, now));
+        } else {
+            self.idle_bytes += found.bytes;
+            let since = queue.habit.rested(now, instance, queue.idle.is_empty());
+            queue.idle.push_back((instance, since));
+        }
         self.stats.idle += 1;
         Next::Idle
     }
@@ -199,11 +203,19 @@ impl Dispatch {
         out: &mut Vec<Action>,
     ) {
         self.stats.idle -= 1;
-        if let Some(found) = self.instances.get(&instance) {
+        if let Some(found) = self.instances.get(&instance).filter(|found| !found.provisioned) {
             self.idle_bytes -= found.bytes;
         }
         self.begin_end(instance);
         out.push(Action::End { instance, reason });
+    }
+
+    /// An instance is about to end; what stood on a floor is missing from it. `idle` if no event of
+    /// its own broke it.
+    pub(super) fn lose(&mut self, instance: InstanceId, idle: bool) {
+        if let Some(found) = self.instances.get(&instance).filter(|found| found.provisioned) {
+            self.floors.lost(found.generation, idle);
+        }
     }
 
     pub(super) fn begin_end(&mut self, instance: InstanceId) {
@@ -225,6 +237,9 @@ impl Dispatch {
     }
 
     pub(super) fn release(&mut self, ticket: Ticket) {
+        if let Charge::Provisioned(generation) = ticket.charge {
+            self.floors.release(generation);
+        }
         self.concurrency.release(ticket.function, ticket.charge);
     }
 }

@@ -8,6 +8,7 @@ use model::{FunctionId, Generation};
 
 use super::*;
 use crate::{EventId, Initialization, Phase, Throttle};
+mod provisioned;
 
 mod keeping;
 
