@@ -9,6 +9,7 @@
 //! that want to find a key when they start find one. `_X_AMZN_TRACE_ID` belongs to one invocation, so
 //! the runtime sets it from each event.
 
+use dispatch::Initialization;
 use images::environment::constants;
 use images::manifest::Kind;
 use model::environment::RESERVED;
@@ -55,6 +56,7 @@ pub(crate) fn build(
     home: &Home,
     function: &Runnable,
     kind: Kind,
+    initialization: Initialization,
     stream: &str,
     session: &Session,
 ) -> Vec<Vec<u8>> {
@@ -67,7 +69,7 @@ pub(crate) fn build(
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory),
         ("AWS_LAMBDA_LOG_GROUP_NAME", function.log_group.clone()),
         ("AWS_LAMBDA_LOG_STREAM_NAME", stream.to_owned()),
-        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".to_owned()),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", word(initialization).to_owned()),
         ("AWS_LAMBDA_RUNTIME_API", RUNTIME_API.to_owned()),
         ("AWS_ACCESS_KEY_ID", session.id.clone()),
         ("AWS_SECRET_ACCESS_KEY", session.secret.clone()),
@@ -93,6 +95,14 @@ pub(crate) fn build(
     let ours = ours.iter().map(|(name, value)| (*name, value.as_str()));
     let users = users.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     ours.chain(users).map(|(name, value)| format!("{name}={value}").into_bytes()).collect()
+}
+
+/// AWS's word for what an instance is started for.
+fn word(initialization: Initialization) -> &'static str {
+    match initialization {
+        Initialization::OnDemand | Initialization::Ahead => "on-demand",
+        Initialization::Provisioned => "provisioned-concurrency",
+    }
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ mod socket;
 mod spawner;
 mod stock;
 
-pub use dispatch::{Limits, Stats, Throttle};
+pub use dispatch::{Limits, Provision, Shortfall, Stats, Throttle};
 pub use invocation::{Durations, FunctionError, Invocation, Outcome, Refusal};
 pub use logs::{LogBudget, LogSink};
 pub use phases::{ColdStart, Phases, Rung};

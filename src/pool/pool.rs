@@ -4,9 +4,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dispatch::{Dispatch, Limits, Stats};
+use dispatch::{Dispatch, Limits, Provision, Stats};
 use images::Catalogue;
-use model::{FunctionId, Generation, Home};
+use model::{FunctionId, Generation, Home, Runnable};
 use telemetry::metrics::FunctionStarts;
 
 use crate::fault::Cause;
@@ -158,6 +158,17 @@ impl Pool {
     /// of it is shared by those that have reserved nothing.
     pub fn set_reserved(&self, total: u32) {
         self.shell.set_reserved(total);
+    }
+
+    /// Sets how many instances of which versions of a function are to be ready, whether anybody calls
+    /// them or not, in the place of what was set before.
+    pub fn provision(&self, function: FunctionId, floors: Vec<(Arc<Runnable>, u32)>) {
+        self.shell.provision(function, floors);
+    }
+
+    /// How far that is for one version, if anything is provisioned for it.
+    pub fn provisioned(&self, generation: Generation) -> Option<Provision> {
+        self.shell.provisioned(generation)
     }
 
     /// How many instances there are in each state, and how many events wait.

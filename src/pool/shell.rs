@@ -10,8 +10,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use dispatch::{
-    Action, Arrival, Decision, Dispatch, EndReason, EventId, Facts, Fate, IdMap, Initialization,
-    InstanceId, Next, StartFailure, Stats, Time,
+    Action, Arrival, Decision, Dispatch, EndReason, EventId, Facts, Fate, Floor, IdMap,
+    Initialization, InstanceId, Next, Provision, StartFailure, Stats, Time,
 };
 use images::Catalogue;
 use model::{FunctionId, Generation, Home, Runnable};
@@ -67,6 +67,8 @@ struct Core {
     known: IdMap<Generation, Arc<Runnable>>,
     /// When to look who of them is remembered.
     prune: Duration,
+    /// The same for what is provisioned.
+    provisioned: IdMap<Generation, Arc<Runnable>>,
 }
 
 /// How often that is: forgetting them late costs a pointer each.
@@ -137,6 +139,7 @@ impl Shell {
                 waiting: IdMap::default(),
                 known: IdMap::default(),
                 prune: PRUNE,
+                provisioned: IdMap::default(),
             }),
             epoch: Instant::now(),
             next_event: AtomicU64::new(0),
@@ -253,6 +256,8 @@ impl Shell {
         let Core { dispatch, out, .. } = &mut *core;
         dispatch.start_failed(id, what, out);
         self.perform(core, Some(function), Some(failure));
+        // Of a start that nobody waited for there may be another, in a while.
+        self.governor.wake();
     }
 
     /// An instance has served its event, and is given the next if one waits.
@@ -308,6 +313,32 @@ impl Shell {
     /// Sets what functions have reserved together.
     pub(crate) fn set_reserved(&self, total: u32) {
         self.core().dispatch.set_reserved(total);
+    }
+
+    /// Sets how many instances of which generations of a function are to be ready.
+    pub(crate) fn provision(
+        self: &Arc<Self>,
+        function: FunctionId,
+        floors: Vec<(Arc<Runnable>, u32)>,
+    ) {
+        let mut core = self.core();
+        let wanted: Vec<Floor> = floors
+            .iter()
+            .map(|(runnable, wanted)| Floor { generation: runnable.generation, wanted: *wanted })
+            .collect();
+        core.provisioned.retain(|_, runnable| runnable.function != function);
+        core.provisioned
+            .extend(floors.into_iter().map(|(runnable, _)| (runnable.generation, runnable)));
+        let Core { dispatch, out, .. } = &mut *core;
+        dispatch.provision(time(self.now()), function, &wanted, out);
+        self.perform(core, None, None);
+        // When there is something to do next may have changed.
+        self.governor.wake();
+    }
+
+    /// How far a generation's floor is.
+    pub(crate) fn provisioned(&self, generation: Generation) -> Option<Provision> {
+        self.core().dispatch.provisioned(generation)
     }
 
     /// Serves nothing new.
@@ -377,10 +408,12 @@ impl Shell {
         for action in out.drain(..) {
             match action {
                 Action::Start { instance, generation, phase, initialization } => {
-                    // Starts are caused by an event of the function or by a start of it; or by one
-                    // that is expected, where there were such before.
-                    let function = function.filter(|function| function.generation == generation);
-                    let function = function.or_else(|| core.known.get(&generation));
+                    // Starts are caused by an event of the function or by a start of it; by one that
+                    // is expected, where there were such before; or by what it has provisioned.
+                    let function = function
+                        .filter(|function| function.generation == generation)
+                        .or_else(|| core.known.get(&generation))
+                        .or_else(|| core.provisioned.get(&generation));
                     let Some(function) = function.map(Arc::clone) else {
                         let nobody_waits = &mut Vec::new();
                         core.dispatch.start_failed(instance, StartFailure::NoCell, nobody_waits);

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! One limit stands over all of it: ten seconds for the first start, the function's timeout for the
-//! second. Whatever has been taken when it runs out is given back; a start never leaves a cell behind.
+//! second, and more for one that nobody waits for. Whatever has been taken when it runs out is given
+//! back; a start never leaves a cell behind.
 
 mod ladder;
 
@@ -36,6 +37,10 @@ const CORE_WEIGHT: u64 = 1000;
 /// MemorySize of one core's share, MiB.
 const CORE_MEMORY: u64 = 1769;
 
+/// How long an instance that is provisioned may take at least to initialise (an AWS limit: this, or
+/// the function's timeout if that is longer).
+const PROVISIONED_INIT_LIMIT: Duration = Duration::from_secs(130);
+
 /// Starts one instance and says how it went.
 pub(crate) async fn run(
     shell: Arc<Shell>,
@@ -45,19 +50,20 @@ pub(crate) async fn run(
     initialization: Initialization,
 ) {
     let began = shell.now();
-    let limit = match phase {
-        Phase::Init => shell.init_limit,
-        Phase::Invoke => function.timeout,
+    let limit = match (phase, initialization) {
+        (Phase::Init, Initialization::OnDemand | Initialization::Ahead) => shell.init_limit,
+        (Phase::Init, Initialization::Provisioned) => function.timeout.max(PROVISIONED_INIT_LIMIT),
+        (Phase::Invoke, _) => function.timeout,
     };
     let mut made = None;
     let second_start = (phase == Phase::Invoke).then_some(began);
-    let attempt = climb(&shell, id, &function, second_start, &mut made);
+    let attempt = climb(&shell, id, &function, second_start, initialization, &mut made);
     let result = tokio::time::timeout(limit, attempt).await;
     let took = shell.now().saturating_sub(began);
     let failed = match (result, made) {
         (Ok(Ok(cold)), Some(instance)) => {
             METRICS.init_duration.observe(took);
-            // Nobody waited for one that was started ahead.
+            // Nobody waited for one that was started ahead, or provisioned.
             if initialization == Initialization::OnDemand {
                 instance.set_init(took, cold);
             }

@@ -45,8 +45,15 @@ pub fn stream_name(now_ms: u64, version: &str, random: [u8; 16]) -> String {
 }
 
 /// An instance begins to start; `runtime_version` is such as `python:3.11.v1`.
-pub fn init_start(runtime_version: &str, arn: &str) -> String {
-    format!("INIT_START Runtime Version: {runtime_version}\tRuntime Version ARN: {arn}\n")
+///
+/// One that is provisioned says so at the end. AWS says it in the JSON format only, which leaves
+/// readers of this one to guess why there is no START.
+pub fn init_start(runtime_version: &str, arn: &str, provisioned: bool) -> String {
+    let kind = match provisioned {
+        true => "\tInitialization Type: provisioned-concurrency",
+        false => "",
+    };
+    format!("INIT_START Runtime Version: {runtime_version}\tRuntime Version ARN: {arn}{kind}\n")
 }
 
 /// An event is about to be delivered.

@@ -8,9 +8,9 @@ use model::{FunctionId, Generation};
 
 use super::*;
 use crate::{EventId, Initialization, Phase, Throttle};
-mod provisioned;
 
 mod keeping;
+mod provisioned;
 
 const F: FunctionId = FunctionId(1);
 const G: Generation = Generation(1);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dispatch::Initialization;
 use images::manifest::Kind;
 use model::{Digest, FunctionId, FunctionName, Generation, Home, Runnable, Version};
 
@@ -29,6 +30,15 @@ fn function(runtime: &str, environment: &[(&str, &str)]) -> Runnable {
 }
 
 fn built(runtime: &str, kind: Kind, environment: &[(&str, &str)]) -> Vec<String> {
+    built_for(Initialization::OnDemand, runtime, kind, environment)
+}
+
+fn built_for(
+    initialization: Initialization,
+    runtime: &str,
+    kind: Kind,
+    environment: &[(&str, &str)],
+) -> Vec<String> {
     let function = function(runtime, environment);
     let session = Session {
         id: "ASIAEXAMPLE".to_owned(),
@@ -36,7 +46,7 @@ fn built(runtime: &str, kind: Kind, environment: &[(&str, &str)]) -> Vec<String>
         token: "token".to_owned(),
     };
     let stream = "2026/11/20/[$LATEST]00";
-    let entries = build(&Home::default(), &function, kind, stream, &session);
+    let entries = build(&Home::default(), &function, kind, initialization, stream, &session);
     entries.into_iter().map(|entry| String::from_utf8(entry).expect("text")).collect()
 }
 
@@ -112,4 +122,12 @@ fn every_instance_gets_a_key_of_its_own_and_of_awss_form() {
     assert_eq!((one.id.len(), one.secret.len(), one.token.len()), (20, 40, 356));
     assert!(one.id.starts_with("ASIA"));
     assert!(one.id.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()));
+}
+
+#[test]
+fn an_instance_that_is_provisioned_is_told_so() {
+    let provisioned = Initialization::Provisioned;
+    let entries = built_for(provisioned, "python3.11", Kind::Python, &[]);
+    let kind = "AWS_LAMBDA_INITIALIZATION_TYPE=provisioned-concurrency";
+    assert!(entries.iter().any(|entry| entry == kind), "{entries:?}");
 }

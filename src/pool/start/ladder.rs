@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dispatch::{InstanceId, StartFailure};
+use dispatch::{Initialization, InstanceId, StartFailure};
 use images::Served;
 use images::environment::is_early;
 use images::manifest::Kind as Language;
@@ -62,6 +62,8 @@ pub(super) struct Attempt<'a> {
     served: &'a Served,
     /// If this is a second start: when it began, in the pool's time.
     second_start: Option<Duration>,
+    /// What for.
+    initialization: Initialization,
     /// The instance, once there is one; left to the caller if this is dropped.
     made: &'a mut Option<Arc<Instance>>,
     phases: Phases,
@@ -92,13 +94,15 @@ pub(super) async fn climb(
     id: InstanceId,
     function: &Arc<Runnable>,
     second_start: Option<Duration>,
+    initialization: Initialization,
     made: &mut Option<Arc<Instance>>,
 ) -> Result<ColdStart, Failed> {
     let Some(served) = shell.images.resolve(&function.runtime) else {
         return Err(no_cell("find an image", "none serves the function's runtime"));
     };
     let (phases, lap) = (Phases::default(), shell.now());
-    let attempt = Attempt { shell, id, function, served, second_start, made, phases, lap };
+    let attempt =
+        Attempt { shell, id, function, served, second_start, initialization, made, phases, lap };
     attempt.run().await
 }
 
@@ -271,8 +275,9 @@ impl Attempt<'_> {
     }
 
     fn environment(&self, stream: &str) -> Vec<Vec<u8>> {
-        let session = env::Session::draw();
-        env::build(&self.shell.home, self.function, self.served.start.kind, stream, &session)
+        let (session, kind) = (env::Session::draw(), self.served.start.kind);
+        let home = &self.shell.home;
+        env::build(home, self.function, kind, self.initialization, stream, &session)
     }
 
     fn journal(&self, stream: Arc<str>, pipe: OwnedFd) -> std::io::Result<Journal> {
@@ -310,7 +315,9 @@ impl Attempt<'_> {
         let served = self.served;
         let arn = format!("arn:aws:lambda:{}::runtime:{}", self.shell.home.region, served.image);
         let version = version(&self.function.runtime, &served.start);
-        instance.journal.platform(&platform::init_start(&version, &arn), wall_ms());
+        let provisioned = self.initialization == Initialization::Provisioned;
+        let line = platform::init_start(&version, &arn, provisioned);
+        instance.journal.platform(&line, wall_ms());
         self.shell.governor.touch(instance);
     }
 

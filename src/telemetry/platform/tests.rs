@@ -20,9 +20,14 @@ fn a_stream_is_named_by_its_day_its_version_and_thirty_two_digits() {
 #[test]
 fn a_start_of_an_instance_names_its_runtime() {
     assert_eq!(
-        init_start("python:3.10.v11", "arn:aws:lambda:us-east-1::runtime:0"),
+        init_start("python:3.10.v11", "arn:aws:lambda:us-east-1::runtime:0", false),
         "INIT_START Runtime Version: python:3.10.v11\t\
          Runtime Version ARN: arn:aws:lambda:us-east-1::runtime:0\n"
+    );
+    assert_eq!(
+        init_start("python:3.10.v11", "arn", true),
+        "INIT_START Runtime Version: python:3.10.v11\tRuntime Version ARN: arn\t\
+         Initialization Type: provisioned-concurrency\n"
     );
 }
 

@@ -9,6 +9,7 @@
 //! * [`logging`]: which line stands where, tails, floods.
 //! * [`custom`]: functions that fetch their events themselves.
 //! * [`freezing`]: who is stopped between events, and who is not.
+//! * [`provisioned`]: instances that are there before anybody calls.
 //! * [`ending`]: retirement, draining, a spawner that dies.
 //!
 //! [`double`] plays the spawner, [`programs`] the functions, [`rig`] holds a test's things together.
@@ -24,6 +25,7 @@ mod ending;
 mod failing;
 mod freezing;
 mod logging;
+mod provisioned;
 mod serving;
 mod spares;
 mod starting;
