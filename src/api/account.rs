@@ -20,8 +20,8 @@ pub(crate) fn get(call: &Call<'_>) -> Answer {
             code_size_unzipped: limits.unzipped,
             code_size_zipped: limits.zipped,
             concurrent_executions: concurrency,
-            unreserved_concurrent_executions: concurrency
-                .saturating_sub(totals.reserved_concurrency),
+            // What is provisioned without a reservation is nobody else's either.
+            unreserved_concurrent_executions: concurrency.saturating_sub(totals.set_aside),
         },
         account_usage: AccountUsage {
             total_code_size: totals.code_size,

@@ -38,10 +38,18 @@ pub(crate) fn begin(api: &Arc<Api>, function: &Function) {
     tokio::spawn(async move { settle(&api, name, generation, package).await });
 }
 
-/// Takes up where an earlier process ended: tells the pool what is reserved, and settles what was
-/// left unfinished. Call it once, before serving.
+/// Takes up where an earlier process ended: tells the pool what is reserved and provisioned, and
+/// settles what was left unfinished. Call it once, before serving.
 pub async fn recover(api: &Arc<Api>) {
     api.tell_reserved();
+    let provisioned: Vec<Arc<Function>> = {
+        let snapshot = api.store.snapshot();
+        let any = |function: &&Arc<Function>| !function.provisioned.is_empty();
+        snapshot.functions(None).filter(any).cloned().collect()
+    };
+    for function in provisioned {
+        api.tell_provisioned(function.id, &function.name);
+    }
     let unsettled: Vec<Arc<Function>> = {
         let snapshot = api.store.snapshot();
         snapshot.functions(None).filter(|function| function.is_unsettled()).cloned().collect()
@@ -66,7 +74,9 @@ pub(crate) fn end(api: &Arc<Api>, function: &Function) {
     for package in function.packages() {
         forget_package(api, package);
     }
-    if function.reserved_concurrency.is_some() {
+    if !function.provisioned.is_empty() {
+        api.tell_provisioned(function.id, &function.name);
+    } else if function.reserved_concurrency.is_some() {
         api.tell_reserved();
     }
 }
@@ -100,6 +110,10 @@ async fn settle(api: &Arc<Api>, name: FunctionName, generation: Generation, pack
             Ok(Some(after)) => {
                 if let Some(before) = before {
                     replaced(api, &before, &after);
+                }
+                // A version that was published with the function can be served from now on.
+                if !after.provisioned.is_empty() {
+                    api.tell_provisioned(after.id, &after.name);
                 }
                 return;
             }

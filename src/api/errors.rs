@@ -146,6 +146,42 @@ fn refusal_words(refusal: &Refusal, arn: &str) -> AwsError {
                  UnreservedConcurrentExecution below its minimum value of [{minimum}]."
             ),
         ),
+        // Two blanks and no subject: AWS's own sentence.
+        Refusal::BelowProvisioned { reserved, provisioned } => AwsError::new(
+            StatusCode::BAD_REQUEST,
+            "InvalidParameterValueException",
+            format!(
+                " ReservedConcurrentExecutions  {reserved} should not be lower than function's \
+                 total provisioned concurrency [{provisioned}]."
+            ),
+        ),
+        Refusal::BeyondReserved => invalid(
+            "Requested Provisioned Concurrency should not be greater than the \
+             reservedConcurrentExecution for function",
+        ),
+        Refusal::BeyondUnreserved { left } => AwsError::new(
+            StatusCode::BAD_REQUEST,
+            "InvalidParameterValueException",
+            format!(
+                "Specified ConcurrentExecutions for function is greater than account's unreserved \
+                 concurrency [{left}]."
+            ),
+        ),
+        Refusal::Unprovisioned { minimum } => AwsError::new(
+            StatusCode::BAD_REQUEST,
+            "InvalidParameterValueException",
+            format!(
+                "Specified ConcurrentExecutions for function decreases account's \
+                 UnreservedConcurrentExecution below its minimum value of [{minimum}]."
+            ),
+        ),
+        Refusal::VersionProvisioned => conflict(
+            "Alias can't be used for Provisioned Concurrency configuration on an already \
+             Provisioned version",
+        ),
+        Refusal::AliasProvisioned => {
+            conflict("Version is pointed by a Provisioned Concurrency alias")
+        }
         Refusal::UrlExists => conflict(format!(
             "Failed to create function url config for [functionArn = {arn}]. Error message:  \
              FunctionUrlConfig exists for this Lambda function"

@@ -149,6 +149,9 @@ pub(crate) async fn delete(call: &Call<'_>) -> Answer {
         Ok(Some(Qualifier::Version(number))) => {
             let version = call.api.store.delete_version(&name, number).await.map_err(refused)?;
             if let Some(version) = version {
+                if let Some(function) = call.api.store.snapshot().function(name.as_str()) {
+                    call.api.tell_provisioned(function.id, &name);
+                }
                 call.api.pool.retire(version.generation);
                 activation::forget_package(call.api, version.code.digest);
             }

@@ -42,6 +42,7 @@ mod functions;
 mod invoke;
 mod logs;
 mod permissions;
+mod provisioned;
 mod tags;
 mod urls;
 mod versions;

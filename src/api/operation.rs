@@ -20,6 +20,7 @@ pub(crate) enum Operation {
     DeleteFunction,
     DeleteFunctionConcurrency,
     DeleteFunctionUrlConfig,
+    DeleteProvisionedConcurrencyConfig,
     GetAccountSettings,
     GetFunction,
     GetFunctionCodeSigningConfig,
@@ -27,13 +28,16 @@ pub(crate) enum Operation {
     GetFunctionConfiguration,
     GetFunctionUrlConfig,
     GetPolicy,
+    GetProvisionedConcurrencyConfig,
     Invoke,
     ListFunctionUrlConfigs,
     ListFunctions,
+    ListProvisionedConcurrencyConfigs,
     ListTags,
     ListVersionsByFunction,
     PublishVersion,
     PutFunctionConcurrency,
+    PutProvisionedConcurrencyConfig,
     RemovePermission,
     TagResource,
     UntagResource,
@@ -77,6 +81,7 @@ impl Operation {
             Self::DeleteFunction => "DeleteFunction",
             Self::DeleteFunctionConcurrency => "DeleteFunctionConcurrency",
             Self::DeleteFunctionUrlConfig => "DeleteFunctionUrlConfig",
+            Self::DeleteProvisionedConcurrencyConfig => "DeleteProvisionedConcurrencyConfig",
             Self::GetAccountSettings => "GetAccountSettings",
             Self::GetFunction => "GetFunction",
             Self::GetFunctionCodeSigningConfig => "GetFunctionCodeSigningConfig",
@@ -84,13 +89,16 @@ impl Operation {
             Self::GetFunctionConfiguration => "GetFunctionConfiguration",
             Self::GetFunctionUrlConfig => "GetFunctionUrlConfig",
             Self::GetPolicy => "GetPolicy",
+            Self::GetProvisionedConcurrencyConfig => "GetProvisionedConcurrencyConfig",
             Self::Invoke => "InvokeFunction",
             Self::ListFunctionUrlConfigs => "ListFunctionUrlConfigs",
             Self::ListFunctions => "ListFunctions",
+            Self::ListProvisionedConcurrencyConfigs => "ListProvisionedConcurrencyConfigs",
             Self::ListTags => "ListTags",
             Self::ListVersionsByFunction => "ListVersionsByFunction",
             Self::PublishVersion => "PublishVersion",
             Self::PutFunctionConcurrency => "PutFunctionConcurrency",
+            Self::PutProvisionedConcurrencyConfig => "PutProvisionedConcurrencyConfig",
             Self::RemovePermission => "RemovePermission",
             Self::TagResource => "TagResource",
             Self::UntagResource => "UntagResource",
@@ -128,7 +136,10 @@ impl Operation {
             | Self::GetFunctionConfiguration
             | Self::GetPolicy
             | Self::Invoke
-            | Self::RemovePermission => Some(patterns::QUALIFIER),
+            | Self::RemovePermission
+            | Self::DeleteProvisionedConcurrencyConfig
+            | Self::GetProvisionedConcurrencyConfig
+            | Self::PutProvisionedConcurrencyConfig => Some(patterns::QUALIFIER),
             Self::CreateFunctionUrlConfig
             | Self::DeleteFunctionUrlConfig
             | Self::GetFunctionUrlConfig
@@ -150,8 +161,8 @@ impl Operation {
 // === impl Route ===
 
 impl<'a> Route<'a> {
-    /// Reads a method and a raw path.
-    pub(crate) fn parse(method: &Method, path: &'a str) -> Self {
+    /// Reads a method, a raw path, and what stands behind its `?`, which tells two operations apart.
+    pub(crate) fn parse(method: &Method, path: &'a str, query: Option<&str>) -> Self {
         // What every invocation begins with, without a list of segments.
         if let Some(name) = path
             .strip_prefix("/2015-03-31/functions/")
@@ -170,10 +181,10 @@ impl<'a> Route<'a> {
             [rest @ .., last] if last.is_empty() => rest,
             all => all,
         };
-        Self::find(method, segments)
+        Self::find(method, segments, query)
     }
 
-    fn find(method: &Method, segments: &[Cow<'a, str>]) -> Self {
+    fn find(method: &Method, segments: &[Cow<'a, str>], query: Option<&str>) -> Self {
         use Operation as O;
         let text: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
         let (get, put) = (method == Method::GET, method == Method::PUT);
@@ -203,6 +214,19 @@ impl<'a> Route<'a> {
             ["2017-10-31", "functions", _, "concurrency"] if put => O::PutFunctionConcurrency,
             ["2017-10-31", "functions", _, "concurrency"] if delete => O::DeleteFunctionConcurrency,
             ["2019-09-30", "functions", _, "concurrency"] if get => O::GetFunctionConcurrency,
+            ["2019-09-30", "functions", _, "provisioned-concurrency"] if put => {
+                O::PutProvisionedConcurrencyConfig
+            }
+            ["2019-09-30", "functions", _, "provisioned-concurrency"] if delete => {
+                O::DeleteProvisionedConcurrencyConfig
+            }
+            ["2019-09-30", "functions", _, "provisioned-concurrency"] if get => {
+                let all = query.is_some_and(|query| query.split('&').any(|one| one == "List=ALL"));
+                match all {
+                    true => O::ListProvisionedConcurrencyConfigs,
+                    false => O::GetProvisionedConcurrencyConfig,
+                }
+            }
             ["2020-06-30", "functions", _, "code-signing-config"] if get => {
                 O::GetFunctionCodeSigningConfig
             }

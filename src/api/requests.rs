@@ -148,6 +148,13 @@ pub(crate) struct ConcurrencyRequest {
     pub(crate) reserved_concurrent_executions: Option<i64>,
 }
 
+/// PutProvisionedConcurrencyConfig.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct ProvisionedRequest {
+    pub(crate) provisioned_concurrent_executions: Option<i64>,
+}
+
 /// TagResource.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]

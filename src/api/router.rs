@@ -22,7 +22,7 @@ use crate::target::{self, Local, Target};
 use crate::validate::{Text, Violations};
 use crate::{
     account, code, concurrency, configuration, download, errors, functions, health, invoke, logs,
-    payload, permissions, tags, urls, versions,
+    payload, permissions, provisioned, tags, urls, versions,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
@@ -74,7 +74,7 @@ async fn answer(api: &Arc<Api>, parts: &Parts, body: Body, request_id: RequestId
     if download::is_for(parts) {
         return download::serve(api, parts).await;
     }
-    let route = Route::parse(&parts.method, parts.uri.path());
+    let route = Route::parse(&parts.method, parts.uri.path(), parts.uri.query());
     let answer = operate(api, parts, &route, body, request_id).await;
     if route.operation == Operation::Logs {
         // Clients of JSON protocols look for the code in the body, and for one spelling.
@@ -156,6 +156,7 @@ impl Call<'_> {
             O::DeleteFunction => functions::delete(self).await,
             O::DeleteFunctionConcurrency => concurrency::delete(self).await,
             O::DeleteFunctionUrlConfig => urls::delete(self).await,
+            O::DeleteProvisionedConcurrencyConfig => provisioned::delete(self).await,
             O::GetAccountSettings => account::get(self),
             O::GetFunction => functions::get(self),
             O::GetFunctionCodeSigningConfig => functions::get_code_signing(self),
@@ -163,13 +164,16 @@ impl Call<'_> {
             O::GetFunctionConfiguration => functions::get_configuration(self),
             O::GetFunctionUrlConfig => urls::get(self),
             O::GetPolicy => permissions::get(self),
+            O::GetProvisionedConcurrencyConfig => provisioned::get(self),
             O::Invoke => invoke::invoke(self).await,
             O::ListFunctionUrlConfigs => urls::list(self),
             O::ListFunctions => functions::list(self),
+            O::ListProvisionedConcurrencyConfigs => provisioned::list(self),
             O::ListTags => tags::list(self),
             O::ListVersionsByFunction => versions::list(self),
             O::PublishVersion => versions::publish(self).await,
             O::PutFunctionConcurrency => concurrency::put(self).await,
+            O::PutProvisionedConcurrencyConfig => provisioned::put(self).await,
             O::RemovePermission => permissions::remove(self).await,
             O::TagResource => tags::tag(self).await,
             O::UntagResource => tags::untag(self).await,
@@ -192,7 +196,7 @@ impl Call<'_> {
     }
 
     /// The qualifier in the query, if the operation takes one.
-    fn qualifier(&self) -> Option<&str> {
+    pub(crate) fn qualifier(&self) -> Option<&str> {
         self.operation.qualifier().and_then(|_| self.query.get("Qualifier"))
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use archive::CodeStore;
 use images::Catalogue;
 use model::url::UrlId;
-use model::{Home, Region};
+use model::{FunctionId, FunctionName, Home, Region};
 use sha2::{Digest as _, Sha256};
 use store::{Store, Unreserved};
 use telemetry::LogStore;
@@ -102,11 +102,23 @@ impl Api {
         Unreserved { limit: self.concurrency, minimum: UNRESERVED.min(self.concurrency / 10) }
     }
 
-    /// Tells the pool how much all functions have reserved now.
+    /// Tells the pool how much of the account's concurrency is set aside for functions now.
     pub(crate) fn tell_reserved(&self) {
         let _telling = self.reserving.lock().unwrap_or_else(PoisonError::into_inner);
-        let total = self.store.snapshot().totals().reserved_concurrency;
+        let total = self.store.snapshot().totals().set_aside;
         self.pool.set_reserved(u32::try_from(total).unwrap_or(u32::MAX));
+    }
+
+    /// Tells the pool what a function has provisioned now, and what that sets aside.
+    pub(crate) fn tell_provisioned(&self, id: FunctionId, name: &FunctionName) {
+        {
+            let _telling = self.reserving.lock().unwrap_or_else(PoisonError::into_inner);
+            let snapshot = self.store.snapshot();
+            // Of a function that was deleted, or is another one by now, nothing is provisioned.
+            let function = snapshot.function(name.as_str()).filter(|function| function.id == id);
+            self.pool.provision(id, function.map_or_else(Vec::new, |function| function.floors()));
+        }
+        self.tell_reserved();
     }
 
     /// The ARN of what runs a runtime here, as INIT_START lines have it: it changes with the image.

@@ -3,6 +3,8 @@
 //! Members that AWS always gives are always here, and members that AWS leaves out are left out:
 //! clients such as Terraform see a difference in either.
 
+pub(crate) mod provisioned;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;

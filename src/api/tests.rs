@@ -7,6 +7,7 @@
 //! * `invoke`: calls.
 //! * `attachments`: tags, URLs, policies.
 //! * `concurrency`: what is reserved.
+//! * `provisioned`: what is provisioned.
 //! * `access`: credentials, and who is let in without.
 //! * `logs`: CloudWatch Logs.
 //! * `model`: every answer against AWS's own model.
@@ -19,5 +20,6 @@ mod functions;
 mod invoke;
 mod logs;
 mod model;
+mod provisioned;
 mod refusals;
 mod server;

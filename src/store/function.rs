@@ -18,6 +18,7 @@ use model::{
 };
 
 use crate::access::{Policy, PolicyScope};
+use crate::provisioned::Provisioned;
 
 /// A function: `$LATEST`, what was published from it, and what is attached to it.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,16 +43,19 @@ pub struct Function {
     pub policies: Arc<BTreeMap<PolicyScope, Policy>>,
     /// Function URLs, at most one per alias and one for `$LATEST`.
     pub urls: Arc<Vec<Arc<UrlConfig>>>,
+    /// Provisioned concurrency, by published version or alias.
+    pub provisioned: Arc<BTreeMap<Qualifier, Provisioned>>,
 }
 
-/// What a function has that has no versions, tags, policies or URLs: the same for all of them, or each
-/// would pay for four empty allocations.
+/// What a function has that has no versions, tags, policies, URLs or anything provisioned: the same for
+/// all of them, or each would pay for five empty allocations.
 #[derive(Debug, Default)]
 pub(crate) struct Nothing {
     pub(crate) versions: Arc<BTreeMap<u64, Arc<FunctionVersion>>>,
     pub(crate) tags: Arc<BTreeMap<String, String>>,
     pub(crate) policies: Arc<BTreeMap<PolicyScope, Policy>>,
     pub(crate) urls: Arc<Vec<Arc<UrlConfig>>>,
+    pub(crate) provisioned: Arc<BTreeMap<Qualifier, Provisioned>>,
 }
 
 /// One version: its code, its configuration, and how far along it is.

@@ -19,6 +19,7 @@
 mod access;
 mod function;
 mod lifecycle;
+mod provisioned;
 mod refusal;
 
 // What readers hold.
@@ -38,6 +39,7 @@ pub use function::{
     Code, ConfigurationChange, Failure, FailureCode, Function, FunctionVersion, LastUpdate, State,
 };
 pub use lifecycle::{NewFunction, Publication, Settlement, Update};
+pub use provisioned::{Provisioned, Provisioning};
 pub use refusal::{ChangeError, Refusal, StorageError};
 pub use snapshot::{Snapshot, Totals};
 pub use sqlite::{DocumentError, LoadError, MigrateError, OpenError};

@@ -17,7 +17,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::configuration::Description;
-use model::{Configuration, Digest, FunctionId, FunctionName, Generation, RevisionId, Version};
+use model::{
+    Configuration, Digest, FunctionId, FunctionName, Generation, Qualifier, RevisionId, Version,
+};
 
 use crate::access::PolicyScope;
 use crate::function::{
@@ -110,6 +112,7 @@ impl Function {
             tags: Arc::new(new.tags),
             policies: Arc::default(),
             urls: Arc::default(),
+            provisioned: Arc::default(),
         };
         if new.publish {
             return function.with_new_version(None, new.at_ms, next_generation()).0;
@@ -205,7 +208,12 @@ impl Function {
         if policies.contains_key(&scope) {
             Arc::make_mut(&mut policies).remove(&scope);
         }
-        Self { versions: Arc::new(versions), policies, ..self.clone() }
+        let mut provisioned = Arc::clone(&self.provisioned);
+        let qualifier = Qualifier::Version(number);
+        if provisioned.contains_key(&qualifier) {
+            Arc::make_mut(&mut provisioned).remove(&qualifier);
+        }
+        Self { versions: Arc::new(versions), policies, provisioned, ..self.clone() }
     }
 
     /// The last published version, if publishing again would only repeat it.

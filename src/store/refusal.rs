@@ -47,6 +47,35 @@ pub enum Refusal {
         /// What has to be left.
         minimum: u32,
     },
+    /// What is provisioned would not fit into what would be reserved.
+    #[error("{reserved} are fewer than the {provisioned} that are provisioned")]
+    BelowProvisioned {
+        /// What was to be reserved.
+        reserved: u32,
+        /// What is provisioned.
+        provisioned: u64,
+    },
+    /// More would be provisioned than the function has reserved.
+    #[error("more than is reserved for the function")]
+    BeyondReserved,
+    /// More would be provisioned than nobody has reserved.
+    #[error("more than the {left} that are unreserved")]
+    BeyondUnreserved {
+        /// What nobody has reserved or provisioned.
+        left: u64,
+    },
+    /// Provisioning would leave too little concurrency for everybody else.
+    #[error("less than {minimum} would stay unreserved")]
+    Unprovisioned {
+        /// What has to be left.
+        minimum: u32,
+    },
+    /// The version that the alias points to is provisioned itself.
+    #[error("the version is provisioned")]
+    VersionProvisioned,
+    /// An alias that points to the version is provisioned.
+    #[error("an alias of the version is provisioned")]
+    AliasProvisioned,
     /// There is a URL for that qualifier.
     #[error("the URL exists")]
     UrlExists,

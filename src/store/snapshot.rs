@@ -32,8 +32,8 @@ pub struct Totals {
     pub functions: u64,
     /// Bytes of all packages of all versions, as uploaded.
     pub code_size: u64,
-    /// Concurrency reserved by all functions.
-    pub reserved_concurrency: u64,
+    /// Concurrency that is set aside for functions: reserved, or provisioned without a reservation.
+    pub set_aside: u64,
 }
 
 /// A package, and how many versions need it.
@@ -205,16 +205,12 @@ impl Totals {
     /// Adds a function's part, but for itself.
     fn add(&mut self, function: &Function) {
         self.code_size += function.code_size();
-        self.reserved_concurrency += reserved(function);
+        self.set_aside += function.set_aside();
     }
 
     /// Takes it away.
     fn subtract(&mut self, function: &Function) {
         self.code_size -= function.code_size();
-        self.reserved_concurrency -= reserved(function);
+        self.set_aside -= function.set_aside();
     }
-}
-
-fn reserved(function: &Function) -> u64 {
-    function.reserved_concurrency.unwrap_or(0).into()
 }

@@ -9,11 +9,12 @@ use model::id::random_bytes;
 use model::name::AliasName;
 use model::policy::Statement;
 use model::url::UrlConfig;
-use model::{FunctionName, Generation};
+use model::{FunctionName, Generation, Qualifier};
 
 use crate::access::{AccessKey, NewUrl, PolicyScope, UrlChange};
 use crate::function::{Function, FunctionVersion};
 use crate::lifecycle::{NewFunction, Publication, Settlement, Update};
+use crate::provisioned::Provisioning;
 use crate::refusal::{ChangeError, Refusal};
 use crate::snapshot::Snapshot;
 use crate::sqlite::{self, OpenError};
@@ -213,7 +214,7 @@ impl Store {
     /// Reserves concurrency for a function, or takes the reservation away.
     ///
     /// # Errors
-    /// [`Refusal::NoFunction`], [`Refusal::Unreserved`].
+    /// [`Refusal::NoFunction`], [`Refusal::Unreserved`], [`Refusal::BelowProvisioned`].
     pub async fn reserve_concurrency(
         &self,
         name: &FunctionName,
@@ -228,8 +229,12 @@ impl Store {
                     Err(refusal) => return Ok(Err(refusal)),
                 };
                 if let Some(wanted) = reserved {
-                    let others = batch.snapshot().totals().reserved_concurrency
-                        - u64::from(function.reserved_concurrency.unwrap_or(0));
+                    let provisioned = function.provisioned_total();
+                    if u64::from(wanted) < provisioned {
+                        let reserved = wanted;
+                        return Ok(Err(Refusal::BelowProvisioned { reserved, provisioned }));
+                    }
+                    let others = batch.snapshot().totals().set_aside - function.set_aside();
                     let taken = others + u64::from(wanted) + u64::from(unreserved.minimum);
                     if wanted > 0 && taken > u64::from(unreserved.limit) {
                         return Ok(Err(Refusal::Unreserved { minimum: unreserved.minimum }));
@@ -238,6 +243,47 @@ impl Store {
                 batch.put(function.with_reserved_concurrency(reserved)).map(Ok)
             })
             .await
+    }
+
+    /// Provisions instances of a version, or of what an alias points to.
+    ///
+    /// # Errors
+    /// [`Refusal::NoFunction`], [`Refusal::NoVersion`], and whatever stands against so many.
+    pub async fn provision(
+        &self,
+        name: &FunctionName,
+        new: Provisioning,
+        unreserved: Unreserved,
+    ) -> Result<Arc<Function>, ChangeError> {
+        let name = name.clone();
+        self.writer
+            .change(move |batch| {
+                let totals = batch.snapshot().totals();
+                let provisioned = batch
+                    .function(name.as_str())
+                    .and_then(|function| function.with_provisioned(&new, totals, unreserved));
+                match provisioned {
+                    Ok(function) => batch.put(function).map(Ok),
+                    Err(refusal) => Ok(Err(refusal)),
+                }
+            })
+            .await
+    }
+
+    /// Provisions nothing any more for a version or an alias; whether anything was.
+    ///
+    /// # Errors
+    /// [`Refusal::NoFunction`].
+    pub async fn unprovision(
+        &self,
+        name: &FunctionName,
+        qualifier: Qualifier,
+    ) -> Result<bool, ChangeError> {
+        self.change_function(name, move |function| {
+            let there = function.provisioned.contains_key(&qualifier);
+            Ok((there.then(|| function.without_provisioned(&qualifier)), there))
+        })
+        .await
     }
 
     /// Adds tags and changes those that are there.

@@ -53,12 +53,13 @@ fn every_path_of_the_model_leads_to_its_operation() {
             .replace("{StatementId}", "s")
             .replace("{Resource}", "arn:aws:lambda:us-east-1:000000000000:function:f");
         let method: Method = operation["method"].as_str().unwrap().parse().unwrap();
-        let route = Route::parse(&method, &path);
+        let (path, query) = path.split_once('?').map_or((&*path, None), |(p, q)| (p, Some(q)));
+        let route = Route::parse(&method, path, query);
         // IAM's name for Invoke, which is the one that refusals print, is another.
         let expected = if name == "Invoke" { "InvokeFunction" } else { name };
         assert_eq!(route.operation.name(), expected, "{method} {path}");
     }
-    assert_eq!(Route::parse(&Method::GET, "/x").operation, Operation::Unknown);
+    assert_eq!(Route::parse(&Method::GET, "/x", None).operation, Operation::Unknown);
 }
 
 #[tokio::test]
@@ -80,6 +81,8 @@ async fn every_answer_has_the_status_and_only_the_members_of_the_model() {
     });
     let permission =
         json!({ "StatementId": "s", "Action": "lambda:InvokeFunction", "Principal": "*" });
+    let provisioned = "/2019-09-30/functions/f/provisioned-concurrency?Qualifier=1";
+    let two = json!({ "ProvisionedConcurrentExecutions": 2 });
     let calls: Vec<(&str, &str, Value)> = vec![
         ("CreateFunction", "", function),
         ("GetFunction", "", Value::Null),
@@ -94,6 +97,10 @@ async fn every_answer_has_the_status_and_only_the_members_of_the_model() {
         ("GetFunctionConcurrency", "", Value::Null),
         ("GetFunction", "", Value::Null),
         ("DeleteFunctionConcurrency", "", Value::Null),
+        ("PutProvisionedConcurrencyConfig", provisioned, two),
+        ("GetProvisionedConcurrencyConfig", provisioned, Value::Null),
+        ("ListProvisionedConcurrencyConfigs", "", Value::Null),
+        ("DeleteProvisionedConcurrencyConfig", provisioned, Value::Null),
         ("CreateFunctionUrlConfig", "", json!({ "AuthType": "NONE", "Cors": cors })),
         ("GetFunctionUrlConfig", "", Value::Null),
         ("UpdateFunctionUrlConfig", "", json!({ "InvokeMode": "BUFFERED" })),

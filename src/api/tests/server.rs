@@ -14,8 +14,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use images::{Catalogue, Kind, Manifest, Start};
-use model::{Digest, FunctionId, Generation, Home};
-use pool::{Durations, Invocation, Outcome, Refusal};
+use model::{Digest, FunctionId, Generation, Home, Runnable};
+use pool::{Durations, Invocation, Outcome, Provision, Refusal};
 use serde_json::{Value, json};
 use store::Store;
 use telemetry::LogStore;
@@ -37,6 +37,10 @@ pub(super) struct FakePool {
     pub(super) calls: Mutex<Vec<Invocation>>,
     pub(super) retired: Mutex<Vec<Generation>>,
     pub(super) reserved: Mutex<u32>,
+    /// What was provisioned, function by function.
+    pub(super) floors: Mutex<BTreeMap<FunctionId, Vec<(Arc<Runnable>, u32)>>>,
+    /// How far the pool says it is.
+    pub(super) standing: Mutex<BTreeMap<Generation, Provision>>,
     behaviour: Mutex<Behaviour>,
 }
 
@@ -65,6 +69,8 @@ impl FakePool {
             calls: Mutex::default(),
             retired: Mutex::default(),
             reserved: Mutex::default(),
+            floors: Mutex::default(),
+            standing: Mutex::default(),
             behaviour: Mutex::new(Box::new(|call| Ok(echo(call)))),
         }
     }
@@ -106,6 +112,14 @@ impl Invoker for FakePool {
 
     fn starts(&self, function: FunctionId) -> FunctionStarts {
         FunctionStarts { calls: function.0, rungs: vec![] }
+    }
+
+    fn provision(&self, function: FunctionId, floors: Vec<(Arc<Runnable>, u32)>) {
+        self.floors.lock().unwrap().insert(function, floors);
+    }
+
+    fn provisioned(&self, generation: Generation) -> Option<Provision> {
+        self.standing.lock().unwrap().get(&generation).copied()
     }
 }
 

@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use model::configuration::Description;
 use model::url::UrlConfig;
-use model::{FunctionId, FunctionName, Generation, Version};
+use model::{FunctionId, FunctionName, Generation, Qualifier, Version};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::access::{AccessKey, Policy, PolicyScope};
 use crate::function::{
     Code, Function, FunctionVersion, LastUpdate, Nothing, State, runnable, shared,
 };
+use crate::provisioned::Provisioned;
 use crate::snapshot::Snapshot;
 use crate::sqlite::document::{self, DocumentError, Previous};
 use crate::sqlite::rows::{LAST_FUNCTION, LAST_GENERATION, LATEST};
@@ -49,6 +50,9 @@ type Parts<T> = HashMap<i64, T>;
 
 /// Scope, revision and statements of a row of `policy`.
 type PolicyRow = (String, String, String);
+
+/// Qualifier, number and time of a row of `provisioned`.
+type ProvisionedRow = (String, u32, u64);
 
 /// A row of `function`.
 struct FunctionRow {
@@ -87,6 +91,7 @@ pub(crate) fn load(connection: &Connection) -> Result<(Snapshot, Counters), Load
     let mut tags = tags(connection)?;
     let mut policies = policies(connection)?;
     let mut urls = urls(connection)?;
+    let mut provisioned = provisioned(connection)?;
     let mut query = connection
         .prepare("SELECT id, name, created_ms, last_version, reserved FROM function ORDER BY id")?;
     let rows = query.query_map([], |row| {
@@ -107,6 +112,7 @@ pub(crate) fn load(connection: &Connection) -> Result<(Snapshot, Counters), Load
             tags.remove(&id).unwrap_or_default(),
             policies.remove(&id).unwrap_or_default(),
             urls.remove(&id).unwrap_or_default(),
+            provisioned.remove(&id).unwrap_or_default(),
             &none,
         )?));
     }
@@ -150,6 +156,7 @@ fn function(
     tags: BTreeMap<String, String>,
     policies: Vec<PolicyRow>,
     urls: Vec<(String, String)>,
+    provisioned: Vec<ProvisionedRow>,
     none: &Nothing,
 ) -> Result<Function, LoadError> {
     let failed = |source| LoadError::Row { what: format!("function '{}'", row.name), source };
@@ -179,6 +186,15 @@ fn function(
         .map(|(url, configuration)| document::read_url(&url, &name, &configuration))
         .collect::<Result<_, _>>()
         .map_err(failed)?;
+    let provisioned = provisioned
+        .into_iter()
+        .map(|(qualifier, wanted, modified_ms)| {
+            let read = Qualifier::parse(&qualifier)
+                .map_err(|_| document::value("qualifier", &qualifier))?;
+            Ok((read, Provisioned { wanted, modified_ms }))
+        })
+        .collect::<Result<BTreeMap<_, _>, _>>()
+        .map_err(failed)?;
     Ok(Function {
         id,
         latest: latest.ok_or_else(|| LoadError::NoLatest { name: name.to_string() })?,
@@ -190,6 +206,7 @@ fn function(
         tags: shared(tags, &none.tags),
         policies: shared(policies, &none.policies),
         urls: shared(urls, &none.urls),
+        provisioned: shared(provisioned, &none.provisioned),
     })
 }
 
@@ -321,6 +338,16 @@ fn urls(connection: &Connection) -> Result<Parts<Vec<(String, String)>>, rusqlit
     let mut query =
         connection.prepare("SELECT function, id, configuration FROM url ORDER BY position")?;
     gather(query.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?)
+}
+
+fn provisioned(connection: &Connection) -> Result<Parts<Vec<ProvisionedRow>>, rusqlite::Error> {
+    let mut query =
+        connection.prepare("SELECT function, qualifier, wanted, modified_ms FROM provisioned")?;
+    gather(
+        query.query_map([], |row| {
+            Ok((row.get(0)?, (row.get(1)?, row.get(2)?, unsigned(row, 3)?)))
+        })?,
+    )
 }
 
 fn gather<T, C: Default + Extend<T>>(

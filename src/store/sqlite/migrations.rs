@@ -29,7 +29,7 @@ pub enum MigrateError {
 }
 
 /// Every step; the first is step 1.
-const STEPS: [&str; 1] = [STEP_1];
+const STEPS: [&str; 2] = [STEP_1, STEP_2];
 
 /// Functions and what belongs to them, access keys, settings.
 ///
@@ -96,6 +96,17 @@ CREATE TABLE url (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX url_of_function ON url (function, position);
+";
+
+/// Provisioned concurrency. A qualifier is a version's number or an alias, as callers write it.
+const STEP_2: &str = "
+CREATE TABLE provisioned (
+    function    INTEGER NOT NULL REFERENCES function (id) ON DELETE CASCADE,
+    qualifier   TEXT NOT NULL,
+    wanted      INTEGER NOT NULL CHECK (wanted > 0),
+    modified_ms INTEGER NOT NULL,
+    PRIMARY KEY (function, qualifier)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// The version this program knows.

@@ -45,6 +45,9 @@ pub(crate) fn save(
     if before.is_none_or(|before| !Arc::ptr_eq(&before.urls, &now.urls)) {
         save_urls(connection, now)?;
     }
+    if before.is_none_or(|before| !Arc::ptr_eq(&before.provisioned, &now.provisioned)) {
+        save_provisioned(connection, now)?;
+    }
     Ok(())
 }
 
@@ -203,6 +206,27 @@ fn save_urls(connection: &Connection, now: &Function) -> Result<(), rusqlite::Er
     )?;
     for (position, url) in (0_i64..).zip(now.urls.iter()) {
         insert.execute(params![url.id.as_str(), function, position, document::write_url(url)])?;
+    }
+    Ok(())
+}
+
+fn save_provisioned(connection: &Connection, now: &Function) -> Result<(), rusqlite::Error> {
+    let function = integer(now.id.0);
+    connection
+        .prepare_cached("DELETE FROM provisioned WHERE function = ?1")?
+        .execute([function])?;
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO provisioned (function, qualifier, wanted, modified_ms)
+         VALUES (?1, ?2, ?3, ?4)",
+    )?;
+    for (qualifier, provisioned) in now.provisioned.iter() {
+        let modified_ms = integer(provisioned.modified_ms);
+        insert.execute(params![
+            function,
+            qualifier.to_string(),
+            provisioned.wanted,
+            modified_ms
+        ])?;
     }
     Ok(())
 }

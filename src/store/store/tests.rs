@@ -86,6 +86,15 @@ fn everything_acknowledged_is_there_after_a_restart() {
         store.update_function(&name("rich"), update).await.unwrap();
         let unreserved = Unreserved { limit: 1000, minimum: 100 };
         store.reserve_concurrency(&name("rich"), Some(5), unreserved).await.unwrap();
+        let (wanted, at_ms) = (5, 9);
+        let new = Provisioning { qualifier: Qualifier::Version(1), wanted, at_ms };
+        store.provision(&name("rich"), new.clone(), unreserved).await.unwrap();
+        let fewer = store.reserve_concurrency(&name("rich"), Some(4), unreserved).await;
+        let below = Refusal::BelowProvisioned { reserved: 4, provisioned: 5 };
+        assert_eq!(fewer.unwrap_err(), ChangeError::Refused(below));
+        let other = Provisioning { qualifier: Qualifier::Version(2), wanted: 1, at_ms };
+        let more = store.provision(&name("rich"), other, unreserved).await;
+        assert_eq!(more.unwrap_err(), ChangeError::Refused(Refusal::BeyondReserved));
         let tags = BTreeMap::from([("a".to_owned(), "1".to_owned())]);
         store.tag(&name("rich"), tags).await.unwrap();
         let cors = Cors { allow_origins: Some(vec!["*".to_owned()]), ..Cors::default() };
@@ -181,7 +190,7 @@ fn reservations_leave_what_has_to_be_left() {
         store.reserve_concurrency(&name("g"), Some(300), unreserved).await.unwrap();
         store.reserve_concurrency(&name("f"), Some(500), unreserved).await.unwrap();
         store.reserve_concurrency(&name("f"), None, unreserved).await.unwrap();
-        assert_eq!(store.snapshot().totals().reserved_concurrency, 300);
+        assert_eq!(store.snapshot().totals().set_aside, 300);
     });
 }
 
