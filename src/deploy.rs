@@ -24,8 +24,8 @@ use sha2::{Digest as _, Sha256};
 use crate::args::{Deploy, Format, FunctionOptions};
 use crate::client::{Client, Refused};
 use crate::exit::Exit;
-use crate::output;
 use crate::project::{self, Language, Project};
+use crate::{output, provisioned};
 
 const FUNCTIONS: &str = "/2015-03-31/functions";
 /// A role is part of AWS's API; Hearth does not act on it.
@@ -158,6 +158,9 @@ pub async fn run(args: &Deploy, format: Format) -> Result<Exit> {
             if let Some(url) = url {
                 output::line(&url)?;
                 output::path_style(&package.name, &url);
+            }
+            if !matches!(change, Change::Unchanged) {
+                provisioned::remind(&client, &package.name).await?;
             }
         }
     }

@@ -17,6 +17,7 @@ mod giveback;
 mod install;
 mod output;
 mod project;
+mod provisioned;
 mod readahead;
 mod readiness;
 mod rootless;

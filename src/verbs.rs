@@ -17,8 +17,7 @@ use crate::args::{Format, Invoke, Logs, Named};
 use crate::client::Client;
 use crate::deploy;
 use crate::exit::Exit;
-use crate::output;
-use crate::starts;
+use crate::{output, provisioned, starts};
 
 const FUNCTIONS: &str = "/2015-03-31/functions";
 /// Longer than the daemon takes to write the lines of a call that has been answered.
@@ -127,6 +126,10 @@ pub async fn describe(client: &Client, args: &Named, format: Format) -> Result<E
         Err(err) => return Err(err),
     }
     let starts = starts::ask(client, &text(&document["Configuration"]["FunctionName"])).await?;
+    let provisioned = provisioned::list(client, &name).await?;
+    if !provisioned.is_empty() {
+        document["ProvisionedConcurrencyConfigs"] = provisioned.clone().into();
+    }
     if format == Format::Json {
         document["Starts"] = starts;
         return output::json(&document).map(|()| Exit::Done);
@@ -159,6 +162,7 @@ pub async fn describe(client: &Client, args: &Named, format: Format) -> Result<E
     if let Some(reserved) = document["Concurrency"]["ReservedConcurrentExecutions"].as_u64() {
         rows.push(vec!["ReservedConcurrentExecutions".to_owned(), reserved.to_string()]);
     }
+    rows.extend(provisioned.iter().map(provisioned::row));
     if let Some(url) = document["FunctionUrlConfig"]["FunctionUrl"].as_str() {
         rows.push(vec!["FunctionUrl".to_owned(), url.to_owned()]);
     }
@@ -337,12 +341,13 @@ fn split(name: &str) -> (String, Option<String>) {
     }
 }
 
-fn text(value: &Value) -> String {
+/// A text as it is, anything else as JSON.
+pub fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Percent-encodes everything that is not plain in a path segment or a query value.
-fn encode(text: &str) -> String {
+pub fn encode(text: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
         match byte {

@@ -34,6 +34,8 @@ mod concurrency;
 mod bad_days;
 // What becomes of them between calls: frozen, and let go.
 mod keeping;
+// Instances that are there before anybody calls.
+mod provisioned;
 // The Runtime API as custom runtimes see it.
 mod custom_runtime;
 // Function URLs: events, answers, who is let in.

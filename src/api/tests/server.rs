@@ -32,13 +32,16 @@ pub(super) const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function";
 /// What the pool is to do with a call.
 type Behaviour = Box<dyn Fn(&Invocation) -> Result<Outcome, Refusal> + Send + Sync>;
 
+/// How many instances of which versions are to be ready.
+type Floors = Vec<(Arc<Runnable>, u32)>;
+
 /// Remembers what it was asked for, and answers what a test says.
 pub(super) struct FakePool {
     pub(super) calls: Mutex<Vec<Invocation>>,
     pub(super) retired: Mutex<Vec<Generation>>,
     pub(super) reserved: Mutex<u32>,
     /// What was provisioned, function by function.
-    pub(super) floors: Mutex<BTreeMap<FunctionId, Vec<(Arc<Runnable>, u32)>>>,
+    pub(super) floors: Mutex<BTreeMap<FunctionId, Floors>>,
     /// How far the pool says it is.
     pub(super) standing: Mutex<BTreeMap<Generation, Provision>>,
     behaviour: Mutex<Behaviour>,
@@ -114,7 +117,7 @@ impl Invoker for FakePool {
         FunctionStarts { calls: function.0, rungs: vec![] }
     }
 
-    fn provision(&self, function: FunctionId, floors: Vec<(Arc<Runnable>, u32)>) {
+    fn provision(&self, function: FunctionId, floors: Floors) {
         self.floors.lock().unwrap().insert(function, floors);
     }
 
