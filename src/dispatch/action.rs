@@ -23,6 +23,8 @@ pub struct Arrival {
     pub generation: Generation,
     /// The function's reserved concurrency, if it has one.
     pub reserved: Option<u32>,
+    /// How many events one instance of the generation serves at once; the same for all of them.
+    pub slots: u32,
 }
 
 /// What becomes of an arrival.
@@ -85,6 +87,8 @@ pub enum StartFailure {
 pub enum Fate {
     /// It can serve the next one.
     Reusable,
+    /// It must not serve another, and may finish what else it serves.
+    Spent,
     /// It must not.
     Broken,
 }
@@ -94,7 +98,7 @@ pub enum Fate {
 pub enum Next {
     /// It serves this one.
     Run(EventId),
-    /// It waits for one; nothing is to be done.
+    /// It waits for one, or goes on with others; nothing is to be done.
     Idle,
     /// It is to be ended; say [`Dispatch::ended`] when it is gone.
     End(EndReason),

@@ -12,6 +12,7 @@
 mod floors;
 mod keeping;
 mod queue;
+mod shared;
 mod steps;
 
 use std::collections::VecDeque;
@@ -19,7 +20,8 @@ use std::collections::VecDeque;
 use model::Generation;
 
 use crate::action::{
-    Action, Arrival, Decision, EndReason, Fate, InstanceId, Next, Refusal, StartFailure, Stats,
+    Action, Arrival, Decision, EndReason, EventId, Fate, InstanceId, Next, Refusal, StartFailure,
+    Stats,
 };
 use crate::admission::{Concurrency, Facts, Limits, Memory};
 use crate::hash::{IdMap, IdSet};
@@ -41,6 +43,8 @@ pub struct Dispatch {
     instances: IdMap<InstanceId, Instance>,
     /// What was learned of generations that have neither.
     absent: Absent,
+    /// Events on instances that serve several at once.
+    guests: IdMap<EventId, Ticket>,
     /// What is to be ready whether anybody asks or not.
     floors: Floors,
     next_instance: u64,
@@ -67,6 +71,11 @@ struct Instance {
     began: Time,
     /// Whether it stands on its generation's floor.
     provisioned: bool,
+    /// Events it serves at once.
+    slots: u32,
+    /// Of one that serves several: whether it is a second start, and whether it has served any well.
+    second: bool,
+    proven: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +87,11 @@ enum State {
     Idle,
     /// Serves an event; the flag says whether it was idle or served another before.
     Busy(Ticket, bool),
+    /// Serves several events, or as many as came; after one that overran its time no more come.
+    Shared {
+        guests: u32,
+        spent: bool,
+    },
     Ending,
 }
 
@@ -98,6 +112,7 @@ impl Dispatch {
             queues: IdMap::default(),
             instances: IdMap::default(),
             absent: Absent::default(),
+            guests: IdMap::default(),
             floors: Floors::default(),
             next_instance: 0,
             stats: Stats::default(),
@@ -150,10 +165,10 @@ impl Dispatch {
             Err(throttle) => return Decision::Refuse(Refusal::Throttled(throttle)),
         };
         let ticket = Ticket { event: arrival.event, function: arrival.function, charge };
-        if let Some(instance) = self.lease_idle(arrival.generation, ticket) {
+        if let Some(instance) = self.lease(arrival.generation, ticket, arrival.slots) {
             return Decision::Run(instance);
         }
-        match self.enqueue(arrival.generation, ticket, out) {
+        match self.enqueue(arrival.generation, ticket, arrival.slots, out) {
             Ok(()) => Decision::Wait,
             Err(throttle) => {
                 self.release(ticket);
@@ -168,7 +183,7 @@ impl Dispatch {
         self.now = now;
         let Some(found) = self.instances.get(&instance) else { return };
         let (generation, began) = (found.generation, found.began);
-        let provisioned = found.provisioned;
+        let (provisioned, shared) = (found.provisioned, found.slots > 1);
         let ticket = match found.state {
             State::Starting => {
                 if provisioned {
@@ -176,6 +191,11 @@ impl Dispatch {
                     self.floors.ready(generation);
                 } else {
                     self.queue(generation).starting -= 1;
+                }
+                if shared {
+                    self.stats.starting -= 1;
+                    self.queue(generation).habit.rebuilt(now.since(began));
+                    return self.ready_shared(now, generation, instance, out);
                 }
                 // The queue first, whose events count on this start; then one that is bound to a
                 // start which has already proved slow.
@@ -186,7 +206,7 @@ impl Dispatch {
                 self.queue(generation).restarting -= 1;
                 self.unbind(generation, instance, bound).or_else(|| self.pop_any(generation))
             }
-            State::Idle | State::Busy(..) | State::Ending => return,
+            State::Idle | State::Busy(..) | State::Shared { .. } | State::Ending => return,
         };
         self.stats.starting -= 1;
         self.queue(generation).habit.rebuilt(now.since(began));
@@ -207,6 +227,7 @@ impl Dispatch {
     ) {
         let Some(found) = self.instances.get(&instance) else { return };
         let (generation, state) = (found.generation, found.state);
+        let (shared, second) = (found.slots > 1, found.second);
         let ticket = match state {
             State::Starting if found.provisioned => {
                 self.queue(generation).provisioning -= 1;
@@ -216,13 +237,13 @@ impl Dispatch {
             }
             State::Starting => {
                 self.queue(generation).starting -= 1;
-                self.pop_waiting(generation)
+                if shared { None } else { self.pop_waiting(generation) }
             }
             State::Restarting(bound) => {
                 self.queue(generation).restarting -= 1;
                 self.unbind(generation, instance, bound)
             }
-            State::Idle | State::Busy(..) | State::Ending => return,
+            State::Idle | State::Busy(..) | State::Shared { .. } | State::Ending => return,
         };
         self.stats.starting -= 1;
         self.begin_end(instance);
@@ -232,6 +253,9 @@ impl Dispatch {
             out.push(Action::End { instance, reason: EndReason::Failed });
         }
         let again = failure == StartFailure::Overran && matches!(state, State::Starting);
+        if shared {
+            self.failed_shared(generation, again && !second, failure, out);
+        }
         match ticket {
             // Its predecessor gives up a place and its memory, so there is room.
             Some(ticket) if again && !self.stopping => self.restart(generation, ticket, out),
@@ -241,9 +265,12 @@ impl Dispatch {
         self.forget_if_unused(generation);
     }
 
-    /// An instance has served its event.
-    pub fn done(&mut self, now: Time, instance: InstanceId, fate: Fate) -> Next {
+    /// An instance has served an event.
+    pub fn done(&mut self, now: Time, instance: InstanceId, event: EventId, fate: Fate) -> Next {
         self.now = now;
+        if let Some(ticket) = self.unseat(event) {
+            return self.done_shared(now, instance, ticket, fate);
+        }
         let Some(found) = self.instances.get(&instance) else { return Next::Idle };
         let State::Busy(ticket, _) = found.state else { return Next::Idle };
         let (generation, provisioned) = (found.generation, found.provisioned);
@@ -257,7 +284,7 @@ impl Dispatch {
                 let next = self.pop_any(generation);
                 self.settle(now, instance, next)
             }
-            Fate::Broken => {
+            Fate::Spent | Fate::Broken => {
                 self.lose(instance, false);
                 self.begin_end(instance);
                 self.queue(generation).busy -= 1;
@@ -270,7 +297,10 @@ impl Dispatch {
     /// An instance was found dead before a byte of its event was written. The event is placed once
     /// more, unless the instance was fresh from its start: a function that dies after every start
     /// would be started without end.
-    pub fn undelivered(&mut self, instance: InstanceId, out: &mut Vec<Action>) {
+    pub fn undelivered(&mut self, instance: InstanceId, event: EventId, out: &mut Vec<Action>) {
+        if let Some(ticket) = self.unseat(event) {
+            return self.undelivered_shared(instance, ticket, out);
+        }
         let Some(found) = self.instances.get(&instance) else { return };
         let State::Busy(ticket, proven) = found.state else { return };
         let generation = found.generation;
@@ -283,7 +313,7 @@ impl Dispatch {
             self.fail(ticket, Some(StartFailure::Died), out);
         } else if let Some(instance) = self.lease_idle(generation, ticket) {
             out.push(Action::Run { instance, event: ticket.event });
-        } else if self.enqueue(generation, ticket, out).is_err() {
+        } else if self.enqueue(generation, ticket, 1, out).is_err() {
             self.fail(ticket, Some(StartFailure::NoCell), out);
         }
         self.forget_if_unused(generation);

@@ -31,6 +31,8 @@ pub struct Floor {
     pub generation: Generation,
     /// How many; none is no floor.
     pub wanted: u32,
+    /// How many events one instance serves at once.
+    pub slots: u32,
 }
 
 /// How far a floor is.
@@ -64,6 +66,7 @@ pub(crate) struct Floors(IdMap<Generation, Standing>);
 struct Standing {
     function: FunctionId,
     wanted: u32,
+    slots: u32,
     /// Another floor of the function takes its place.
     leaving: bool,
     /// Instances of it that initialise.
@@ -110,7 +113,8 @@ impl Floors {
             if standing.up < floor.wanted {
                 standing.shortfall = None;
             }
-            (standing.wanted, standing.leaving) = (floor.wanted, false);
+            (standing.wanted, standing.slots, standing.leaving) =
+                (floor.wanted, floor.slots, false);
         }
         let stays = |generation: &Generation| {
             floors.iter().any(|floor| floor.generation == *generation && floor.wanted > 0)
@@ -161,11 +165,12 @@ impl Floors {
     }
 
     /// Generations with something missing that may be started now.
-    pub(crate) fn missing(&mut self, now: Time) -> Vec<(Generation, u32)> {
-        let mut missing: Vec<(Generation, u32)> = Vec::new();
+    /// Each with the events that one instance serves at once.
+    pub(crate) fn missing(&mut self, now: Time) -> Vec<(Generation, u32, u32)> {
+        let mut missing: Vec<(Generation, u32, u32)> = Vec::new();
         for (generation, standing) in &mut self.0 {
             if standing.may_start(now) && standing.lacks() > 0 {
-                missing.push((*generation, standing.lacks()));
+                missing.push((*generation, standing.slots, standing.lacks()));
             }
         }
         // Whatever order a map has, the oldest generation comes first.
@@ -276,6 +281,7 @@ impl Standing {
         Self {
             function,
             wanted: 0,
+            slots: 1,
             leaving: false,
             starting: 0,
             up: 0,

@@ -44,7 +44,7 @@ impl Dispatch {
         for (generation, surplus) in self.floors.step_back() {
             self.let_go(now, generation, surplus);
         }
-        for (generation, missing) in self.floors.missing(now) {
+        for (generation, slots, missing) in self.floors.missing(now) {
             for _ in 0..missing {
                 if self.make_room(f64::INFINITY, out).is_err() {
                     self.floors.no_room(now, generation);
@@ -52,7 +52,9 @@ impl Dispatch {
                 }
                 self.memory.promise();
                 self.floors.starting(generation);
-                self.queue(generation).provisioning += 1;
+                let queue = self.queue(generation);
+                queue.slots = slots;
+                queue.provisioning += 1;
                 let initialization = Initialization::Provisioned;
                 self.start(generation, State::Starting, Phase::Init, initialization, out);
             }
@@ -65,7 +67,7 @@ impl Dispatch {
         let rank = |state: &State| match state {
             State::Starting => Some(0),
             State::Idle => Some(1),
-            State::Busy(..) => Some(2),
+            State::Busy(..) | State::Shared { .. } => Some(2),
             // Not counted any more; a second start never was.
             State::Ending | State::Restarting(_) => None,
         };
@@ -87,10 +89,11 @@ impl Dispatch {
                 }
                 State::Idle => {
                     queue.kept.retain(|(other, _)| *other != instance);
+                    queue.habit.joined(now, queue.idle.is_empty());
                     queue.idle.push_back((instance, now));
                     self.idle_bytes += found.bytes;
                 }
-                State::Restarting(_) | State::Busy(..) | State::Ending => {}
+                State::Restarting(_) | State::Busy(..) | State::Shared { .. } | State::Ending => {}
             }
         }
     }

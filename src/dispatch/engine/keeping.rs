@@ -49,6 +49,8 @@ pub(super) struct Habit {
     ahead: Option<(InstanceId, Time)>,
     /// Whether there was one since the last event.
     tried: bool,
+    /// Events that one instance serves at once; see [`Queue::slots`].
+    pub(super) slots: u32,
 }
 
 /// Generations without an instance.
@@ -97,14 +99,19 @@ impl Habit {
 
     /// An instance has become idle, as the only one if `first`; since when it counts as idle.
     pub(super) fn rested(&mut self, now: Time, instance: InstanceId, first: bool) -> Time {
-        if first {
-            self.look = now.after(LOOK);
-        }
+        self.joined(now, first);
         // One that was started ahead stands where its predecessor would.
         let ahead = self.ahead.is_some_and(|(ahead, _)| ahead == instance);
         match self.rested.filter(|_| ahead) {
             Some(rested) => rested,
             None => *self.rested.insert(now),
+        }
+    }
+
+    /// An idle instance is kept for its worth from now on, as the only one if `first`.
+    pub(super) fn joined(&mut self, now: Time, first: bool) {
+        if first {
+            self.look = now.after(LOOK);
         }
     }
 
@@ -253,7 +260,9 @@ impl Dispatch {
             let worth = habit.profile.value(idle, self.limits.start_estimate);
             let until = visit.map_or(now, |visit| visit.until);
             let room = until > now && self.make_room(worth, out).is_ok();
-            self.queue(generation).habit = habit;
+            let slots = habit.slots;
+            let queue = self.queue(generation);
+            (queue.habit, queue.slots) = (habit, slots);
             if room {
                 self.memory.promise();
                 self.queue(generation).starting += 1;

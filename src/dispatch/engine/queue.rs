@@ -20,7 +20,7 @@ pub(super) struct Ticket {
 /// One generation's queue.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// Events that wait, oldest first. Never more than `starting`.
+    /// Events that wait, oldest first. Never more than the starts under way will serve at once.
     pub(super) waiting: VecDeque<Ticket>,
     /// Second starts with an event bound to them, the longest bound first.
     pub(super) overdue: VecDeque<InstanceId>,
@@ -35,8 +35,12 @@ pub(super) struct Queue {
     pub(super) provisioning: u32,
     /// Second starts under way, whether an event is still bound to them or not.
     pub(super) restarting: u32,
-    /// Instances that serve an event.
+    /// Instances that serve an event, or several.
     pub(super) busy: u32,
+    /// Of instances that serve several at once: those with a seat free, the back gets the next.
+    pub(super) open: VecDeque<InstanceId>,
+    /// Events that one instance serves at once; nought until somebody has said so, which is one.
+    pub(super) slots: u32,
     /// How it is used.
     pub(super) habit: Habit,
     /// Whether instances end instead of becoming idle.
@@ -46,6 +50,11 @@ pub(super) struct Queue {
 // === impl Queue ===
 
 impl Queue {
+    /// How many events the starts under way will serve at once.
+    pub(super) fn seats(&self) -> usize {
+        self.starting as usize * self.slots.max(1) as usize
+    }
+
     /// Whether nothing would be lost by forgetting it.
     pub(super) fn is_unused(&self) -> bool {
         self.waiting.is_empty()

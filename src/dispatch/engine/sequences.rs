@@ -29,6 +29,15 @@ const RESERVED: [Option<u32>; 3] = [None, Some(2), Some(0)];
 /// Two functions with two generations each, and one that may not run.
 const GENERATIONS: [(u64, usize); 5] = [(10, 0), (11, 0), (20, 1), (21, 1), (30, 2)];
 
+/// How many events an instance of a generation serves at once.
+fn slots(generation: Generation) -> u32 {
+    match generation.0 {
+        11 => 3,
+        21 => 2,
+        _ => 1,
+    }
+}
+
 /// Those of them that have generations.
 const FUNCTIONS: usize = 2;
 
@@ -58,7 +67,11 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(StartFailure::Died),
         3 => Just(StartFailure::Overran),
     ];
-    let fate = prop_oneof![4 => Just(Fate::Reusable), 1 => Just(Fate::Broken)];
+    let fate = prop_oneof![
+        8 => Just(Fate::Reusable),
+        1 => Just(Fate::Spent),
+        2 => Just(Fate::Broken),
+    ];
     let any = 0..64_usize;
     prop_oneof![
         20 => (0..GENERATIONS.len()).prop_map(Op::Arrive),
@@ -97,7 +110,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 enum Seen {
     Starting,
     Idle,
-    Busy(EventId),
+    Busy,
     Ending,
 }
 
@@ -107,6 +120,10 @@ struct World {
     /// Accepted and unanswered, with the generation that must serve it.
     open: BTreeMap<EventId, Generation>,
     instances: BTreeMap<InstanceId, (Generation, Seen)>,
+    /// Which event is on which instance, or was when that ended.
+    seated: BTreeMap<EventId, InstanceId>,
+    /// Instances that are to take no more.
+    spent: BTreeSet<InstanceId>,
     retired: BTreeSet<Generation>,
     /// The order in which idle instances became idle, last is most recent.
     stack: Vec<InstanceId>,
@@ -123,6 +140,17 @@ impl World {
         (!fitting.is_empty()).then(|| fitting[n % fitting.len()])
     }
 
+    /// How many events are on an instance.
+    fn on(&self, instance: InstanceId) -> usize {
+        self.seated.values().filter(|other| **other == instance).count()
+    }
+
+    fn pick_event(&self, n: usize) -> Option<(EventId, InstanceId)> {
+        let count = self.seated.len();
+        let mut seated = self.seated.iter().map(|(event, instance)| (*event, *instance));
+        if count == 0 { None } else { seated.nth(n % count) }
+    }
+
     fn set(&mut self, instance: InstanceId, seen: Seen) {
         self.stack.retain(|id| *id != instance);
         if seen == Seen::Idle {
@@ -133,11 +161,13 @@ impl World {
 
     fn run(&mut self, instance: InstanceId, event: EventId) {
         let (generation, seen) = self.instances[&instance];
-        assert!(!matches!(seen, Seen::Busy(_) | Seen::Ending), "two events on one instance");
+        assert_ne!(seen, Seen::Ending, "an event on one that ends");
+        assert!(!self.spent.contains(&instance), "an event on one that is spent");
+        assert!(self.on(instance) < slots(generation) as usize, "too many events on one instance");
         assert_eq!(self.open.get(&event), Some(&generation), "an event of another generation");
-        let elsewhere = self.instances.values().any(|(_, seen)| *seen == Seen::Busy(event));
-        assert!(!elsewhere, "one event on two instances");
-        self.set(instance, Seen::Busy(event));
+        let elsewhere = self.seated.insert(event, instance);
+        assert_eq!(elsewhere, None, "one event on two instances");
+        self.set(instance, Seen::Busy);
     }
 
     fn perform(&mut self, out: &[Action]) {
@@ -176,20 +206,22 @@ impl World {
             }
             Op::StartFailed(n, failure) => {
                 if let Some(instance) = self.pick(n, |seen| seen == Seen::Starting) {
+                    let seats = slots(self.instances[&instance].0) as usize;
                     dispatch.start_failed(instance, failure, &mut out);
                     if failure == StartFailure::NoCell {
                         self.instances.remove(&instance);
                     }
                     let answered =
                         out.iter().filter(|action| matches!(action, Action::Fail { .. })).count();
-                    assert!(answered <= 1, "one start answers one event");
+                    assert!(answered <= seats, "one start answers as many events as it would seat");
                 }
             }
             Op::Done(n, fate) => self.done(dispatch, n, fate),
             Op::Undelivered(n) => {
-                if let Some(instance) = self.pick(n, |seen| matches!(seen, Seen::Busy(_))) {
+                if let Some((event, instance)) = self.pick_event(n) {
                     // Not on the instance any more, whatever comes next.
-                    dispatch.undelivered(instance, &mut out);
+                    self.seated.remove(&event);
+                    dispatch.undelivered(instance, event, &mut out);
                 }
             }
             Op::Died(n) => {
@@ -215,7 +247,10 @@ impl World {
                     .iter()
                     .filter(|(_, owner)| *owner == function)
                     .zip([first, second])
-                    .map(|((g, _), wanted)| Floor { generation: Generation(*g), wanted })
+                    .map(|((g, _), wanted)| {
+                        let generation = Generation(*g);
+                        Floor { generation, wanted, slots: slots(generation) }
+                    })
                     .collect();
                 dispatch.provision(now, FunctionId(function as u64), &floors, &mut out);
                 let starts = |action: &Action| matches!(action, Action::Start { .. });
@@ -253,13 +288,17 @@ impl World {
         let reserved = RESERVED[function];
         let function = FunctionId(function as u64);
         let mut out = Vec::new();
-        let arrival = Arrival { event, function, generation, reserved };
+        let slots = slots(generation);
+        let arrival = Arrival { event, function, generation, reserved, slots };
         match dispatch.arrive(Time(self.now), arrival, &mut out) {
             Decision::Run(instance) => {
                 let mut own = self.stack.iter().rev();
                 let last = own.find(|id| self.instances[id].0 == generation);
-                assert!(self.provisioned || last == Some(&instance), "not the most recently used");
-                assert!(self.stack.contains(&instance), "not an idle one");
+                if self.on(instance) == 0 {
+                    let first = self.provisioned || last == Some(&instance);
+                    assert!(first, "not the most recently used");
+                    assert!(self.stack.contains(&instance), "not an idle one");
+                }
                 assert!(!self.retired.contains(&generation), "a retired one serves");
                 self.open.insert(event, generation);
                 self.run(instance, event);
@@ -276,21 +315,34 @@ impl World {
     }
 
     fn done(&mut self, dispatch: &mut Dispatch, n: usize, fate: Fate) {
-        let Some(instance) = self.pick(n, |seen| matches!(seen, Seen::Busy(_))) else { return };
-        let (generation, Seen::Busy(event)) = self.instances[&instance] else { return };
+        let Some((event, instance)) = self.pick_event(n) else { return };
+        self.seated.remove(&event);
         assert!(self.open.remove(&event).is_some(), "answered twice");
-        match dispatch.done(Time(self.now), instance, fate) {
+        let next = dispatch.done(Time(self.now), instance, event, fate);
+        let Some((generation, seen)) = self.instances.get(&instance).copied() else {
+            return assert_eq!(next, Next::Idle, "it is gone");
+        };
+        if fate == Fate::Spent {
+            self.spent.insert(instance);
+        }
+        match next {
             Next::Run(event) => {
                 assert_eq!(fate, Fate::Reusable, "a broken one serves");
-                self.set(instance, Seen::Starting);
                 self.run(instance, event);
             }
+            // It was given up when another of its events was over, or others go on.
+            Next::Idle if seen == Seen::Ending => {}
+            Next::Idle if self.on(instance) > 0 => assert_ne!(fate, Fate::Broken),
             Next::Idle => {
                 assert_eq!(fate, Fate::Reusable, "a broken one is kept");
+                assert!(!self.spent.contains(&instance), "a spent one is kept");
                 assert!(!self.retired.contains(&generation), "a retired one is kept");
                 self.set(instance, Seen::Idle);
             }
-            Next::End(_) => self.set(instance, Seen::Ending),
+            Next::End(_) => {
+                assert_ne!(seen, Seen::Ending, "ended twice");
+                self.set(instance, Seen::Ending);
+            }
         }
     }
 
@@ -302,9 +354,10 @@ impl World {
         let stats = dispatch.stats();
         assert_eq!(stats.starting, count(|seen| *seen == Seen::Starting));
         assert_eq!(stats.idle, count(|seen| *seen == Seen::Idle));
-        assert_eq!(stats.busy, count(|seen| matches!(seen, Seen::Busy(_))));
+        assert_eq!(stats.busy, count(|seen| *seen == Seen::Busy));
         assert_eq!(stats.ending, count(|seen| *seen == Seen::Ending));
-        assert_eq!(stats.waiting + stats.busy, self.open.len() as u32, "an event is lost");
+        let open = stats.waiting as usize + self.seated.len();
+        assert_eq!(open, self.open.len(), "an event is lost");
         assert_eq!(dispatch.admitted(), self.open.len() as u32);
         assert!(dispatch.admitted() <= LIMITS.concurrency);
         // A second start may stand beside what took its event's place, never more than that.
@@ -314,7 +367,8 @@ impl World {
             assert!(reserved.is_none_or(|limit| of <= limit));
         }
         for queue in dispatch.queues.values() {
-            assert!(queue.waiting.len() <= queue.starting as usize, "an event nobody starts for");
+            assert!(queue.waiting.len() <= queue.seats(), "an event nobody starts for");
+            assert!(queue.open.is_empty() || queue.waiting.is_empty(), "a seat beside waiting");
             assert!(queue.idle.iter().is_sorted_by_key(|(_, since)| *since));
             assert!(queue.idle.is_empty() || queue.waiting.is_empty(), "idle beside waiting");
             assert!(!queue.is_unused(), "kept for nothing");
@@ -345,7 +399,8 @@ impl World {
                 standing.count() as u32
             };
             let starting = own(|state| matches!(state, State::Starting));
-            let up = own(|state| matches!(state, State::Idle | State::Busy(..)));
+            let up =
+                own(|state| matches!(state, State::Idle | State::Busy(..) | State::Shared { .. }));
             assert_eq!(dispatch.floors.counts(generation), (starting, up), "{generation:?}");
             let queue = dispatch.queues.get(&generation);
             let (provisioning, kept) =

@@ -13,7 +13,26 @@ use crate::time::Time;
 impl Dispatch {
     /// The queue of a generation that has an instance or is about to.
     pub(super) fn queue(&mut self, generation: Generation) -> &mut Queue {
-        self.queues.entry(generation).or_default()
+        let retired = &self.retired;
+        self.queues.entry(generation).or_insert_with(|| Queue {
+            // One of several events on an instance may have to be placed again after all others of
+            // its generation are over.
+            retired: retired.contains(&generation),
+            ..Queue::default()
+        })
+    }
+
+    /// Gives the event to an instance that has room for it, if there is one.
+    pub(super) fn lease(
+        &mut self,
+        generation: Generation,
+        ticket: Ticket,
+        slots: u32,
+    ) -> Option<InstanceId> {
+        match slots {
+            0 | 1 => self.lease_idle(generation, ticket),
+            _ => self.lease_shared(generation, ticket),
+        }
     }
 
     /// Gives the event to the idle instance used last, if there is one.
@@ -41,13 +60,12 @@ impl Dispatch {
         &mut self,
         generation: Generation,
         ticket: Ticket,
+        slots: u32,
         out: &mut Vec<Action>,
     ) -> Result<(), Throttle> {
         self.missed(generation);
-        let covered = self
-            .queues
-            .get(&generation)
-            .is_some_and(|queue| queue.starting as usize > queue.waiting.len());
+        let covered =
+            self.queues.get(&generation).is_some_and(|queue| queue.seats() > queue.waiting.len());
         if !covered {
             if !self.rate.allows(self.now, ticket.function) {
                 return Err(Throttle::Rate);
@@ -55,7 +73,9 @@ impl Dispatch {
             self.make_room(f64::INFINITY, out)?;
             self.rate.count(self.now, ticket.function);
             self.memory.promise();
-            self.queue(generation).starting += 1;
+            let queue = self.queue(generation);
+            (queue.slots, queue.habit.slots) = (slots, slots);
+            queue.starting += 1;
             let initialization = Initialization::OnDemand;
             self.start(generation, State::Starting, Phase::Init, initialization, out);
         }
@@ -93,7 +113,10 @@ impl Dispatch {
         let bytes = self.limits.start_estimate;
         let began = self.now;
         let provisioned = initialization == Initialization::Provisioned;
-        self.instances.insert(instance, Instance { generation, state, bytes, began, provisioned });
+        let slots = self.queue(generation).slots.max(1);
+        let (second, proven) = (false, false);
+        let new = Instance { generation, state, bytes, began, provisioned, slots, second, proven };
+        self.instances.insert(instance, new);
         self.stats.starting += 1;
         out.push(Action::Start { instance, generation, phase, initialization });
         instance
@@ -126,7 +149,7 @@ impl Dispatch {
     ) -> Next {
         let Some(found) = self.instances.get_mut(&instance) else { return Next::Idle };
         let generation = found.generation;
-        let was_busy = matches!(found.state, State::Busy(..));
+        let was_busy = matches!(found.state, State::Busy(..) | State::Shared { .. });
         let queue = self.queues.entry(generation).or_default();
         queue.busy -= u32::from(was_busy);
         if let Some(ticket) = ticket {

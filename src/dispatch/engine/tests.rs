@@ -11,10 +11,13 @@ use crate::{EventId, Initialization, Phase, Throttle};
 
 mod keeping;
 mod provisioned;
+mod remains;
+mod shared;
 
 const F: FunctionId = FunctionId(1);
 const G: Generation = Generation(1);
 const H: Generation = Generation(2);
+const ANY: EventId = EventId(u64::MAX);
 
 /// A dispatch, its clock, and the last actions.
 struct Rig {
@@ -22,6 +25,7 @@ struct Rig {
     now: Time,
     out: Vec<Action>,
     events: u64,
+    slots: u32,
 }
 
 impl Rig {
@@ -30,7 +34,8 @@ impl Rig {
     }
 
     fn with(limits: Limits) -> Self {
-        Self { dispatch: Dispatch::new(limits), now: Time(0), out: Vec::new(), events: 0 }
+        let dispatch = Dispatch::new(limits);
+        Self { dispatch, now: Time(0), out: Vec::new(), events: 0, slots: 1 }
     }
 
     fn arrive(&mut self, generation: Generation) -> Decision {
@@ -41,7 +46,7 @@ impl Rig {
         let event = EventId(self.events);
         self.events += 1;
         self.out.clear();
-        let arrival = Arrival { event, function: F, generation, reserved };
+        let arrival = Arrival { event, function: F, generation, reserved, slots: self.slots };
         self.dispatch.arrive(self.now, arrival, &mut self.out)
     }
 
@@ -78,7 +83,7 @@ impl Rig {
     }
 
     fn done(&mut self, instance: InstanceId) -> Next {
-        self.dispatch.done(self.now, instance, Fate::Reusable)
+        self.dispatch.done(self.now, instance, ANY, Fate::Reusable)
     }
 
     /// An idle instance.
@@ -381,7 +386,7 @@ fn a_broken_instance_is_ended_and_those_who_wait_have_their_own_starts() {
     let broken = rig.start(G);
     rig.ready(broken);
     let fresh = rig.start(G);
-    let next = rig.dispatch.done(rig.now, broken, Fate::Broken);
+    let next = rig.dispatch.done(rig.now, broken, ANY, Fate::Broken);
     assert_eq!(next, Next::End(EndReason::Failed));
     assert_eq!(rig.ready(fresh), [Action::Run { instance: fresh, event: EventId(1) }]);
 }
@@ -391,7 +396,7 @@ fn an_event_that_reached_nobody_is_placed_again() {
     let mut rig = Rig::new();
     let dead = rig.idle(G);
     assert_eq!(rig.arrive(G), Decision::Run(dead));
-    rig.dispatch.undelivered(dead, &mut rig.out);
+    rig.dispatch.undelivered(dead, ANY, &mut rig.out);
     assert_eq!(rig.out[0], end(dead, EndReason::Failed));
     let fresh = rig.started();
     assert_eq!(rig.ready(fresh), [Action::Run { instance: fresh, event: EventId(1) }]);
@@ -405,7 +410,7 @@ fn an_event_that_followed_another_and_reached_nobody_is_placed_again() {
     let fresh = rig.start(G);
     assert_eq!(rig.done(dead), Next::Run(EventId(1)));
     rig.out.clear();
-    rig.dispatch.undelivered(dead, &mut rig.out);
+    rig.dispatch.undelivered(dead, ANY, &mut rig.out);
     assert_eq!(rig.out, [end(dead, EndReason::Failed)]);
     assert_eq!(rig.ready(fresh), [Action::Run { instance: fresh, event: EventId(1) }]);
 }
@@ -416,7 +421,7 @@ fn an_event_whose_fresh_instance_is_dead_is_answered() {
     let dead = rig.start(G);
     rig.ready(dead);
     rig.out.clear();
-    rig.dispatch.undelivered(dead, &mut rig.out);
+    rig.dispatch.undelivered(dead, ANY, &mut rig.out);
     let failure = Some(StartFailure::Died);
     let expected = [end(dead, EndReason::Failed), Action::Fail { event: EventId(0), failure }];
     assert_eq!(rig.out, expected);
@@ -475,26 +480,4 @@ fn abandoning_fails_everything_that_waits() {
     failed.sort_unstable();
     assert_eq!(failed, [0, 1]);
     assert_eq!(rig.dispatch.admitted(), 0);
-}
-
-#[test]
-fn nothing_is_kept_of_a_generation_that_has_nothing() {
-    let mut rig = Rig::new();
-    for generation in 10..200 {
-        let instance = rig.start(Generation(generation));
-        rig.fail(instance, StartFailure::Init);
-        rig.dispatch.ended(instance);
-    }
-    assert!(rig.dispatch.queues.is_empty() && rig.dispatch.instances.is_empty());
-}
-
-#[test]
-fn what_is_said_twice_or_too_late_changes_nothing() {
-    let mut rig = Rig::new();
-    let instance = rig.idle(G);
-    let before = rig.dispatch.stats();
-    assert!(rig.ready(instance).is_empty());
-    assert!(rig.fail(instance, StartFailure::Died).is_empty());
-    assert_eq!(rig.done(instance), Next::Idle);
-    assert_eq!(rig.dispatch.stats(), before);
 }

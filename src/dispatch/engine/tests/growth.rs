@@ -15,8 +15,8 @@ fn starts_beyond_the_rate_are_throttled_and_come_back_with_time() {
     // One that is there serves whatever the rate says.
     rig.now = Time(4_999);
     rig.dispatch.ready(rig.now, first, &mut rig.out);
-    assert_eq!(rig.dispatch.done(rig.now, first, Fate::Reusable), Next::Run(EventId(1)));
-    assert_eq!(rig.dispatch.done(rig.now, first, Fate::Reusable), Next::Idle);
+    assert_eq!(rig.dispatch.done(rig.now, first, ANY, Fate::Reusable), Next::Run(EventId(1)));
+    assert_eq!(rig.dispatch.done(rig.now, first, ANY, Fate::Reusable), Next::Idle);
     assert_eq!(rig.arrive(G), Decision::Run(first));
     assert_eq!(rig.arrive(H), FULL, "another version is the same function");
     rig.now = Time(5_000);

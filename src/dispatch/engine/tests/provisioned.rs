@@ -11,6 +11,7 @@ impl Rig {
         let floor = |(generation, wanted): &(Generation, u32)| Floor {
             generation: *generation,
             wanted: *wanted,
+            slots: self.slots,
         };
         let floors: Vec<Floor> = floors.iter().map(floor).collect();
         self.out.clear();
@@ -115,7 +116,7 @@ fn one_that_breaks_is_replaced_at_once_and_one_that_dies_idle_after_a_pause() {
     let mut rig = Rig::new();
     let kept = rig.standing(G, 1);
     rig.arrive(G);
-    let end = rig.dispatch.done(rig.now, kept[0], Fate::Broken);
+    let end = rig.dispatch.done(rig.now, kept[0], ANY, Fate::Broken);
     assert_eq!(end, Next::End(EndReason::Failed));
     rig.expire();
     let second = rig.provisioned();
