@@ -12,7 +12,7 @@ use model::configuration::{
     Architecture, Configuration, Description, EphemeralStorage, Handler, LogGroup, MemorySize,
     RoleArn, RuntimeId, Timeout,
 };
-use model::environment::{EnvironmentError, RESERVED};
+use model::environment::{CONCURRENCY, EnvironmentError, MAX_CONCURRENCY, RESERVED};
 use store::{ConfigurationChange, Update};
 
 use crate::requests::{self, FunctionRequest};
@@ -35,6 +35,9 @@ pub(crate) async fn update(call: &Call<'_>) -> Answer {
     let arn = local.arn(&call.api.home);
     let before = call.function(&local)?;
     let configuration = change(&request, &call.api.catalogue)?;
+    let now = &before.latest.configuration;
+    let runtime = configuration.runtime.as_ref().unwrap_or(&now.runtime);
+    check_concurrency(runtime, configuration.environment.as_ref().or(now.environment.as_ref()))?;
     let update = Update {
         revision: request.revision_id,
         configuration,
@@ -172,6 +175,7 @@ pub(crate) fn of_new(
         ));
     };
     let role = given.role.ok_or_else(|| errors::invalid("Role is a mandatory parameter."))?;
+    check_concurrency(&runtime, given.environment.as_ref())?;
     Ok(Configuration {
         runtime,
         handler,
@@ -184,6 +188,22 @@ pub(crate) fn of_new(
         architecture: Architecture::HOST,
         log_group: given.log_group,
     })
+}
+
+/// Refuses several events at once where our own bootstrap would get them, which serves one at a time:
+/// there the variable is reserved, as it is everywhere on AWS.
+///
+/// # Errors
+/// If they are asked for and the runtime is not the package's own.
+pub(crate) fn check_concurrency(
+    runtime: &RuntimeId,
+    environment: Option<&Environment>,
+) -> Result<(), AwsError> {
+    let asked = environment.is_some_and(|environment| environment.concurrency().is_some());
+    if asked && !runtime.is_custom() {
+        return Err(errors::invalid(reserved(&[CONCURRENCY.to_owned()])));
+    }
+    Ok(())
 }
 
 /// Refuses code for a machine that this is not.
@@ -215,17 +235,26 @@ fn served(text: &str, catalogue: &Catalogue) -> Result<RuntimeId, AwsError> {
     )))
 }
 
+const UNABLE: &str = "Lambda was unable to configure your environment variables because the \
+                      environment variables you have provided";
+
+fn reserved(names: &[String]) -> String {
+    format!(
+        "{UNABLE} contains reserved keys that are currently not supported for modification. Reserved \
+         keys used in this request: {}",
+        names.join(", ")
+    )
+}
+
 fn environment(request: &FunctionRequest) -> Result<Option<Environment>, AwsError> {
-    const UNABLE: &str = "Lambda was unable to configure your environment variables because the \
-                          environment variables you have provided";
     let Some(given) = &request.environment else { return Ok(None) };
     let pairs = given.variables.clone().unwrap_or_default().0;
     let parsed = Environment::parse(pairs).map_err(|err| {
         errors::invalid(match err {
-            EnvironmentError::Reserved { names } => format!(
-                "{UNABLE} contains reserved keys that are currently not supported for \
-                 modification. Reserved keys used in this request: {}",
-                names.join(", ")
+            EnvironmentError::Reserved { names } => reserved(&names),
+            EnvironmentError::Concurrency { value } => format!(
+                "{UNABLE} contains a value that is not supported: {CONCURRENCY} is '{value}' and has \
+                 to be a number from 1 to {MAX_CONCURRENCY}"
             ),
             EnvironmentError::TooLarge { measured } => {
                 format!("{UNABLE} exceeded the 4KB limit. String measured: {measured}")

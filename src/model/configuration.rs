@@ -192,6 +192,11 @@ impl RuntimeId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it is the package's own program that runs.
+    pub fn is_custom(&self) -> bool {
+        self.0.starts_with("provided")
+    }
 }
 
 // === impl Handler ===

@@ -23,6 +23,12 @@ pub enum EnvironmentError {
         /// All of them, in the order given.
         names: Vec<String>,
     },
+    /// Events at once are a number, from one to [`MAX_CONCURRENCY`].
+    #[error("{CONCURRENCY} is '{value}'")]
+    Concurrency {
+        /// What was given.
+        value: String,
+    },
     /// More than 4 KiB as JSON.
     #[error("variables take {} bytes of 4096", measured.len())]
     TooLarge {
@@ -34,8 +40,17 @@ pub enum EnvironmentError {
 /// What AWS measures the limit in: bytes of the variables as a JSON object.
 pub const MAX_BYTES: usize = 4096;
 
+/// How a function asks for several events at once. On AWS the platform sets it for functions on
+/// instances that it manages, and runtime clients read it; here it is the owner's to set, where the
+/// runtime is the owner's own.
+pub const CONCURRENCY: &str = "AWS_LAMBDA_MAX_CONCURRENCY";
+
+/// Most events at once: each is a connection of the sandbox's that waits in this process, and a
+/// thousand sandboxes share the descriptors there are. AWS's own newer service has 64 as its default.
+pub const MAX_CONCURRENCY: u32 = 64;
+
 /// Variables only the runtime sets (AWS's list in "Defined runtime environment variables").
-pub const RESERVED: [&str; 21] = [
+pub const RESERVED: [&str; 20] = [
     "_HANDLER",
     "_X_AMZN_TRACE_ID",
     "AWS_DEFAULT_REGION",
@@ -52,7 +67,6 @@ pub const RESERVED: [&str; 21] = [
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
     "AWS_LAMBDA_RUNTIME_API",
-    "AWS_LAMBDA_MAX_CONCURRENCY",
     "AWS_LAMBDA_METADATA_API",
     "AWS_LAMBDA_METADATA_TOKEN",
     "LAMBDA_TASK_ROOT",
@@ -82,11 +96,20 @@ impl Environment {
         if !names.is_empty() {
             return Err(EnvironmentError::Reserved { names });
         }
+        let asked = pairs.iter().find(|(name, _)| name == CONCURRENCY);
+        if let Some((_, value)) = asked.filter(|(_, value)| read_concurrency(value).is_none()) {
+            return Err(EnvironmentError::Concurrency { value: value.clone() });
+        }
         let measured = json(&pairs);
         if measured.len() > MAX_BYTES {
             return Err(EnvironmentError::TooLarge { measured });
         }
         Ok(Self(pairs.into_iter().collect()))
+    }
+
+    /// How many events at once are asked for, if any number is.
+    pub fn concurrency(&self) -> Option<u32> {
+        self.0.get(CONCURRENCY).and_then(|value| read_concurrency(value))
     }
 
     /// Every variable, in the order of their names.
@@ -100,6 +123,12 @@ pub fn is_name(text: &str) -> bool {
     text.len() >= 2
         && text.as_bytes()[0].is_ascii_alphabetic()
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+fn read_concurrency(value: &str) -> Option<u32> {
+    let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
+    let number = value.parse().ok().filter(|_| digits);
+    number.filter(|number| (1..=MAX_CONCURRENCY).contains(number))
 }
 
 /// A compact JSON object, as AWS prints it beside the limit.

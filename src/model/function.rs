@@ -58,6 +58,8 @@ pub struct Runnable {
     pub log_group: String,
     /// ReservedConcurrentExecutions of the function, if any.
     pub reserved_concurrency: Option<u32>,
+    /// How many events one instance serves at once; one unless the function asks for more.
+    pub concurrency: u32,
 }
 
 // === impl Version ===

@@ -34,6 +34,7 @@ use model::RequestId;
 use telemetry::METRICS;
 use telemetry::metrics::ErrorClass;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use wire::link::{Invoke, Kind};
 
 use crate::fault::{Cause, Fault};
@@ -65,6 +66,8 @@ pub(crate) struct Flight {
     delivered: Duration,
     /// How long its instance took to initialise, if it is the first to use it.
     init: Option<Duration>,
+    /// When it gives up waiting by itself, if it does.
+    due: Option<Instant>,
     stage: Stage,
 }
 
@@ -121,6 +124,7 @@ impl Flight {
             arrived,
             delivered: arrived,
             init: None,
+            due: None,
             stage: Stage::Done,
         };
         match admitted {
@@ -185,7 +189,17 @@ impl Flight {
                     return Ok(self.answered(&instance, ending));
                 }
                 Stage::Asked(instance, answer) => {
-                    let ending = match answer.await {
+                    let answered = match self.due {
+                        None => answer.await,
+                        Some(due) => match tokio::time::timeout_at(due, answer).await {
+                            Ok(answered) => answered,
+                            Err(_elapsed) => {
+                                let instance = Arc::clone(instance);
+                                return Ok(self.overran(&instance));
+                            }
+                        },
+                    };
+                    let ending = match answered {
                         Ok(Answer::Response(body)) => Ending::Response(body),
                         Ok(Answer::Failed(body)) => Ending::Failed(body),
                         Ok(Answer::Oversize) => Ending::Oversize,
@@ -207,7 +221,7 @@ impl Flight {
                 Stage::Broken(instance) => {
                     let instance = Arc::clone(instance);
                     let cause = instance.reason().await;
-                    self.shell.done(&instance, Fate::Broken);
+                    self.shell.done(&instance, self.event, Fate::Broken);
                     self.stage = Stage::Autopsy(instance, cause);
                 }
                 Stage::Autopsy(instance, cause) => {
@@ -286,6 +300,8 @@ impl Flight {
                 }
             }
             Transport::Session(handle) => {
+                // Alone, an instance is ended by the governor; of several events each keeps its own time.
+                self.due = instance.is_shared().then(|| Instant::now() + allowed);
                 let answer = handle.offer(self.session_event(deadline_ms));
                 Stage::Asked(Arc::clone(&instance), answer)
             }
@@ -327,7 +343,19 @@ impl Flight {
         let fate = if instance.finish() { Fate::Reusable } else { Fate::Broken };
         // Its lines are collected before the instance may serve another.
         let outcome = self.conclude(instance, ending);
-        self.shell.done(instance, fate);
+        self.shell.done(instance, self.event, fate);
+        outcome
+    }
+
+    /// One of several events was not answered in time. The others go on, and the instance with them.
+    fn overran(&mut self, instance: &Arc<Instance>) -> Outcome {
+        if let Transport::Session(handle) = &instance.transport {
+            handle.abandon(self.invocation.request_id);
+        }
+        instance.finish();
+        let fault = Fault::Timeout(self.invocation.function.timeout);
+        let outcome = self.conclude(instance, Ending::Fault(fault));
+        self.shell.done(instance, self.event, Fate::Spent);
         outcome
     }
 

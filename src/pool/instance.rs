@@ -10,7 +10,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use dispatch::InstanceId;
@@ -56,6 +56,8 @@ pub(crate) struct Instance {
     /// When the current event must be answered, nanoseconds of the pool's time; [`NONE`] without an
     /// event, [`EXPIRED`] once the governor has decided that it is too late.
     deadline: AtomicU64,
+    /// What decides the deadline of one that serves several events.
+    crowd: Mutex<Crowd>,
     /// Anonymous memory when last looked at, and the most ever seen, bytes.
     last: AtomicU64,
     peak: AtomicU64,
@@ -81,6 +83,17 @@ pub(crate) struct Instance {
     /// Whether the governor has this instance on its list.
     pub(crate) listed: AtomicBool,
 }
+
+/// Several events on one instance.
+#[derive(Debug, Default)]
+struct Crowd {
+    events: u32,
+    /// When the last of them is due, and a moment.
+    latest: Duration,
+}
+
+/// How long after the last of several events was due the governor waits for their own tasks.
+const OVERDUE: Duration = Duration::from_secs(1);
 
 /// No event is being served.
 const NONE: u64 = 0;
@@ -121,6 +134,7 @@ impl Instance {
             meter: parts.meter,
             freezer: parts.freezer,
             deadline: AtomicU64::new(NONE),
+            crowd: Mutex::default(),
             last: AtomicU64::new(0),
             peak: AtomicU64::new(0),
             looked: AtomicU64::new(0),
@@ -138,10 +152,23 @@ impl Instance {
     }
 
     /// An event is about to be delivered; it must be answered by `deadline`.
+    ///
+    /// Of several at once each keeps its own time; the instance as a whole is due when the last of them
+    /// is and its task has not seen to it.
     pub(crate) fn begin(&self, deadline: Duration) {
-        let nanos = u64::try_from(deadline.as_nanos()).unwrap_or(EXPIRED - 1);
-        self.deadline.store(nanos.clamp(NONE + 1, EXPIRED - 1), Ordering::Release);
         self.calls.fetch_add(1, Ordering::Relaxed);
+        if !self.is_shared() {
+            return self.deadline.store(stamp(deadline), Ordering::Release);
+        }
+        let mut crowd = self.crowd();
+        crowd.events += 1;
+        crowd.latest = crowd.latest.max(deadline + OVERDUE);
+        self.deadline.store(stamp(crowd.latest), Ordering::Release);
+    }
+
+    /// Whether it serves several events at once.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.function.concurrency > 1 && matches!(self.transport, Transport::Session(_))
     }
 
     /// How many events were delivered to it.
@@ -151,6 +178,16 @@ impl Instance {
 
     /// The event was answered; false if the governor had already decided that it is too late.
     pub(crate) fn finish(&self) -> bool {
+        if self.is_shared() {
+            let mut crowd = self.crowd();
+            crowd.events -= 1;
+            if crowd.events == 0 {
+                *crowd = Crowd::default();
+                self.deadline.store(NONE, Ordering::Release);
+            }
+            self.freezer.release();
+            return true;
+        }
         let in_time = self.deadline.swap(NONE, Ordering::AcqRel) != EXPIRED;
         self.freezer.release();
         in_time
@@ -313,6 +350,10 @@ impl Instance {
         runner::report(&self.runner).await
     }
 
+    fn crowd(&self) -> MutexGuard<'_, Crowd> {
+        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
         loop {
             let changed = self.changed.notified();
@@ -324,4 +365,10 @@ impl Instance {
             changed.await;
         }
     }
+}
+
+/// A deadline as it is kept.
+fn stamp(deadline: Duration) -> u64 {
+    let nanos = u64::try_from(deadline.as_nanos()).unwrap_or(EXPIRED - 1);
+    nanos.clamp(NONE + 1, EXPIRED - 1)
 }

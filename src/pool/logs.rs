@@ -54,6 +54,8 @@ pub(crate) struct Journal {
     memory_mib: u32,
     pipe: AsyncFd<OwnedFd>,
     budget: Arc<Budget>,
+    /// Whether several events are served at once, whose lines then stand between each other's.
+    shared: bool,
     lines: Mutex<Lines>,
 }
 
@@ -116,6 +118,7 @@ impl Journal {
             memory_mib: function.memory_mib,
             pipe: watched(pipe)?,
             budget,
+            shared: function.concurrency > 1,
             lines: Mutex::new(lines),
         })
     }
@@ -200,9 +203,12 @@ impl Journal {
         let mut lines = self.lines();
         if tail {
             lines.want_tail();
+            lines.readers += 1;
             lines.platform(&platform::start(request_id.as_str(), &self.version), at_ms);
         } else {
-            lines.take_tail();
+            if !self.shared || lines.readers == 0 {
+                lines.take_tail();
+            }
             lines.start(request_id, at_ms);
         }
     }
@@ -226,7 +232,9 @@ impl Journal {
         self.drain_into(&mut lines, BEFORE_END, now, at_ms);
         lines.platform(&platform::end(end.request_id.as_str()), at_ms);
         lines.platform(&self.report(end, memory), at_ms);
-        lines.take_tail()
+        lines.readers = lines.readers.saturating_sub(1);
+        // Others read on.
+        if self.shared && lines.readers > 0 { lines.tail() } else { lines.take_tail() }
     }
 
     /// A line of the platform's.

@@ -18,6 +18,8 @@
 //! connection must be closed before its namespace is. Dropping every `Session` does not end the
 //! instance; its process does, or its deadline.
 
+mod conduct;
+mod many;
 mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,7 +28,8 @@ use bytes::Bytes;
 use model::{RequestId, Runnable};
 use tokio::sync::{Notify, oneshot};
 
-use state::{Machine, Step};
+use conduct::Conduct;
+use state::Step;
 pub use state::{Operation, StateError};
 
 /// One event on its way to a custom runtime: what the headers and the body of `/next` say.
@@ -84,7 +87,7 @@ pub struct Handle(Arc<Shared>);
 struct Shared {
     /// For the server's log lines.
     function: Arc<Runnable>,
-    machine: Mutex<Machine>,
+    machine: Mutex<Conduct>,
     /// Wakes whoever waits for an event, and at the end.
     offered: Notify,
     /// Wakes whoever waits for the first `/next`, or for the end. Apart from `offered`, or every
@@ -94,12 +97,9 @@ struct Shared {
 
 /// Both ends of a new session. The pool makes one per instance; a test of a server makes its own.
 pub fn pair(function: Arc<Runnable>) -> (Handle, Session) {
-    let shared = Arc::new(Shared {
-        function,
-        machine: Mutex::new(Machine::default()),
-        offered: Notify::new(),
-        changed: Notify::new(),
-    });
+    let machine = Mutex::new(Conduct::new(function.concurrency));
+    let shared =
+        Arc::new(Shared { function, machine, offered: Notify::new(), changed: Notify::new() });
     (Handle(Arc::clone(&shared)), Session(shared))
 }
 
@@ -114,7 +114,9 @@ impl Session {
     /// The next event; waits for as long as there is none. The first call ends the initialisation.
     ///
     /// Called again before the event is answered it gives the same event, so a connection that
-    /// breaks while the event is being written loses nothing. Dropping the future loses nothing.
+    /// breaks while the event is being written loses nothing. Dropping the future loses nothing. Where
+    /// the function asks for several at once, every call gives another event, and one that could not
+    /// be written is to be given back.
     ///
     /// # Errors
     /// [`StateError::Transition`] after `/init/error`, [`StateError::Closed`] at the end.
@@ -131,6 +133,12 @@ impl Session {
                 Step::Wait => offered.await,
             }
         }
+    }
+
+    /// An event of several could not be written: whoever asks next may have it.
+    pub fn give_back(&self, request_id: RequestId) {
+        self.0.machine().give_back(request_id);
+        self.0.offered.notify_waiters();
     }
 
     /// Whether an answer to this event would be taken now, for a server that has the headers and
@@ -165,7 +173,7 @@ impl Session {
         } else {
             Answer::Response(body)
         };
-        self.0.machine().answer(request_id, invocation_id, Operation::Response, answer)
+        self.answer(request_id, invocation_id, Operation::Response, answer)
     }
 
     /// The handler's result was above the limit and was not read.
@@ -177,7 +185,7 @@ impl Session {
         request_id: &str,
         invocation_id: Option<&str>,
     ) -> Result<(), StateError> {
-        self.0.machine().answer(request_id, invocation_id, Operation::Response, Answer::Oversize)
+        self.answer(request_id, invocation_id, Operation::Response, Answer::Oversize)
     }
 
     /// The handler failed; `body` is the runtime's error document, which the caller gets verbatim.
@@ -190,7 +198,22 @@ impl Session {
         invocation_id: Option<&str>,
         body: Bytes,
     ) -> Result<(), StateError> {
-        self.0.machine().answer(request_id, invocation_id, Operation::Error, Answer::Failed(body))
+        self.answer(request_id, invocation_id, Operation::Error, Answer::Failed(body))
+    }
+
+    fn answer(
+        &self,
+        request_id: &str,
+        invocation_id: Option<&str>,
+        operation: Operation,
+        answer: Answer,
+    ) -> Result<(), StateError> {
+        self.0.machine().answer(request_id, invocation_id, operation, answer)?;
+        if self.0.function.concurrency > 1 {
+            // Its seat is free, and an event may have been offered for it before it was.
+            self.0.offered.notify_waiters();
+        }
+        Ok(())
     }
 
     /// The runtime could not initialise; `body` is its error document.
@@ -216,17 +239,24 @@ impl Session {
 impl Handle {
     /// Waits for the first `/next` or `/init/error`.
     pub async fn started(&self) -> Started {
-        self.0.until(Machine::started).await
+        self.0.until(Conduct::started).await
     }
 
     /// Hands over an event. Its answer arrives on the receiver, which fails if the session closes.
     ///
-    /// At most one event at a time: the pool leases an instance to one.
+    /// At most as many at a time as the function asks for: the pool leases no more seats.
     pub fn offer(&self, event: Event) -> oneshot::Receiver<Answer> {
         let (sender, receiver) = oneshot::channel();
         self.0.machine().offer(event, sender);
         self.0.offered.notify_waiters();
         receiver
+    }
+
+    /// Nobody waits for an event of several any more; an answer to it comes too late.
+    pub(crate) fn abandon(&self, request_id: RequestId) {
+        self.0.machine().abandon(request_id);
+        // Its seat is free.
+        self.0.offered.notify_waiters();
     }
 
     /// Whether the runtime has asked for an event and there is none.
@@ -251,13 +281,13 @@ impl Drop for Handle {
 // === impl Shared ===
 
 impl Shared {
-    fn machine(&self) -> MutexGuard<'_, Machine> {
+    fn machine(&self) -> MutexGuard<'_, Conduct> {
         // The machine has no state in between: whoever panicked left it as it was.
         self.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until a look at the machine gives something.
-    async fn until<T>(&self, look: impl Fn(&Machine) -> Option<T>) -> T {
+    async fn until<T>(&self, look: impl Fn(&Conduct) -> Option<T>) -> T {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);

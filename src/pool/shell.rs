@@ -182,6 +182,7 @@ impl Shell {
             function: function.function,
             generation: function.generation,
             reserved: function.reserved_concurrency,
+            slots: function.concurrency,
         };
         let mut core = self.core();
         let Core { dispatch, out, .. } = &mut *core;
@@ -213,7 +214,7 @@ impl Shell {
         let mut core = self.core();
         core.waiting.insert(event, sender);
         let Core { dispatch, out, .. } = &mut *core;
-        dispatch.undelivered(instance.id, out);
+        dispatch.undelivered(instance.id, event, out);
         let failure = Failure::Broke { instance: Arc::clone(instance) };
         self.perform(core, Some(&instance.function), Some(failure));
         receiver
@@ -260,8 +261,13 @@ impl Shell {
         self.governor.wake();
     }
 
-    /// An instance has served its event, and is given the next if one waits.
-    pub(crate) fn done(self: &Arc<Self>, instance: &Arc<Instance>, mut fate: Fate) {
+    /// An instance has served an event, and is given the next if one waits.
+    pub(crate) fn done(
+        self: &Arc<Self>,
+        instance: &Arc<Instance>,
+        mut event: EventId,
+        mut fate: Fate,
+    ) {
         let now = time(self.now());
         let mut core = self.core();
         loop {
@@ -269,9 +275,10 @@ impl Shell {
             if instance.cause().is_some() {
                 fate = Fate::Broken;
             }
-            match core.dispatch.done(now, instance.id, fate) {
+            match core.dispatch.done(now, instance.id, event, fate) {
                 Next::Idle => return,
-                Next::Run(event) => {
+                Next::Run(next) => {
+                    event = next;
                     let waiter = core.waiting.remove(&event);
                     match waiter.map(|waiter| waiter.send(Ok(Arc::clone(instance)))) {
                         Some(Ok(())) => return,
@@ -324,7 +331,11 @@ impl Shell {
         let mut core = self.core();
         let wanted: Vec<Floor> = floors
             .iter()
-            .map(|(runnable, wanted)| Floor { generation: runnable.generation, wanted: *wanted })
+            .map(|(runnable, wanted)| Floor {
+                generation: runnable.generation,
+                wanted: *wanted,
+                slots: runnable.concurrency,
+            })
             .collect();
         core.provisioned.retain(|_, runnable| runnable.function != function);
         core.provisioned

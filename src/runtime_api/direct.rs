@@ -120,7 +120,11 @@ impl Conversation<'_> {
         self.ahead.drain(..head);
         self.answer.clear();
         reply::write_event_head(&event, &mut self.answer);
-        self.write(&event.payload).await
+        let written = self.write(&event.payload).await;
+        if written.is_err() {
+            self.instance.session.give_back(event.request_id);
+        }
+        written
     }
 
     /// The next event. What the peer says meanwhile is kept, as far as there is room; if it goes, the

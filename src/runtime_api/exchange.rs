@@ -12,9 +12,9 @@
 //! ```
 //!
 //! Only one answer is read at a time per sandbox, so that its connections cannot make this process
-//! hold 6 MiB each.
+//! hold 6 MiB each. Where the function asks for several events at once, [`AT_ONCE`] are, and the next
+//! waits for its turn instead of being refused.
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ use model::RequestId;
 use pool::session::{Event, Operation, Session, StateError};
 use telemetry::METRICS;
 use telemetry::metrics::Door;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::body::{BodyError, MAX_RESPONSE, Received, discard, receive};
 use crate::budget::Budget;
@@ -43,6 +43,9 @@ const MAX_OVERSIZE: usize = 64 * 1024 * 1024;
 /// The same for a request that is refused for another reason: what a client can have sent in good
 /// faith. Refusals are rationed, this bounds what each costs.
 const MAX_REFUSED: usize = 8 * 1024 * 1024;
+/// Answers that are read at once of a runtime that serves several events at once. Four of the largest
+/// are 24 MiB; the others wait in the kernel's buffers.
+const AT_ONCE: usize = 4;
 /// A body where none is expected.
 const MAX_IGNORED: usize = 64 * 1024;
 
@@ -53,8 +56,8 @@ pub(crate) struct Instance {
     /// One permit: see the `socket` module.
     pub(crate) large_heads: Arc<Semaphore>,
     budget: Mutex<Budget>,
-    /// Somebody's answer is being read.
-    answering: AtomicBool,
+    /// As many permits as answers may be read at once.
+    answering: Semaphore,
     /// The attempt that was delivered last.
     delivered: Mutex<Option<RequestId>>,
 }
@@ -66,7 +69,9 @@ pub(crate) struct Over;
 
 /// Held while an answer is read.
 #[derive(Debug)]
-pub(crate) struct Answering<'a>(&'a AtomicBool);
+pub(crate) struct Answering<'a>(
+    #[expect(dead_code, reason = "held, not looked at")] SemaphorePermit<'a>,
+);
 
 /// What kind of request an answer is.
 #[derive(Clone, Copy)]
@@ -79,11 +84,12 @@ enum Kind {
 
 impl Instance {
     pub(crate) fn new(session: Session) -> Self {
+        let at_once = if session.function().concurrency > 1 { AT_ONCE } else { 1 };
         Self {
             session,
             large_heads: Arc::new(Semaphore::new(1)),
             budget: Mutex::new(Budget::new(Instant::now())),
-            answering: AtomicBool::new(false),
+            answering: Semaphore::new(at_once),
             delivered: Mutex::new(None),
         }
     }
@@ -136,7 +142,17 @@ impl Instance {
         echoed: Option<&str>,
     ) -> Option<Answering<'_>> {
         self.session.check(request_id, echoed, Operation::Response).ok()?;
-        Answering::begin(&self.answering)
+        self.answering.try_acquire().ok().map(Answering)
+    }
+
+    /// The right to be read. Whoever serves one event at a time has one answer; of several, each has
+    /// its turn.
+    async fn begin_answer(&self) -> Option<Answering<'_>> {
+        let permit = match self.session.function().concurrency > 1 {
+            true => self.answering.acquire().await.ok(),
+            false => self.answering.try_acquire().ok(),
+        };
+        permit.map(Answering)
     }
 
     /// Takes an answer that was read.
@@ -164,7 +180,7 @@ impl Instance {
         if let Err(err) = self.session.check(request_id, echoed, kind.operation()) {
             return self.refuse_state(&err, body).await;
         }
-        let Some(answering) = Answering::begin(&self.answering) else {
+        let Some(answering) = self.begin_answer().await else {
             return Ok(self.refuse(reply::already_answering(kind.state()), body).await);
         };
         if kind.is_response() && has_unknown_mode(headers) {
@@ -209,7 +225,7 @@ impl Instance {
     }
 
     async fn init_error(&self, headers: &HeaderMap, body: &mut Incoming) -> Result<Reply, Over> {
-        let Some(answering) = Answering::begin(&self.answering) else {
+        let Some(answering) = self.begin_answer().await else {
             return Ok(self.refuse(reply::already_answering("InitError"), body).await);
         };
         let received = receive(body, MAX_RESPONSE).await;
@@ -279,22 +295,6 @@ impl Instance {
             of,
             "a custom runtime reported an error"
         );
-    }
-}
-
-// === impl Answering ===
-
-impl<'a> Answering<'a> {
-    fn begin(flag: &'a AtomicBool) -> Option<Self> {
-        let free = flag.compare_exchange(false, true, SeqCst, SeqCst).is_ok();
-        // Not `then_some`: a guard that is made only to be dropped would clear the flag.
-        free.then(|| Self(flag))
-    }
-}
-
-impl Drop for Answering<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, SeqCst);
     }
 }
 

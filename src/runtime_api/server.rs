@@ -46,7 +46,8 @@ const BREATHER: Duration = Duration::from_millis(100);
 /// What sandboxes may take of this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections of one sandbox; further ones wait in the kernel's queue.
+    /// Connections of one sandbox; further ones wait in the kernel's queue. One that serves several
+    /// events at once may have two for each.
     pub connections: usize,
     /// Of these, so many are there in any case: a runtime needs one or two.
     pub certain_connections: usize,
@@ -142,6 +143,9 @@ impl RuntimeApi {
         connections: &mut JoinSet<()>,
     ) {
         let mut closed = pin!(instance.session.closed());
+        // One for each event that is waited for, and one for its answer.
+        let concurrency = instance.session.function().concurrency as usize;
+        let most = self.limits.connections.max(2 * concurrency + 2);
         let mut pause = Instant::now();
         loop {
             let open = connections.len();
@@ -151,7 +155,7 @@ impl RuntimeApi {
                 () = &mut closed => return,
                 Some(_ended) = connections.join_next() => continue,
                 accepted = accept(&listener, further, pause),
-                    if open < self.limits.connections => accepted,
+                    if open < most => accepted,
             };
             match accepted {
                 Ok((socket, place)) => {

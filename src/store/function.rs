@@ -276,6 +276,12 @@ pub(crate) fn runnable(
         log_group: log_group
             .map_or_else(|| format!("/aws/lambda/{name}"), |group| group.as_str().to_owned()),
         reserved_concurrency,
+        // Our own bootstraps serve one event at a time.
+        concurrency: match configuration.runtime.is_custom() {
+            true => configuration.environment.as_ref().and_then(Environment::concurrency),
+            false => None,
+        }
+        .unwrap_or(1),
     })
 }
 

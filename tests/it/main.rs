@@ -36,6 +36,8 @@ mod bad_days;
 mod keeping;
 // Instances that are there before anybody calls.
 mod provisioned;
+// Custom runtimes that serve several events at once.
+mod several;
 // The Runtime API as custom runtimes see it.
 mod custom_runtime;
 // Function URLs: events, answers, who is let in.

@@ -53,3 +53,16 @@ fn what_is_measured_is_json_so_quotes_count_twice() {
     assert!(Environment::parse(pairs(&[("KEY", &quotes)])).is_ok());
     assert!(Environment::parse(pairs(&[("KEY", &format!("{quotes}\""))])).is_err());
 }
+
+#[test]
+fn a_number_of_events_at_once_lies_between_one_and_the_most() {
+    for (value, number) in [("1", 1), ("16", 16), ("64", 64)] {
+        let parsed = Environment::parse(pairs(&[(CONCURRENCY, value)])).unwrap();
+        assert_eq!(parsed.concurrency(), Some(number));
+    }
+    for value in ["", "0", "65", "-1", "+2", "two", "1.5", "99999999999"] {
+        let refused = Environment::parse(pairs(&[(CONCURRENCY, value)]));
+        assert_eq!(refused, Err(EnvironmentError::Concurrency { value: value.to_owned() }));
+    }
+    assert_eq!(Environment::default().concurrency(), None);
+}

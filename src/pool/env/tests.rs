@@ -26,6 +26,7 @@ fn function(runtime: &str, environment: &[(&str, &str)]) -> Runnable {
             .collect(),
         log_group: "/aws/lambda/echo".to_owned(),
         reserved_concurrency: None,
+        concurrency: 1,
     }
 }
 

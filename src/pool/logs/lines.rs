@@ -27,6 +27,8 @@ pub(crate) struct Lines {
     partial: Vec<u8>,
     /// The end of the current invocation's log; `None` where nobody wants it.
     tail: Option<Vec<u8>>,
+    /// How many events under way want it; more than one where several are served at once.
+    pub(super) readers: u32,
     /// What was dropped and not yet told of.
     dropped: Dropped,
 }
@@ -85,6 +87,12 @@ impl Lines {
     /// Keeps the end of what follows, and of what is there already.
     pub(crate) fn want_tail(&mut self) {
         self.tail.get_or_insert_default();
+    }
+
+    /// The end as it is now, which goes on being kept.
+    pub(crate) fn tail(&self) -> Option<Vec<u8>> {
+        let tail = self.tail.as_ref()?;
+        Some(tail[tail.len().saturating_sub(TAIL)..].to_vec())
     }
 
     /// Stops keeping the end; what there was of it.

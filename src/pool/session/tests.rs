@@ -1,5 +1,7 @@
 //! What a custom runtime may do when.
 
+mod many;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +11,11 @@ use model::{Digest, FunctionId, FunctionName, Generation, RequestId, Runnable, V
 use super::{Answer, Event, Handle, Operation, Session, Started, StateError, pair};
 
 fn rig() -> (Handle, Session) {
+    rig_of(1)
+}
+
+/// A session whose runtime serves so many events at once.
+fn rig_of(concurrency: u32) -> (Handle, Session) {
     pair(Arc::new(Runnable {
         function: FunctionId(1),
         generation: Generation(1),
@@ -23,6 +30,7 @@ fn rig() -> (Handle, Session) {
         environment: vec![],
         log_group: "/aws/lambda/echo".to_owned(),
         reserved_concurrency: None,
+        concurrency,
     }))
 }
 

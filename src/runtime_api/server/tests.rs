@@ -72,6 +72,7 @@ fn session() -> (Handle, Session) {
         environment: Vec::new(),
         log_group: "/aws/lambda/native".to_owned(),
         reserved_concurrency: None,
+        concurrency: 1,
     }))
 }
 

@@ -160,6 +160,11 @@ impl Double {
         }
     }
 
+    /// Ends the functions' processes in all cells, whether they have a link or not.
+    pub fn crash(&self) {
+        self.shared.cells.lock().unwrap().values().for_each(|cell| cell.kill_program());
+    }
+
     /// Whether the pool has ended the conversation.
     pub fn hung_up(&self) -> bool {
         self.shared.hung_up.load(Ordering::SeqCst)

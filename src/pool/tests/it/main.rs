@@ -8,6 +8,7 @@
 //! * [`templates`]: spares are forked where there is a template, and no template's end is a caller's.
 //! * [`logging`]: which line stands where, tails, floods.
 //! * [`custom`]: functions that fetch their events themselves.
+//! * [`several`]: the same, several at once.
 //! * [`freezing`]: who is stopped between events, and who is not.
 //! * [`provisioned`]: instances that are there before anybody calls.
 //! * [`ending`]: retirement, draining, a spawner that dies.
@@ -27,6 +28,7 @@ mod freezing;
 mod logging;
 mod provisioned;
 mod serving;
+mod several;
 mod spares;
 mod starting;
 mod templates;

@@ -174,6 +174,7 @@ pub fn runnable(handler: &str) -> Runnable {
         environment: vec![],
         log_group: "/aws/lambda/echo".to_owned(),
         reserved_concurrency: None,
+        concurrency: 1,
     }
 }
 
