@@ -157,14 +157,8 @@ fn a_burst_that_has_eaten_the_spares_is_forked_and_a_template_that_is_killed_is_
     let template = || {
         eventually("there is a template", Duration::from_secs(60), || {
             let trace = daemon.trace();
-            let is_template = |pid: &u32| {
-                let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-                String::from_utf8_lossy(&command).contains("/var/runtime/template")
-            };
-            // What was forked from it and is in a sandbox looks the same.
-            let forked: Vec<u32> = trace.sandboxed().iter().map(|process| process.pid).collect();
-            let pids = trace.processes().iter().map(|process| process.pid);
-            pids.filter(|pid| !forked.contains(pid)).find(is_template)
+            let found = trace.processes().iter().find(|process| process.is_template());
+            found.map(|process| process.pid)
         })
     };
     let first = template();

@@ -106,6 +106,16 @@ impl Process {
         self.depth > other.depth
     }
 
+    /// Whether it is a template: a copy of it is what runs functions, and it can do no more than they,
+    /// but get into sandboxes that nobody has yet.
+    pub fn is_template(&self) -> bool {
+        let groups = fs::read_to_string(format!("/proc/{}/cgroup", self.pid)).unwrap_or_default();
+        let of_ours =
+            groups.lines().filter_map(|line| line.split_once("/hearth-")?.1.split_once("/t"));
+        let mut numbers = of_ours.map(|(_, number)| number.parse::<u32>());
+        numbers.any(|number| number.is_ok())
+    }
+
     /// The namespaces it is in, as `kind:[inode]`.
     fn namespaces(&self) -> BTreeSet<String> {
         let link = |kind| fs::read_link(format!("/proc/{}/ns/{kind}", self.pid)).ok();

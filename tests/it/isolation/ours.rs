@@ -24,15 +24,6 @@ fn mapped(pid: u32) -> BTreeSet<(String, u64)> {
     files.filter(|(_, inode)| *inode != 0).collect()
 }
 
-/// Whether a process is a template: a copy of it is what runs functions, and it can do no more than they,
-/// but get into sandboxes that nobody has yet.
-fn is_template(pid: u32) -> bool {
-    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    let of_ours = groups.lines().filter_map(|line| line.split_once("/hearth-")?.1.split_once("/t"));
-    let mut numbers = of_ours.map(|(_, number)| number.parse::<u32>());
-    numbers.any(|number| number.is_ok())
-}
-
 /// The page cache knows no sandboxes: whoever found a way to write to a page of a file he may only
 /// read would change it for everybody who maps that file. So nobody does but other functions, and what
 /// they are forked from, which has no privilege.
@@ -59,7 +50,7 @@ fn no_file_that_a_function_maps_is_mapped_by_a_process_of_the_host() {
     };
     let of_the_host = || Process::all().into_iter().map(|one| one.pid).filter(is_outside);
     for pid in of_the_host() {
-        if is_template(pid) {
+        if Process::find(pid).is_some_and(|process| process.is_template()) {
             let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
             let sets = status.lines().filter(|line| line.starts_with("Cap"));
             assert!(sets.into_iter().all(|line| line.ends_with("\t0000000000000000")), "{status}");
