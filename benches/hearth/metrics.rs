@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use crate::daemon::Daemon;
+use crate::report::Starts;
 
 /// Longest wait for something that a daemon does in the background.
 const SETTLED: Duration = Duration::from_secs(60);
@@ -20,7 +21,7 @@ pub struct Metrics(BTreeMap<String, f64>);
 
 impl Metrics {
     /// Starts so far, by what stood ready.
-    pub fn starts(&self) -> BTreeMap<String, u64> {
+    pub fn starts(&self) -> Starts {
         self.family("hearth_starts_total").map(|(rung, count)| (rung, count as u64)).collect()
     }
 
@@ -61,10 +62,7 @@ impl std::str::FromStr for Metrics {
 }
 
 /// What was counted between two moments.
-pub fn between(
-    before: &BTreeMap<String, u64>,
-    after: &BTreeMap<String, u64>,
-) -> BTreeMap<String, u64> {
+pub fn between(before: &Starts, after: &Starts) -> Starts {
     let more = after.iter().map(|(rung, count)| {
         (rung.clone(), count - before.get(rung).copied().unwrap_or(0).min(*count))
     });

@@ -18,6 +18,8 @@ pub struct Process {
     pub name: String,
     /// Whether it is in a sandbox.
     pub inside: bool,
+    /// Whether that sandbox has a function's code in it: it is somebody's, and not one that stands ready.
+    pub serves: bool,
 }
 
 /// What a set of processes uses.
@@ -45,7 +47,8 @@ pub fn of(root: u32) -> Result<Vec<Process>> {
     let mut waiting = vec![(root, name)];
     while let Some((pid, name)) = waiting.pop() {
         waiting.extend(children.remove(&pid).unwrap_or_default());
-        found.push(Process { pid, name, inside: is_inside(pid) });
+        let inside = is_inside(pid);
+        found.push(Process { pid, name, inside, serves: inside && has_code(pid) });
     }
     Ok(found)
 }
@@ -65,6 +68,11 @@ fn is_inside(pid: u32) -> bool {
         let cell = beneath.and_then(|rest| rest.split('/').nth(1));
         cell.is_some_and(|name| name.starts_with('c'))
     })
+}
+
+fn has_code(pid: u32) -> bool {
+    let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+    mounts.lines().any(|line| line.split(' ').nth(4) == Some("/var/task"))
 }
 
 /// What these processes use together. One that has ended meanwhile uses nothing.

@@ -12,6 +12,9 @@ pub const SCHEMA: u32 = 1;
 /// Characters of a reason in the table.
 const REASON: usize = 120;
 
+/// Starts by what stood ready.
+pub type Starts = BTreeMap<String, u64>;
+
 /// One run.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Report {
@@ -69,7 +72,7 @@ pub struct RowReport {
     pub seconds: f64,
     /// Instances that were started while ours was measured, by what stood ready for them, as the
     /// daemon's own metrics say.
-    pub starts: BTreeMap<String, u64>,
+    pub starts: Starts,
     /// What was measured.
     pub figures: Vec<Figure>,
 }
@@ -131,7 +134,7 @@ pub struct Finding {
     /// In the order of the table.
     pub figures: Vec<Figure>,
     /// As [`RowReport::starts`].
-    pub starts: BTreeMap<String, u64>,
+    pub starts: Starts,
     /// Why the figures are those of something else.
     pub something_else: Option<String>,
 }

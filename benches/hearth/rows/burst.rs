@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
+use super::cold;
 use crate::client;
 use crate::functions::REST;
 use crate::kernel::Meter;
 use crate::lab::Lab;
 use crate::metrics::{Metrics, between};
-use crate::report::{Figure, Finding, Target, percentile, sorted};
+use crate::report::{Figure, Finding, Starts, Target, percentile, sorted};
 
 /// Calls at the same moment.
 const CALLS: usize = 200;
@@ -29,7 +30,7 @@ pub fn burst(lab: &Lab) -> Result<Finding> {
     let daemon = lab.another("burst", &config)?;
     let mut meter = Meter::start("floor-namespaces")?;
     let (mut took, mut floor) = (Vec::new(), Vec::new());
-    let mut starts = std::collections::BTreeMap::new();
+    let mut starts = Starts::new();
     // The first one shows the pool what to hold, a few more than are called, and is not counted.
     let rehearsal = daemon.python_with("bench-rehearsal", REST, 128)?;
     daemon.fill(&rehearsal, CALLS + CALLS / 10)?;
@@ -51,9 +52,7 @@ pub fn burst(lab: &Lab) -> Result<Finding> {
         let volley = client::volley(&shot, CALLS)?;
         ensure!(volley.refused == 0, "{} of {CALLS} refused: {:?}", volley.refused, volley.words);
         took.push(volley.took.saturating_sub(SLEPT));
-        for (rung, count) in between(&before, &daemon.metrics()?.starts()) {
-            *starts.entry(rung).or_insert(0) += count;
-        }
+        cold::add(&mut starts, between(&before, &daemon.metrics()?.starts()));
         daemon.delete([name])?;
         for _ in 0..FLOORS {
             floor.push(meter.measure()?);

@@ -2,9 +2,10 @@
 //!
 //! Functions are made before and deleted after what is timed. Each is called once, then its floor is
 //! taken, then the pool gets time to put back what was taken: nobody's first call finds it empty, but
-//! where that is the point. Which rung served is asked of the daemon, and figures of another rung than
-//! the row's are not those of the row.
+//! where that is the point. Which rung served is asked of the daemon for every single one: those of
+//! another rung than the row's are counted and left out, and where they are many the row is not met.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -15,8 +16,8 @@ use crate::floors;
 use crate::functions::{BODY, ECHO};
 use crate::kernel::Meter;
 use crate::lab::Lab;
-use crate::metrics::between;
-use crate::report::{Finding, Target, Unmeasured, percentiles};
+use crate::metrics::{Metrics, between};
+use crate::report::{Finding, Starts, Target, Unmeasured, percentiles};
 use crate::tools;
 
 /// Functions that are called once each.
@@ -28,9 +29,6 @@ const REFILLED: Duration = Duration::from_secs(5);
 /// The kernel takes namespaces apart after their last user is gone; what one turn leaves is not the
 /// next one's.
 const REST: Duration = Duration::from_millis(10);
-
-/// The configuration of a daemon whose instances are started when they are wanted.
-pub(super) const NO_SPARES: &str = "ready_spares = 0\nspare_memory_mib = 0\n";
 
 /// What is measured cold.
 pub(super) struct Cold<'c> {
@@ -62,21 +60,46 @@ pub fn python(lab: &Lab) -> Result<Finding> {
     .measure(lab, daemon, "python")
 }
 
-/// Row `cold-fork`.
+/// Row `cold-fork`. The daemon has room for three sandboxes and so for one spare: that is another
+/// interpreter's, or somebody else's first call takes it a moment before.
 pub fn fork(lab: &Lab) -> Result<Finding> {
     let python = tools::python()?;
-    let daemon = without_spares(lab)?;
-    let found = Cold {
-        rungs: &["fork"],
-        spare: None,
-        count: (COLD, 40),
-        targets: [Some(Target::AtMost(0.5)), Some(Target::AtMost(2.0))],
-        make: &|name| daemon.python(name, ECHO),
-        floor: &mut || floors::run(&python, &["-S", "-c", "pass"]),
+    let daemon = lab.another("fork", "max_instances = 3\nready_cells = 1\nready_spares = 1\n")?;
+    let templates = |metrics: &Metrics| metrics.get("hearth_templates").unwrap_or(0.0) > 0.0;
+    // Should there never be one, what serves instead is told by the starts.
+    let _none = daemon.until("there is a template", templates);
+    let (mut ours, mut others, mut floor) = (Vec::new(), Vec::new(), Vec::new());
+    let mut starts = BTreeMap::new();
+    let mut connection = Connection::open(daemon.http)?;
+    for n in 0..lab.much(COLD, 40) {
+        let names = [format!("bench-taker-{n}"), format!("bench-fork-{n}")];
+        let [taker, shot] = [daemon.python(&names[0], ECHO)?, daemon.python(&names[1], ECHO)?];
+        refilled(&daemon, None)?;
+        std::thread::sleep(REST);
+        let before = daemon.metrics()?;
+        if before.labelled("hearth_spares_ready", "python").unwrap_or(0.0) > 0.0 {
+            connection.fire(&taker)?;
+        }
+        let before = before.starts();
+        let (took, body) = connection.fire(&shot)?;
+        ensure!(body == BODY, "a cold function answered {}", String::from_utf8_lossy(body));
+        let mut by = between(&before, &daemon.metrics()?.starts());
+        // That of the other one.
+        if let Some(spares) = by.remove("spare").filter(|spares| *spares > 1) {
+            by.insert("spare".to_owned(), spares - 1);
+        }
+        match by.keys().eq(["fork"]) {
+            true => ours.push(took),
+            false => others.push(took),
+        }
+        add(&mut starts, by);
+        daemon.delete(&names)?;
+        std::thread::sleep(REST);
+        floor.push(floors::run(&python, &["-S", "-c", "pass"])?);
     }
-    .measure(lab, &daemon, "fork");
     daemon.stop()?;
-    found
+    let targets = [Some(Target::AtMost(0.5)), Some(Target::AtMost(2.0))];
+    judged([ours, others], floor, targets, starts, &["fork"])
 }
 
 /// Row `cold-node`.
@@ -140,13 +163,6 @@ pub fn imports(lab: &Lab) -> Result<Finding> {
     found
 }
 
-/// A daemon that keeps cells and templates and no spare.
-fn without_spares(lab: &Lab) -> Result<Daemon> {
-    lab.another("without-spares", NO_SPARES).map_err(|err| {
-        Unmeasured::NotThere(format!("spares cannot be switched off: {err:#}")).into()
-    })
-}
-
 // === impl Cold ===
 
 impl Cold<'_> {
@@ -161,8 +177,8 @@ impl Cold<'_> {
     }
 
     fn turns(&mut self, daemon: &Daemon, shots: &[Shot]) -> Result<Finding> {
-        let (mut ours, mut floor) = (Vec::new(), Vec::new());
-        let mut starts = std::collections::BTreeMap::new();
+        let (mut ours, mut others, mut floor) = (Vec::new(), Vec::new(), Vec::new());
+        let mut starts = BTreeMap::new();
         // The daemon's first call ever is nobody's cold start.
         (self.floor)()?;
         let mut connection = Connection::open(daemon.http)?;
@@ -172,29 +188,49 @@ impl Cold<'_> {
             std::thread::sleep(REST);
             let (took, body) = connection.fire(shot)?;
             ensure!(body == BODY, "a cold function answered {}", String::from_utf8_lossy(body));
-            ours.push(took);
-            for (rung, count) in between(&before, &daemon.metrics()?.starts()) {
-                *starts.entry(rung).or_insert(0) += count;
-            }
+            let by = between(&before, &daemon.metrics()?.starts());
             std::thread::sleep(REST);
             floor.push((self.floor)()?);
+            match by.keys().all(|rung| self.rungs.contains(&rung.as_str())) {
+                true => ours.push(took),
+                false => others.push(took),
+            }
+            add(&mut starts, by);
         }
-        let figures = percentiles(ours, floor, self.targets);
-        let others: Vec<String> = starts
-            .iter()
-            .filter(|(rung, _)| !self.rungs.contains(&rung.as_str()))
-            .map(|(rung, count)| format!("{count} by {rung}"))
-            .collect();
-        let something_else = (!others.is_empty()).then(|| {
-            format!(
-                "of {} served {}, not {}",
-                shots.len(),
-                others.join(", "),
-                self.rungs.join(" or ")
-            )
-        });
-        Ok(Finding { figures, starts, something_else })
+        judged([ours, others], floor, self.targets, starts, self.rungs)
     }
+}
+
+/// Adds what was counted to what was before.
+pub(super) fn add(all: &mut Starts, more: Starts) {
+    for (rung, count) in more {
+        *all.entry(rung).or_insert(0) += count;
+    }
+}
+
+/// Figures of the starts that the row is about. Where more than a tenth were others, the figures are
+/// those of all, and of something else.
+fn judged(
+    [mut ours, others]: [Vec<Duration>; 2],
+    floor: Vec<Duration>,
+    targets: [Option<Target>; 2],
+    starts: Starts,
+    rungs: &[&str],
+) -> Result<Finding> {
+    let of = ours.len() + others.len();
+    let mut something_else = None;
+    if others.len() * 10 > of {
+        let by: Vec<String> =
+            starts.iter().map(|(rung, count)| format!("{count} {rung}")).collect();
+        something_else = Some(format!(
+            "{} of {of} not by {}: {}",
+            others.len(),
+            rungs.join(" or "),
+            by.join(", ")
+        ));
+        ours.extend(others);
+    }
+    Ok(Finding { figures: percentiles(ours, floor, targets), starts, something_else })
 }
 
 /// Waits until nothing is being made and the pool has a cell, and a spare of that interpreter. Where it

@@ -1,14 +1,17 @@
-//! Many sandboxes at once: what each takes, and how many there can be. The daemons here keep no spares:
-//! one that came to stand ready meanwhile would count as somebody's instance.
+//! Many sandboxes at once: what each takes, and how many there can be.
+//!
+//! What an instance takes is what the processes in its sandbox do, and its part of what our own processes
+//! have grown by. Sandboxes that stand ready without a function's code are not counted: there are more
+//! of them after a burst than before.
 
 use anyhow::{Context, Result, ensure};
 
-use super::cold::{self, NO_SPARES};
+use super::cold;
 use crate::daemon::Daemon;
 use crate::functions::REST;
 use crate::lab::Lab;
 use crate::metrics::between;
-use crate::processes::{self, Use};
+use crate::processes;
 use crate::report::{Figure, Finding, Target};
 
 /// Over how many instances memory is taken.
@@ -32,7 +35,7 @@ pub fn density(lab: &Lab) -> Result<Finding> {
     let available = processes::available_mib()?;
     let reserve = available.checked_sub(BUDGET).context("this machine has not 4 GiB to give")?;
     let config = format!(
-        "max_instances = {}\naccount_concurrency = {}\nmemory_reserve_mib = {reserve}\n{NO_SPARES}",
+        "max_instances = {}\naccount_concurrency = {}\nmemory_reserve_mib = {reserve}\n",
         KEPT + 200,
         KEPT + 200
     );
@@ -41,12 +44,12 @@ pub fn density(lab: &Lab) -> Result<Finding> {
     // every instance's.
     settled(&daemon, "bench-first", 1)?;
     let starts = daemon.metrics()?.starts();
-    let (before, free) = (all(&daemon)?, processes::available_mib()?);
+    let (before, free) = (taken(&daemon)?, processes::available_mib()?);
     let (idle, words) = populate(&daemon, "bench-dense", COUNTED)?;
     ensure!(idle >= COUNTED, "of {COUNTED} instances there are {idle}: {words:?}");
-    let (after, left) = (all(&daemon)?, processes::available_mib()?);
+    let (after, left) = (taken(&daemon)?, processes::available_mib()?);
     let starts = between(&starts, &daemon.metrics()?.starts());
-    let each = (after.pss_kib - before.pss_kib.min(after.pss_kib)) as f64 / MIB / idle as f64;
+    let each = after.saturating_sub(before) as f64 / MIB / idle as f64;
     let of_machine = free.saturating_sub(left) as f64 / idle as f64;
     let (more, words) = populate(&daemon, "bench-kept", KEPT - idle - 1)?;
     let kept = idle + 1 + more;
@@ -70,21 +73,18 @@ pub fn density(lab: &Lab) -> Result<Finding> {
 
 /// Row `alive`.
 pub fn alive(lab: &Lab) -> Result<Finding> {
-    let config = format!(
-        "max_instances = {}\naccount_concurrency = {}\n{NO_SPARES}",
-        ALIVE + 200,
-        ALIVE + 200
-    );
+    let config =
+        format!("max_instances = {}\naccount_concurrency = {}\n", ALIVE + 200, ALIVE + 200);
     let daemon = lab.another("alive", &config)?;
     let starts = daemon.metrics()?.starts();
-    let before = all(&daemon)?;
+    let before = taken(&daemon)?;
     let (alive, words) = populate(&daemon, "bench-alive", ALIVE)?;
     let starts = between(&starts, &daemon.metrics()?.starts());
     if let Some(words) = words {
         eprintln!("alive: at {alive} instances the daemon said: {words}");
     }
-    let processes = daemon.processes()?;
-    let used = processes::sum(&processes);
+    let (processes, taken) = (daemon.processes()?, taken(&daemon)?);
+    let all = processes::sum(&processes).pss_kib as f64;
     let ours: Vec<_> = processes.iter().filter(|process| !process.inside).collect();
     let mut open = 0;
     for process in &ours {
@@ -95,7 +95,7 @@ pub fn alive(lab: &Lab) -> Result<Finding> {
     daemon.stop()?;
     let n = alive.max(1) as f64;
     let target = Some(Target::NotBelow(ALIVE as f64));
-    let each = (used.pss_kib - before.pss_kib.min(used.pss_kib)) as f64 / MIB / n;
+    let each = taken.saturating_sub(before) as f64 / MIB / n;
     let figures = vec![
         Figure::new("at once", (alive as f64, None), "instances", target, 1),
         Figure::new(
@@ -107,7 +107,7 @@ pub fn alive(lab: &Lab) -> Result<Finding> {
         ),
         Figure::new("descriptors, for each", (open as f64 / n, None), "open", None, alive),
         Figure::new("each", (each, None), "MiB", None, alive),
-        Figure::new("all of it", (used.pss_kib as f64 / MIB, None), "MiB", None, 1),
+        Figure::new("all of it", (all / MIB, None), "MiB", None, 1),
         Figure::new("our own processes", (ours.pss_kib as f64 / MIB, None), "MiB", None, 1),
         Figure::new("control plane, resident", (control_plane / MIB, None), "MiB", None, 1),
     ];
@@ -119,16 +119,20 @@ pub fn alive(lab: &Lab) -> Result<Finding> {
 fn populate(daemon: &Daemon, kind: &str, wanted: usize) -> Result<(usize, Option<String>)> {
     let before = daemon.metrics()?.idle();
     let mut reached = 0;
-    // Instances that somebody else's make room for are gone again: no more than so many attempts.
-    for wave in 0..wanted.div_ceil(AT_ONCE) + 3 {
+    // Fewer come of a wave where calls are answered before the last of them has been started.
+    for wave in 0..3 * wanted.div_ceil(AT_ONCE) {
         let missing = wanted.saturating_sub(reached);
         if missing == 0 {
             break;
         }
         let words = settled(daemon, &format!("{kind}-{wave}"), missing.min(AT_ONCE))?;
-        reached = daemon.metrics()?.idle() - before;
+        let then = std::mem::replace(&mut reached, daemon.metrics()?.idle().saturating_sub(before));
         if words.is_some() {
             return Ok((reached, words));
+        }
+        if reached <= then {
+            let words = format!("for as many as came, as many went: {then} and {reached}");
+            return Ok((reached, Some(words)));
         }
     }
     Ok((reached, None))
@@ -142,6 +146,9 @@ fn settled(daemon: &Daemon, name: &str, count: usize) -> Result<Option<String>> 
     Ok(words)
 }
 
-fn all(daemon: &Daemon) -> Result<Use> {
-    Ok(processes::sum(&daemon.processes()?))
+/// Proportional memory of our own processes and of sandboxes that are somebody's, KiB.
+fn taken(daemon: &Daemon) -> Result<u64> {
+    let processes = daemon.processes()?;
+    let counted = processes.iter().filter(|process| !process.inside || process.serves);
+    Ok(processes::sum(counted).pss_kib)
 }
