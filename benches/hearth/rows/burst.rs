@@ -33,16 +33,14 @@ pub fn burst(lab: &Lab) -> Result<Finding> {
     let mut starts = Starts::new();
     // The first one shows the pool what to hold, a few more than are called, and is not counted.
     let rehearsal = daemon.python_with("bench-rehearsal", REST, 128)?;
-    daemon.fill(&rehearsal, CALLS + CALLS / 10)?;
+    daemon.fill(&rehearsal, CALLS + CALLS / 4)?;
     daemon.delete(["bench-rehearsal"])?;
     let mut something_else = None;
     for round in 0..lab.much(ROUNDS, 1) {
         let name = format!("bench-burst-{round}");
         let shot = daemon.python_with(&name, REST, 128)?;
         let held = |metrics: &Metrics| {
-            let cells = metrics.get("hearth_cells_ready").unwrap_or(0.0);
-            let spares = metrics.labelled("hearth_spares_ready", "python").unwrap_or(0.0);
-            cells.max(spares) as usize
+            metrics.labelled("hearth_spares_ready", "python").unwrap_or(0.0) as usize
         };
         if daemon.until("the pool is full", |metrics| held(metrics) >= CALLS).is_err() {
             let held = held(&daemon.metrics()?);
