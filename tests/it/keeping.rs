@@ -35,8 +35,14 @@ fn spent(pids: &[u32]) -> u64 {
     pids.iter().map(of).sum()
 }
 
-fn sandboxed(daemon: &Daemon) -> Vec<u32> {
-    daemon.trace().sandboxed().iter().map(|process| process.pid).collect()
+/// The processes of a sandbox that call themselves this; others are spares, which start just then.
+fn sandboxed(daemon: &Daemon, name: &str) -> Vec<u32> {
+    let trace = daemon.trace();
+    let pids = trace.sandboxed().iter().map(|process| process.pid).collect::<Vec<_>>();
+    let called = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let found: Vec<u32> = pids.into_iter().filter(|pid| called(pid).trim_end() == name).collect();
+    assert!(!found.is_empty(), "nobody is called {name}");
+    found
 }
 
 #[test]
@@ -44,8 +50,9 @@ fn what_a_function_leaves_running_stands_still_until_the_next_call() {
     let daemon = Daemon::start();
     let spinner = Function::python(
         "
-        import threading
+        import ctypes, threading
 
+        ctypes.CDLL(None).prctl(15, b'spins-on')
         beats = 0
 
         def spin():
@@ -61,7 +68,7 @@ fn what_a_function_leaves_running_stands_still_until_the_next_call() {
     )
     .deploy(&daemon);
     let first = spinner.answer(&json!(null)).as_u64();
-    let theirs = sandboxed(&daemon);
+    let theirs = sandboxed(&daemon, "spins-on");
     // The negative control: until the grace is over it runs.
     let start = spent(&theirs);
     eventually("it runs on after its answer", PATIENCE, || {
@@ -133,7 +140,8 @@ fn a_custom_runtime_that_has_not_come_back_for_the_next_event_goes_on() {
     // Answers, and then has two seconds' work to do before it asks again.
     let function = Function::runtime_in_python(
         "
-        import time
+        import ctypes, time
+        ctypes.CDLL(None).prctl(15, b'works-on')
         worked = 0
         while True:
             request, _, event = next_event()
@@ -146,7 +154,7 @@ fn a_custom_runtime_that_has_not_come_back_for_the_next_event_goes_on() {
     )
     .deploy(&daemon);
     assert_eq!(function.answer(&json!(null)), 0);
-    let theirs = sandboxed(&daemon);
+    let theirs = sandboxed(&daemon, "works-on");
     frozen(&daemon, 1);
     let ticks = 100; // A second, on every Linux there is.
     assert!(spent(&theirs) >= 2 * ticks, "it was frozen in the middle of its work");
