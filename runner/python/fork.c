@@ -393,10 +393,11 @@ static long restore_thread(void) {
 static const char *become_function(void) {
     long result = restore_thread();
     if (result) return "robust list";
-    result = call(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0);
-    if (result < 0 && result != -ENOSYS) return "session keyring";
     if (call(SYS_setsid, 0, 0, 0, 0, 0) < 0) return "setsid";
     if (drop_privileges()) return "privileges";
+    /* As the id of its own: the kernel counts keyrings by id, two hundred of each. */
+    result = call(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0);
+    if (result < 0 && result != -ENOSYS) return "session keyring";
     /* Changing credentials has cleared both; the template's own memory may not be looked at. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0)) return "death signal";
     if (prctl(PR_SET_DUMPABLE, 1, 0)) return "dumpable";

@@ -81,6 +81,11 @@ def add_built(files, root, built, scratch):
         made = scratch / source.stem
         subprocess.run(["cc", "-static", "-O1", "-o", str(made), str(source)], check=True)
         files.put(f"/vm/compiled/{source.stem}", made)
+    # What forks are made with is compiled for the tests' own images too.
+    source, made = root / "runner/python/fork.c", scratch / "fork"
+    flags = (root / "runner/python/fork.flags").read_text().split()
+    subprocess.run(["cc", *flags, "-o", str(made), str(source)], check=True)
+    files.put(f"/vm/compiled/{source.stem}", made)
     for program in programs:
         stripped = scratch / str(len(files.entries))
         subprocess.run(["strip", "-o", str(stripped), str(program)], check=True)

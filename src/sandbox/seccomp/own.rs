@@ -118,6 +118,7 @@ static OUTER: &[Entry] = &[
 #[rustfmt::skip]
 static MAKER: &[Entry] = &[
     allow("clone3", libc::SYS_clone3, "a cell's first process, in its namespaces"),
+    is("clone", libc::SYS_clone, rules::CLONE_FOR_PARENT, "a template, which inherits this, makes the spawner's children"),
     allow("unshare", libc::SYS_unshare, "its cgroup namespace, once it has joined its groups"),
     allow("setgroups", libc::SYS_setgroups, "no groups"),
     allow("prlimit64", libc::SYS_prlimit64, "its limits, RLIMIT_CORE among them"),
@@ -140,6 +141,7 @@ static MAKER: &[Entry] = &[
 #[rustfmt::skip]
 static TEMPLATE: &[Entry] = &[
     is("setns", libc::SYS_setns, rules::INTO_ALL_OF_A_CELL, "into the cell it was handed, one namespace after the other"),
+    is("clone", libc::SYS_clone, rules::CLONE_FOR_PARENT, "a fork is the spawner's child"),
     is("unshare", libc::SYS_unshare, rules::ONE_THREAD, "asks whether it has one thread; changes nothing"),
     is("keyctl", libc::SYS_keyctl, rules::NEW_KEYRING, "a session keyring of the fork's own"),
     is("seccomp", libc::SYS_seccomp, rules::ANOTHER_FILTER, "the last filter, in the fork"),

@@ -44,6 +44,14 @@ const RWF_DONTCACHE: u32 = 0x80;
 
 pub(super) const CLONE: &[Rule] = &[
     Rule { when: &[Condition::Any(0, CLONE_NEW)], then: ADMIN },
+    // The parent of a fork is the spawner: it would bury what functions bear in its name, on its time.
+    Rule { when: &[Condition::Any(0, libc::CLONE_PARENT as u32)], then: ADMIN },
+    Rule { when: &[], then: Verdict::Allow },
+];
+
+/// The same for whoever forks into cells.
+pub(super) const CLONE_FOR_PARENT: &[Rule] = &[
+    Rule { when: &[Condition::Any(0, CLONE_NEW)], then: ADMIN },
     Rule { when: &[], then: Verdict::Allow },
 ];
 

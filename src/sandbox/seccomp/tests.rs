@@ -113,6 +113,8 @@ fn rules_look_at_the_arguments_they_name() {
     for flag in [0x80, 0x2_0000, 0x200_0000, 0x400_0000, 0x800_0000, 0x1000_0000, 0x4000_0000] {
         assert_eq!(call("clone", [flag | 17, 0, 0, 0, 0, 0]), refused(libc::EPERM), "{flag:#x}");
     }
+    // Nor a child for its own parent, which of a fork is the spawner.
+    assert_eq!(call("clone", [0x8000 | 17, 0, 0, 0, 0, 0]), refused(libc::EPERM));
     // socket: families, types with flags on top, protocols.
     assert_eq!(call("socket", [unix, 5, 0, 0, 0, 0]), ALLOW);
     assert_eq!(call("socket", [inet, 0x8_0801, 6, 0, 0, 0]), ALLOW);

@@ -125,14 +125,16 @@ impl Service {
             return self.distrust(number, "a fork that nobody asked for");
         };
         let ended = self.templates.take_stranger(child.pid);
-        match is_inside(child.pidfd.as_fd(), child.pid) {
-            Ok(alive) if alive || ended.is_some() => {}
-            Ok(_) => return self.misforked(number, cell, "a fork that ended unseen"),
+        let ended = match is_inside(child.pidfd.as_fd(), child.pid) {
+            // What ended was an earlier process with this number.
+            Ok(true) => None,
+            Ok(false) if ended.is_some() => ended,
+            Ok(false) => return self.misforked(number, cell, "a fork that ended unseen"),
             Err(err) => {
                 let _dead_already = process::send_signal(child.pidfd.as_fd(), Signal::SIGKILL);
                 return self.misforked(number, cell, &explain(&err));
             }
-        }
+        };
         reach(Point::Forked);
         match self.cells.entered(cell, child).map(|cell| (&mut cell.phase, &cell.entered)) {
             Some((Phase::Killed(ending), Entered::Inside(child))) => {

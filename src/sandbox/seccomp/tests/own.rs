@@ -109,6 +109,12 @@ fn a_template_enters_what_it_is_handed_and_does_nothing_else_that_no_function_ma
         assert_eq!(call(libc::SYS_unshare, kind as u64, 0), refused(libc::EPERM));
         assert_eq!(call(libc::SYS_clone, kind as u64 | 17, 0), refused(libc::EPERM));
     }
+    // Its forks are the spawner's children; theirs, under the last filter, are their own.
+    assert_eq!(call(libc::SYS_clone, libc::CLONE_PARENT as u64 | 17, 0), ALLOW);
+    let last = [Policy::maker(), Policy::template(), Policy::last()].map(|it| program(&it));
+    let sibling = [libc::CLONE_PARENT as u64 | 17, 0, 0, 0, 0, 0];
+    let decided = under(&last, arch::AUDIT, libc::SYS_clone as u32, sibling);
+    assert_eq!(decided, refused(libc::EPERM));
     // Not whatever a descriptor happens to be, and not all that a process is in, at once.
     assert_eq!(call(libc::SYS_setns, 5, 0), refused(libc::EPERM));
     let both = (libc::CLONE_NEWUSER | libc::CLONE_NEWPID) as u64;

@@ -437,3 +437,61 @@ fn a_fork_that_is_killed_for_memory_is_counted_and_its_template_lives() {
     forked.send("print('here')");
     assert_eq!(forked.output(), "here\n");
 }
+
+#[test]
+fn a_fork_makes_no_child_of_the_spawners() {
+    // clone(2) with CLONE_PARENT and a signal for the end, and then the control: without the flag.
+    let source = "
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+for flags in (0x8000 | 17, 17):
+    pid = libc.syscall(56, flags, 0, 0, 0, 0)
+    if pid == 0:
+        os._exit(0)
+    print(ctypes.get_errno() if pid < 0 else 'made', end=' ')
+    if pid > 0:
+        os.waitpid(pid, 0)
+";
+    let mut spawner = World::new().start(4);
+    let template = spawner.template(LEAN);
+    let cell = spawner.make();
+    let mut forked = spawner.fork(&cell, template).unwrap();
+    spawner.assign(&cell, LIMITS).unwrap();
+    forked.send(source);
+    assert_eq!(forked.output(), "1 made ");
+    assert_eq!(exited(&mut spawner, &cell), 0);
+}
+
+#[test]
+fn the_keyring_of_a_fork_counts_against_its_own_id() {
+    // `uid: usage …`, of those that have any key.
+    let keys = |uid: u32| -> u32 {
+        let table = fs::read_to_string("/proc/key-users").unwrap();
+        let of = |line: &str| {
+            let (id, rest) = line.trim_start().split_once(':')?;
+            (id == uid.to_string()).then(|| rest.split_whitespace().next()?.parse().ok())?
+        };
+        table.lines().find_map(of).unwrap_or(0)
+    };
+    let mut spawner = World::new().start(4);
+    let template = spawner.template(LEAN);
+    let owner = spawner.uid_base + 1;
+    let before = keys(owner);
+    let forks: Vec<(Cell, Forked)> = (0..3)
+        .map(|_| {
+            let cell = spawner.make();
+            let mut forked = spawner.fork(&cell, template).unwrap();
+            forked.send("print('in', flush=True)\nimport time\ntime.sleep(600)");
+            let mut word = [0; 2];
+            forked.output.read_exact(&mut word).unwrap();
+            (cell, forked)
+        })
+        .collect();
+    assert_eq!(keys(owner), before, "the kernel lets an id have two hundred");
+    for (cell, _) in &forks {
+        assert_eq!(keys(cell.uid), 2, "its runner's and its own");
+    }
+    for (cell, _) in &forks {
+        spawner.end(cell);
+    }
+}

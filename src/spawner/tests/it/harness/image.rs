@@ -39,6 +39,7 @@ const EMPTY: [&str; 7] = ["dev", "proc", "tmp", "var/task", "var/runtime", "opt/
 
 /// How `fork.c` is compiled: as for the product's images.
 const FORK_FLAGS: &str = include_str!("../../../../../runner/python/fork.flags");
+const FORK: &str = include_str!("../../../../../runner/python/fork.c");
 /// The product's, with a bootstrap that does what tests say.
 const TEMPLATE: &str = include_str!("../../../../../runner/python/template.py");
 const BOOTSTRAP: &str = include_str!("../programs/bootstrap.py");
@@ -74,7 +75,13 @@ pub(crate) fn shared() -> &'static Shared {
 
 fn build() -> Shared {
     let has_node = Path::new(NODE).exists();
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("spawner-image-8");
+    // Another for every state of what goes into it.
+    let sources = [FORK_FLAGS, FORK, TEMPLATE, BOOTSTRAP, PRODUCT, include_str!("image.rs")];
+    let sum = sources
+        .iter()
+        .flat_map(|source| source.bytes())
+        .fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("spawner-image-{sum:08x}"));
     if !directory.exists() {
         // Under another name first: a run that was interrupted leaves nothing that looks finished.
         let parent = directory.parent().unwrap();
@@ -127,16 +134,12 @@ fn fill(directory: &Path, has_node: bool) {
 fn write_templates(tree: &Path) {
     let runtime = tree.join("var/runtime");
     let library = runtime.join("fork.so");
-    // From this crate, and from the root's benchmark and soaks, which use this harness as well.
-    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
-    let source = above.map(|folder| folder.join("runner/python/fork.c")).find(|path| path.exists());
-    let status = Command::new("cc")
-        .args(FORK_FLAGS.split_whitespace())
-        .arg("-o")
-        .arg(&library)
-        .arg(source.expect("the workspace has it"))
-        .status();
-    assert!(status.unwrap().success(), "fork.c cannot be compiled");
+    let source = runtime.join("fork.c");
+    fs::write(&source, FORK).unwrap();
+    let mut compiler = Command::new("cc");
+    compiler.args(FORK_FLAGS.split_whitespace()).arg("-o").arg(&library).arg(&source);
+    assert!(compiler.status().unwrap().success(), "fork.c cannot be compiled");
+    fs::remove_file(source).unwrap();
     fs::write(runtime.join("template.py"), TEMPLATE).unwrap();
     fs::write(runtime.join("bootstrap.py"), BOOTSTRAP).unwrap();
     fs::write(runtime.join("product.py"), PRODUCT).unwrap();
