@@ -207,6 +207,12 @@ pub(crate) fn parse<'a, T: Deserialize<'a> + Default>(body: &'a [u8]) -> Result<
     if body.is_empty() {
         return Ok(T::default());
     }
+    // Of a list, members would be taken by their places.
+    let is_list = body.trim_ascii_start().starts_with(b"[");
+    if is_list && serde_json::from_slice::<IgnoredAny>(body).is_ok() {
+        let message = "Start of list found where not expected";
+        return Err(AwsError::new(StatusCode::BAD_REQUEST, "SerializationException", message));
+    }
     serde_json::from_slice(body).map_err(|err| match err.classify() {
         Category::Data => {
             AwsError::new(StatusCode::BAD_REQUEST, "SerializationException", err.to_string())
