@@ -239,6 +239,9 @@ impl Config {
         if !(1..=MOST_INSTANCES).contains(&self.max_instances) {
             bail!("max_instances is {}, it must be 1 to {MOST_INSTANCES}", self.max_instances);
         }
+        if self.account_concurrency == 0 {
+            bail!("account_concurrency is 0: nobody could call a function");
+        }
         if self.drain > LONGEST_DRAIN {
             bail!("drain_seconds is {}, it may be up to 900", self.drain.as_secs());
         }
@@ -362,6 +365,16 @@ mod tests {
         let path = file.path().to_str().expect("a path");
         let message = format!("{:#}", typed(&["--config", path]).expect_err("unknown"));
         assert!(message.contains("data_dri"), "{message}");
+    }
+
+    #[test]
+    fn limits_under_which_nothing_could_be_called_are_refused() {
+        for key in ["account_concurrency", "max_instances", "connections_per_peer"] {
+            let file = file(&format!("{key} = 0\n"));
+            let path = file.path().to_str().expect("a path");
+            let message = typed(&["--config", path]).expect_err(key).to_string();
+            assert!(message.contains(key), "{message}");
+        }
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(crate) async fn run(shell: Arc<Shell>, instance: Arc<Instance>, reason: EndR
         reason = word(reason),
         "an instance ends"
     );
+    // Before its conversation is shut: what its runtime then has to say is of no event, and nobody's.
+    instance.journal.seal(shell.now(), wall_ms());
     instance.condemn(Cause::Stopped);
     let Some(mut last_word) = instance.take_last_word() else { return };
     // It may have come already: a cell whose PID 1 ended is taken down without being asked.
@@ -53,7 +55,7 @@ pub(crate) async fn run(shell: Arc<Shell>, instance: Arc<Instance>, reason: EndR
     instance.journal.drain_last(shell.now(), wall_ms());
     instance.set_gone(ended);
     shell.governor.touch(&instance);
+    shell.history.served(instance.function.function, shell.now(), || instance.take_calls());
     shell.ended(instance.id);
-    shell.history.served(instance.function.function, instance.calls());
     shell.stock.returned();
 }

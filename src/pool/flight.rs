@@ -46,7 +46,7 @@ use crate::logs::End;
 use crate::phases::ColdStart;
 use crate::session::{Answer, Event};
 use crate::shell::{Admitted, Failure, Grant, Shell, wall_ms};
-use ending::{Ending, explanation};
+use ending::{Ending, explanation, refusal};
 
 /// How long the last word about a cell may take before its caller is answered without it. Killing
 /// and taking down a sandbox takes a millisecond or two.
@@ -306,6 +306,9 @@ impl Flight {
                 Stage::Asked(Arc::clone(&instance), answer)
             }
         };
+        if !matches!(self.stage, Stage::Lost(_)) {
+            instance.count_call();
+        }
         self.shell.governor.touch(&instance);
     }
 
@@ -392,8 +395,10 @@ impl Flight {
         }
     }
 
-    /// An event that never reached the instance has its START line there all the same.
+    /// An event that never reached the instance has its START line there all the same, and is a call.
     fn mark_start(&self, instance: &Arc<Instance>) {
+        // Not in the instance: its calls may have been counted, it ends already.
+        self.shell.history.served(self.invocation.function.function, self.delivered, || 1);
         let id = self.invocation.request_id;
         instance.journal.start(id, self.invocation.log_tail, wall_ms());
     }
@@ -452,7 +457,7 @@ impl Flight {
         let phases = &mut cold.phases;
         let started = phases.acquire + phases.process + phases.assign + phases.init;
         phases.queue = self.delivered.saturating_sub(self.arrived).saturating_sub(started);
-        phases.first_byte = run;
+        phases.answer = run;
         Some(cold)
     }
 
@@ -468,28 +473,6 @@ fn broken(instance: &Arc<Instance>, err: LinkError) -> Stage {
         instance.condemn(Cause::Protocol(err));
     }
     Stage::Broken(Arc::clone(instance))
-}
-
-/// What is refused at the door.
-fn refusal(refusal: dispatch::Refusal) -> Refusal {
-    use dispatch::Throttle as By;
-    use telemetry::metrics::Throttle;
-    match refusal {
-        dispatch::Refusal::Throttled(by) => {
-            METRICS
-                .throttles
-                .of(match by {
-                    By::Function => Throttle::Function,
-                    By::Rate => Throttle::Rate,
-                    By::Account => Throttle::Account,
-                    By::Memory | By::Capacity => Throttle::Memory,
-                })
-                .inc();
-            Refusal::Throttled(by)
-        }
-        dispatch::Refusal::Retired => Refusal::Retired,
-        dispatch::Refusal::Stopping => Refusal::Stopping,
-    }
 }
 
 /// A trace whose REPORT line names it.

@@ -1,9 +1,9 @@
 //! From which rung of the ladder each function's calls were served, and how long that took.
 //!
-//! Written once per cold start, when its first event has been answered; a warm call costs one addition
-//! in its own instance. What is kept is bounded twice: the last starts of each rung of a function, and
-//! functions. Where there are more, those that were started longest ago are forgotten, with their
-//! counts: a number that is wrong would be worse than one that begins again.
+//! Written once per cold start, when its first event has been answered, and once at the end of an
+//! instance; a warm call costs one addition in its own instance. What is kept is bounded twice: the last
+//! starts of each rung of a function, and functions. Where there are more, those of which nothing started
+//! or ended for the longest time are forgotten, with their counts.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -30,9 +30,9 @@ pub(crate) struct History(Mutex<HashMap<FunctionId, Record>>);
 /// One function.
 #[derive(Debug, Default)]
 struct Record {
-    /// Its last start, in the pool's time.
+    /// When an instance of it last started or ended, in the pool's time.
     last: Duration,
-    /// Calls that instances served which are gone.
+    /// Calls of instances which are gone, and calls for which none could be started.
     calls: u64,
     /// In the order of [`Rung::ALL`].
     rungs: [Starts; Rung::ALL.len()],
@@ -52,25 +52,25 @@ struct Starts {
 impl History {
     /// An instance was started, and has answered its first event. `now` is the pool's time.
     pub(crate) fn record(&self, function: FunctionId, now: Duration, cold: &ColdStart) {
-        let mut functions = self.functions();
-        if functions.len() >= FUNCTIONS && !functions.contains_key(&function) {
-            forget(&mut functions);
-        }
-        let record = functions.entry(function).or_default();
-        record.last = now;
-        record.rungs[cold.rung as usize].add(&cold.phases);
+        let rung = cold.rung as usize;
+        touch(&mut self.functions(), function, now).rungs[rung].add(&cold.phases);
     }
 
-    /// An instance is gone that served so many calls.
-    pub(crate) fn served(&self, function: FunctionId, calls: u64) {
-        if let Some(record) = self.functions().get_mut(&function) {
-            record.calls += calls;
+    /// So many calls were served by an instance that is gone, or had none that could be started. They are
+    /// asked for under the lock, and must not be among the living's from then on: whoever looks sees
+    /// each call once.
+    pub(crate) fn served(&self, function: FunctionId, now: Duration, calls: impl FnOnce() -> u64) {
+        let mut functions = self.functions();
+        let calls = calls();
+        if calls > 0 {
+            touch(&mut functions, function, now).calls += calls;
         }
     }
 
     /// What is known of a function; `living` is how many calls its living instances have served.
-    pub(crate) fn of(&self, function: FunctionId, living: u64) -> FunctionStarts {
+    pub(crate) fn of(&self, function: FunctionId, living: impl FnOnce() -> u64) -> FunctionStarts {
         let functions = self.functions();
+        let living = living();
         let Some(record) = functions.get(&function) else {
             return FunctionStarts { calls: living, rungs: vec![] };
         };
@@ -87,7 +87,21 @@ impl History {
     }
 }
 
-/// Makes room: forgets those that were started longest ago.
+/// The record of a function of which something starts or ends now.
+fn touch(
+    functions: &mut HashMap<FunctionId, Record>,
+    function: FunctionId,
+    now: Duration,
+) -> &mut Record {
+    if functions.len() >= FUNCTIONS && !functions.contains_key(&function) {
+        forget(functions);
+    }
+    let record = functions.entry(function).or_default();
+    record.last = now;
+    record
+}
+
+/// Makes room: forgets those of which nothing started or ended for the longest time.
 fn forget(functions: &mut HashMap<FunctionId, Record>) {
     let mut ages: Vec<_> = functions.iter().map(|(id, record)| (record.last, *id)).collect();
     ages.select_nth_unstable(FORGET);
@@ -100,8 +114,8 @@ fn forget(functions: &mut HashMap<FunctionId, Record>) {
 
 impl Starts {
     fn add(&mut self, phases: &Phases) {
-        let Phases { queue, acquire, process, assign, init, first_byte } = *phases;
-        let parts = [queue, acquire, process, assign, init, first_byte];
+        let Phases { queue, acquire, process, assign, init, answer } = *phases;
+        let parts = [queue, acquire, process, assign, init, answer];
         // 71 minutes fit; AWS's longest function takes fifteen.
         let parts = parts.map(|part| u32::try_from(part.as_micros()).unwrap_or(u32::MAX));
         if self.recent.len() < RECENT {

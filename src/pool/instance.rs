@@ -156,7 +156,6 @@ impl Instance {
     /// Of several at once each keeps its own time; the instance as a whole is due when the last of them
     /// is and its task has not seen to it.
     pub(crate) fn begin(&self, deadline: Duration) {
-        self.calls.fetch_add(1, Ordering::Relaxed);
         if !self.is_shared() {
             return self.deadline.store(stamp(deadline), Ordering::Release);
         }
@@ -171,9 +170,19 @@ impl Instance {
         self.function.concurrency > 1 && matches!(self.transport, Transport::Session(_))
     }
 
+    /// An event was delivered.
+    pub(crate) fn count_call(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// How many events were delivered to it.
     pub(crate) fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
+    }
+
+    /// The same, to be counted elsewhere from now on.
+    pub(crate) fn take_calls(&self) -> u64 {
+        self.calls.swap(0, Ordering::Relaxed)
     }
 
     /// The event was answered; false if the governor had already decided that it is too late.

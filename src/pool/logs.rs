@@ -160,6 +160,15 @@ impl Journal {
         lines.finish_output(at_ms);
     }
 
+    /// The instance is about to be ended: what it prints from now on is dropped, unless an event is still
+    /// to be written down; then what it prints after that.
+    pub(crate) fn seal(&self, now: Duration, at_ms: u64) {
+        let mut lines = self.lines();
+        self.drain_into(&mut lines, BEFORE_END, now, at_ms);
+        lines.finish_output(at_ms);
+        lines.sealed = true;
+    }
+
     fn drain_into(&self, lines: &mut Lines, most: usize, now: Duration, at_ms: u64) -> Drained {
         let mut read = 0;
         let mut flooded = false;
@@ -178,6 +187,9 @@ impl Journal {
                     Err(_empty) => return emptied(read, flooded),
                 };
                 read += count;
+                if lines.is_shut() {
+                    continue;
+                }
                 let output = &buffer[..count];
                 let (kept, surplus) = output.split_at(self.budget.keep(output, now));
                 if !kept.is_empty() {
@@ -201,6 +213,7 @@ impl Journal {
     /// An event is about to be delivered. With `tail`, the end of its log is kept.
     pub(crate) fn start(&self, request_id: RequestId, tail: bool, at_ms: u64) {
         let mut lines = self.lines();
+        lines.open += 1;
         if tail {
             lines.want_tail();
             lines.readers += 1;
@@ -218,6 +231,7 @@ impl Journal {
         let mut lines = self.lines();
         self.drain_into(&mut lines, BEFORE_END, now, at_ms);
         lines.end(end, at_ms);
+        lines.open = lines.open.saturating_sub(1);
     }
 
     /// The same for a caller who wants the tail, which is returned. `memory` is bytes.
@@ -232,6 +246,7 @@ impl Journal {
         self.drain_into(&mut lines, BEFORE_END, now, at_ms);
         lines.platform(&platform::end(end.request_id.as_str()), at_ms);
         lines.platform(&self.report(end, memory), at_ms);
+        lines.open = lines.open.saturating_sub(1);
         lines.readers = lines.readers.saturating_sub(1);
         // Others read on.
         if self.shared && lines.readers > 0 { lines.tail() } else { lines.take_tail() }
@@ -298,3 +313,6 @@ impl Journal {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

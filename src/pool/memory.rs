@@ -31,6 +31,9 @@ const KILLS: usize = 128;
 /// More processes than any sandbox may have: what goes beyond is not looked at.
 const MOST_PROCESSES: usize = 16 * 1024;
 
+/// The smallest MemorySize, bytes.
+const SMALLEST: u64 = 128 << 20;
+
 /// Where one sandbox's memory can be read, kept open.
 #[derive(Debug)]
 pub(crate) struct Meter {
@@ -153,6 +156,11 @@ fn anonymous(stat: &[u8]) -> Option<u64> {
 pub(crate) fn available() -> io::Result<u64> {
     available_in(&std::fs::read(Path::new("/proc/meminfo"))?)
         .ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Whether one function of the smallest MemorySize could use all of it beside what stays free.
+pub(crate) fn has_room(available: u64, reserve: u64) -> bool {
+    available >= reserve.saturating_add(SMALLEST)
 }
 
 fn available_in(meminfo: &[u8]) -> Option<u64> {

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //!   event arrives     start begins                                    ready     answered
-//!        │── queue ──────►│── acquire ──►│── process ─►│── assign ─►│── init ─►│── first byte ─►│
+//!        │── queue ──────►│── acquire ──►│── process ─►│── assign ─►│── init ─►│──── answer ───►│
 //!                           sandbox in     forked or     code and     handler    handler has
 //!                           hand           executed      limits       loaded     run
 //! ```
 //!
-//! The phases up to *init* belong to an instance and are known when it can serve. *Queue* and *first
-//! byte* belong to the first event it serves, so they are added when that one is answered. Which of
+//! The phases up to *init* belong to an instance and are known when it can serve. *Queue* and
+//! *answer* belong to the first event it serves, so they are added when that one is answered. Which of
 //! *process* and *assign* comes first depends on the rung; each is counted for itself.
 
 use std::time::Duration;
@@ -42,7 +42,7 @@ pub struct Phases {
     /// From the process's environment until its handler could be called.
     pub init: Duration,
     /// From the delivery of the first event until its answer.
-    pub first_byte: Duration,
+    pub answer: Duration,
 }
 
 /// One cold start.

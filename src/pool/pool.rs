@@ -14,6 +14,7 @@ use crate::flight::Attended;
 use crate::governor;
 use crate::invocation::{Invocation, Outcome, Refusal};
 use crate::logs::{LogBudget, LogSink};
+use crate::memory;
 use crate::session::Session;
 use crate::shell::{Parts, Shell};
 use crate::spawner::{ConnectError, Spawner};
@@ -108,6 +109,7 @@ impl Pool {
     /// [`ConnectError`], if the spawner does not, or is of another build.
     pub async fn start(config: PoolConfig) -> Result<Self, ConnectError> {
         let (spawner, capacity) = Spawner::connect(config.spawner).await?;
+        warn_of_reserve(config.limits.memory_reserve);
         let stocking = Stocking {
             cells: config.ready_cells,
             spares: config.ready_spares,
@@ -180,7 +182,7 @@ impl Pool {
     pub fn starts(&self, function: FunctionId) -> FunctionStarts {
         let instances = self.shell.governor.everyone();
         let own = instances.iter().filter(|instance| instance.function.function == function);
-        self.shell.history.of(function, own.map(|instance| instance.calls()).sum())
+        self.shell.history.of(function, || own.map(|instance| instance.calls()).sum())
     }
 
     /// How many empty cells stand ready.
@@ -237,6 +239,19 @@ impl Pool {
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pool").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+/// Says so if nothing could be started on this machine as it is now.
+fn warn_of_reserve(reserve: u64) {
+    // Where memory cannot be read the governor says so.
+    let Ok(available) = memory::available() else { return };
+    if !memory::has_room(available, reserve) {
+        tracing::warn!(
+            reserve_mib = reserve >> 20,
+            available_mib = available >> 20,
+            "memory_reserve_mib leaves no room for a function of 128 MB: calls will be refused"
+        );
     }
 }
 

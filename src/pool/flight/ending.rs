@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use model::RequestId;
 use telemetry::metrics::ErrorClass;
-use telemetry::platform;
+use telemetry::{METRICS, platform};
 
 use crate::fault::{self, Fault};
+use crate::invocation::Refusal;
 
 /// How an invocation ended, before it is put into an outcome.
 #[derive(Debug)]
@@ -55,5 +56,27 @@ pub(super) fn explanation(fault: &Fault, id: RequestId, now_ms: u64) -> String {
     match fault {
         Fault::Timeout(limit) => platform::timed_out(now_ms, id.as_str(), *limit),
         other => format!("RequestId: {id} Error: {}\n{}\n", other.text(), other.error_type()),
+    }
+}
+
+/// What is refused at the door.
+pub(super) fn refusal(refusal: dispatch::Refusal) -> Refusal {
+    use dispatch::Throttle as By;
+    use telemetry::metrics::Throttle;
+    match refusal {
+        dispatch::Refusal::Throttled(by) => {
+            METRICS
+                .throttles
+                .of(match by {
+                    By::Function => Throttle::Function,
+                    By::Rate => Throttle::Rate,
+                    By::Account => Throttle::Account,
+                    By::Memory | By::Capacity => Throttle::Memory,
+                })
+                .inc();
+            Refusal::Throttled(by)
+        }
+        dispatch::Refusal::Retired => Refusal::Retired,
+        dispatch::Refusal::Stopping => Refusal::Stopping,
     }
 }

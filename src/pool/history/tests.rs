@@ -6,7 +6,7 @@ fn cold(rung: Rung, init_ms: u64) -> ColdStart {
     let phases = Phases {
         acquire: Duration::from_millis(1),
         init: Duration::from_millis(init_ms),
-        first_byte: Duration::from_millis(50),
+        answer: Duration::from_millis(50),
         ..Phases::default()
     };
     ColdStart { rung, phases }
@@ -23,8 +23,8 @@ fn starts_are_told_apart_by_rung_and_calls_are_counted_across_instances() {
     history.record(function, at(1), &cold(Rung::Spare, 2));
     history.record(function, at(2), &cold(Rung::Make, 40));
     history.record(function, at(3), &cold(Rung::Spare, 4));
-    history.served(function, 10);
-    let seen = history.of(function, 5);
+    history.served(function, at(4), || 10);
+    let seen = history.of(function, || 5);
     assert_eq!(seen.calls, 15);
     let of = |rung: Start| seen.rungs.iter().find(|found| found.rung == rung);
     let spare = of(Start::Spare).expect("two of them");
@@ -43,7 +43,7 @@ fn times_are_of_the_last_starts_and_counts_of_all() {
         let init = if number < 2 * RECENT { 1_000 } else { 9 };
         history.record(FunctionId(1), at(number), &cold(Rung::Exec, init));
     }
-    let seen = history.of(FunctionId(1), 0);
+    let seen = history.of(FunctionId(1), || 0);
     assert_eq!(seen.rungs[0].count, 3 * RECENT as u64);
     assert_eq!(seen.rungs[0].start.0, [10; 3].map(Duration::from_millis));
     assert!(history.functions()[&FunctionId(1)].rungs[2].recent.capacity() <= RECENT);
@@ -58,10 +58,23 @@ fn of_too_many_functions_those_are_forgotten_that_were_started_longest_ago() {
         history.record(FunctionId(0), at(number), &cold(Rung::Spare, 1));
     }
     assert!(history.functions().len() <= FUNCTIONS);
-    let known = |number: usize| !history.of(FunctionId(number as u64), 0).rungs.is_empty();
+    let known = |number: usize| !history.of(FunctionId(number as u64), || 0).rungs.is_empty();
     assert!(known(0) && known(FUNCTIONS) && known(FORGET + 1));
     assert!(!known(1) && !known(FORGET));
-    // What is forgotten begins again, and is not counted in part.
-    history.served(FunctionId(1), 7);
-    assert_eq!(history.of(FunctionId(1), 0).calls, 0);
+    // What is forgotten begins again.
+    history.served(FunctionId(1), at(FUNCTIONS), || 7);
+    assert_eq!(history.of(FunctionId(1), || 0).calls, 7);
+}
+
+#[test]
+fn calls_of_a_function_without_a_cold_start_are_counted_and_an_instance_without_calls_is_not_kept()
+{
+    let history = History::default();
+    history.served(FunctionId(1), at(1), || 2);
+    history.served(FunctionId(2), at(1), || 0);
+    let seen = history.of(FunctionId(1), || 1);
+    assert_eq!((seen.calls, seen.rungs.len()), (3, 0));
+    assert_eq!(history.functions().len(), 1);
+    // It is not the first to be forgotten for it.
+    assert_eq!(history.functions()[&FunctionId(1)].last, at(1));
 }

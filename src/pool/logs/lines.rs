@@ -29,6 +29,10 @@ pub(crate) struct Lines {
     tail: Option<Vec<u8>>,
     /// How many events under way want it; more than one where several are served at once.
     pub(super) readers: u32,
+    /// Events that have begun and have no END yet.
+    pub(super) open: u32,
+    /// Whether the instance is being ended.
+    pub(super) sealed: bool,
     /// What was dropped and not yet told of.
     dropped: Dropped,
 }
@@ -136,6 +140,11 @@ impl Lines {
     pub(crate) fn written(&mut self) -> bool {
         self.writing = false;
         !self.batch.is_empty()
+    }
+
+    /// Whether what is printed now belongs to nothing.
+    pub(super) fn is_shut(&self) -> bool {
+        self.sealed && self.open == 0
     }
 
     /// Whether so much is held that readers should wait.

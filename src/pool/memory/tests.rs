@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
-use super::{Meter, anonymous, available, available_in};
+use super::{Meter, anonymous, available, available_in, has_room};
 
 #[test]
 fn version_1_is_read_with_its_children() {
@@ -42,6 +42,13 @@ fn the_machines_memory_is_read_in_bytes() {
     let meminfo = b"MemTotal:       24683956 kB\nMemAvailable:   24315116 kB\n";
     assert_eq!(available_in(meminfo), Some(24_315_116 * 1024));
     assert!(available().expect("this machine says") > 0);
+}
+
+#[test]
+fn a_reserve_leaves_room_if_the_smallest_function_fits_beside_it() {
+    assert!(has_room(384 << 20, 256 << 20));
+    assert!(!has_room((384 << 20) - 1, 256 << 20));
+    assert!(!has_room(1 << 40, u64::MAX));
 }
 
 #[test]

@@ -15,7 +15,8 @@ use super::labels::{Label, Start};
 /// What one function's calls found ready.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FunctionStarts {
-    /// Calls that were delivered, to instances that were started for them and to others.
+    /// Calls that were delivered, to instances that were started for them and to others, and calls whose
+    /// instance failed to initialise.
     pub calls: u64,
     /// Starts, by what stood ready; a rung that served none is not among them.
     pub rungs: Vec<RungStarts>,
@@ -44,7 +45,7 @@ pub struct Quantiles(pub [Duration; QUANTILES.len()]);
 pub const QUANTILES: [(usize, &str); 3] = [(50, "0.5"), (90, "0.9"), (99, "0.99")];
 
 /// The parts of a cold start.
-pub const PHASES: [&str; 6] = ["queue", "acquire", "process", "assign", "init", "first_byte"];
+pub const PHASES: [&str; 6] = ["queue", "acquire", "process", "assign", "init", "answer"];
 
 /// The names of what [`FunctionStarts::render`] prints, in its order.
 pub const NAMES: [&str; 3] = [
@@ -74,7 +75,12 @@ impl FunctionStarts {
         let mut out = String::with_capacity(4 * 1024);
         let [calls, starts, phases] = NAMES;
         let own = format!("function=\"{function}\"");
-        line(&mut out, format_args!("# HELP {calls} Invocations that were delivered."));
+        line(
+            &mut out,
+            format_args!(
+                "# HELP {calls} Invocations that were delivered, or whose instance failed to initialise."
+            ),
+        );
         line(&mut out, format_args!("# TYPE {calls} counter"));
         sample(&mut out, calls, &own, self.calls);
         line(

@@ -27,7 +27,7 @@ async fn the_first_event_of_an_instance_says_how_it_was_started_and_no_later_one
     let cold = first.cold.expect("a cold start");
     assert_eq!(cold.rung, Rung::Make);
     assert!(cold.phases.init >= Duration::from_millis(40), "{cold:?}");
-    assert_eq!(cold.phases.first_byte, first.run);
+    assert_eq!(cold.phases.answer, first.run);
     let parts = cold.phases;
     let sum = parts.queue + parts.acquire + parts.process + parts.assign + parts.init;
     assert!(sum <= first.queue, "{sum:?} of {:?}", first.queue);
@@ -265,4 +265,25 @@ async fn join<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
     })
     .await;
     done.into_iter().flatten().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_are_counted_where_nobody_waited_for_the_instance_and_where_none_could_start() {
+    let rig = Rig::new().await;
+    let (provisioned, id) = (function("echo"), FunctionId(1));
+    rig.pool.provision(id, vec![(Arc::clone(&provisioned), 1)]);
+    eventually("it is there", || rig.pool.stats().idle == 1).await;
+    for _ in 0..2 {
+        rig.answer(&provisioned).await;
+    }
+    assert_eq!((rig.pool.starts(id).calls, rig.pool.starts(id).rungs.len()), (2, 0));
+    rig.pool.provision(id, vec![]);
+    rig.pool.retire(provisioned.generation);
+    rig.settled(0).await;
+    assert_eq!(rig.pool.starts(id).calls, 2);
+    let id = FunctionId(2);
+    let failing = Runnable { function: id, generation: Generation(2), ..runnable("init-failed") };
+    rig.error(&Arc::new(failing)).await;
+    rig.settled(0).await;
+    assert_eq!((rig.pool.starts(id).calls, rig.pool.starts(id).rungs.len()), (1, 0));
 }
