@@ -143,7 +143,7 @@ fn compare(
 /// Sixteen connections each, in turns; medians of the turns, and what one request took.
 fn flooded(lab: &Lab, ours: &Shot, floor: &Shot, target: Option<Target>) -> Result<Vec<Figure>> {
     let (rounds, time) =
-        lab.much((5, Duration::from_millis(1_500)), (3, Duration::from_millis(400)));
+        lab.much((5, Duration::from_millis(1_000)), (3, Duration::from_millis(400)));
     let deadline = Instant::now() + FLOODED;
     let mut sides = vec![(ours, Vec::new(), Vec::new())];
     if !lab.is_held() {

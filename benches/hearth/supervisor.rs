@@ -23,8 +23,8 @@ use nix::unistd::{Pid, alarm};
 
 /// The word by which a worker is started.
 pub const WORKER: &str = "worker";
-/// No run takes longer, but one that is held.
-const LONGEST: Duration = Duration::from_secs(900);
+/// No run takes longer, but one that is held: what it has not measured by then is lost.
+const LONGEST: Duration = Duration::from_secs(1_200);
 /// How long what is left may take to end by itself: daemons end their sandboxes.
 const ENDED: Duration = Duration::from_secs(60);
 

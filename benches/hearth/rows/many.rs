@@ -24,9 +24,13 @@ const BUDGET: u64 = 4_096;
 const ALIVE: usize = 3_000;
 /// Descriptors that one of our processes may have then.
 const DESCRIPTORS: f64 = 20_000.0;
-/// Instances that are asked for at the same moment: what is not measured yet is estimated, so that many
-/// more would be refused on a budget.
+/// Instances that are asked for at the same moment on a budget: what is not measured yet is estimated, so
+/// that many more would be refused.
 const AT_ONCE: usize = 50;
+/// Where so many are refused, there is no room.
+const FEW: usize = 5;
+/// The same where there is no budget.
+const MANY_AT_ONCE: usize = 200;
 /// KiB in a MiB.
 const MIB: f64 = 1024.0;
 
@@ -42,16 +46,18 @@ pub fn density(lab: &Lab) -> Result<Finding> {
     let daemon = lab.another("density", &config)?;
     // What only the first instance brings, such as a file that is read for the first time, is not
     // every instance's.
-    settled(&daemon, "bench-first", 1)?;
+    populate(&daemon, "bench-first", 1, 1)?;
+    cold::refilled(&daemon, None)?;
     let starts = daemon.metrics()?.starts();
     let (before, free) = (taken(&daemon)?, processes::available_mib()?);
-    let (idle, words) = populate(&daemon, "bench-dense", COUNTED)?;
+    let (idle, words) = populate(&daemon, "bench-dense", COUNTED, AT_ONCE)?;
     ensure!(idle >= COUNTED, "of {COUNTED} instances there are {idle}: {words:?}");
+    cold::refilled(&daemon, None)?;
     let (after, left) = (taken(&daemon)?, processes::available_mib()?);
     let starts = between(&starts, &daemon.metrics()?.starts());
     let each = after.saturating_sub(before) as f64 / MIB / idle as f64;
     let of_machine = free.saturating_sub(left) as f64 / idle as f64;
-    let (more, words) = populate(&daemon, "bench-kept", KEPT - idle - 1)?;
+    let (more, words) = populate(&daemon, "bench-kept", KEPT - idle - 1, AT_ONCE)?;
     let kept = idle + 1 + more;
     if let Some(words) = words {
         eprintln!("density: at {kept} instances the daemon said: {words}");
@@ -78,7 +84,7 @@ pub fn alive(lab: &Lab) -> Result<Finding> {
     let daemon = lab.another("alive", &config)?;
     let starts = daemon.metrics()?.starts();
     let before = taken(&daemon)?;
-    let (alive, words) = populate(&daemon, "bench-alive", ALIVE)?;
+    let (alive, words) = populate(&daemon, "bench-alive", ALIVE, MANY_AT_ONCE)?;
     let starts = between(&starts, &daemon.metrics()?.starts());
     if let Some(words) = words {
         eprintln!("alive: at {alive} instances the daemon said: {words}");
@@ -114,36 +120,36 @@ pub fn alive(lab: &Lab) -> Result<Finding> {
     Ok(Finding { figures, starts, something_else: None })
 }
 
-/// Makes functions until so many instances more wait than before, or the daemon refuses; says how many
-/// it came to, and what the daemon said.
-fn populate(daemon: &Daemon, kind: &str, wanted: usize) -> Result<(usize, Option<String>)> {
+/// Makes functions until so many instances more wait than before, or the daemon refuses even a few more;
+/// says how many it came to, and what the daemon said.
+fn populate(
+    daemon: &Daemon,
+    kind: &str,
+    wanted: usize,
+    mut at_once: usize,
+) -> Result<(usize, Option<String>)> {
     let before = daemon.metrics()?.idle();
-    let mut reached = 0;
+    let (mut reached, mut words) = (0, None);
     // Fewer come of a wave where calls are answered before the last of them has been started.
-    for wave in 0..3 * wanted.div_ceil(AT_ONCE) {
+    for wave in 0..3 * wanted.div_ceil(at_once) {
         let missing = wanted.saturating_sub(reached);
         if missing == 0 {
+            return Ok((reached, None));
+        }
+        let shot = daemon.python_with(&format!("{kind}-{wave}"), REST, 128)?;
+        let refused = daemon.fill(&shot, missing.min(at_once))?;
+        let then = std::mem::replace(&mut reached, daemon.metrics()?.idle().saturating_sub(before));
+        if refused.is_none() && reached > then {
+            continue;
+        }
+        words = refused.or_else(|| Some(format!("{then} were there, then {reached}")));
+        // What starts is estimated until it is measured.
+        if at_once <= FEW {
             break;
         }
-        let words = settled(daemon, &format!("{kind}-{wave}"), missing.min(AT_ONCE))?;
-        let then = std::mem::replace(&mut reached, daemon.metrics()?.idle().saturating_sub(before));
-        if words.is_some() {
-            return Ok((reached, words));
-        }
-        if reached <= then {
-            let words = format!("for as many as came, as many went: {then} and {reached}");
-            return Ok((reached, Some(words)));
-        }
+        at_once = (at_once / 2).max(FEW);
     }
-    Ok((reached, None))
-}
-
-/// So many instances of a new function; waits until they are idle and the pool is full again.
-fn settled(daemon: &Daemon, name: &str, count: usize) -> Result<Option<String>> {
-    let shot = daemon.python_with(name, REST, 128)?;
-    let words = daemon.fill(&shot, count)?;
-    cold::refilled(daemon, None)?;
-    Ok(words)
+    Ok((reached, words))
 }
 
 /// Proportional memory of our own processes and of sandboxes that are somebody's, KiB.
