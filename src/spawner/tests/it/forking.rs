@@ -50,8 +50,8 @@ fn status(pid: u32, field: &str) -> String {
 fn what_is_forked_looks_to_the_kernel_like_what_is_executed() {
     // Filters: the template's is beneath the last one. What has happened to it is its own.
     let of_its_own = ["Name", "VmPeak", "VmSize", "VmHWM", "VmRSS", "RssAnon", "RssFile", "VmData"];
-    let also = ["VmStk", "VmExe", "VmLib", "VmPTE", "Seccomp_filters", "PPid", "Cpus_allowed"];
-    let switches = ["voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"];
+    let also = ["RssShmem", "VmStk", "VmExe", "VmLib", "VmPTE", "Seccomp_filters", "PPid"];
+    let switches = ["voluntary_ctxt_switches", "nonvoluntary_ctxt_switches", "Cpus_allowed"];
     let source = "print(open('/proc/self/status').read(), end='')";
     let mut spawner = World::new().start(4);
     let cell = spawner.ready();
