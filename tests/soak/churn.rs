@@ -21,6 +21,9 @@ const SAMPLES: u32 = 10;
 const SAMPLE_EVERY: u32 = 500;
 /// Cells that stand at any time, as a daemon's pool does.
 const STANDING: usize = 4;
+/// Spares and cells that a daemon keeps.
+const SPARES: u32 = 16;
+const CELLS: u32 = 8;
 /// Longest time for a daemon to be at rest after a call.
 const AT_REST: Duration = Duration::from_secs(10);
 
@@ -94,7 +97,9 @@ pub fn functions_leave_nothing(options: &Options) {
                 os._exit(1)
             return event
         ";
-    let daemon = Daemon::start_in(&Home::new(), &Start::default());
+    // More spares than these calls ask for at once: their number follows demand, and would rise with it.
+    let config = Some(format!("ready_spares = {SPARES}\n"));
+    let daemon = Daemon::start_in(&Home::new(), &Start { config, ..Start::default() });
     let function = Function::python(SOURCE).deploy(&daemon);
     let family = children_of(daemon.spawner);
     let mut watched = vec![
@@ -108,11 +113,19 @@ pub fn functions_leave_nothing(options: &Options) {
         assert_eq!(function.answer(&json!(number)), json!(number));
         assert!(function.invoke(&json!("end")).error.is_some(), "it ended itself");
         if number % every == 0 {
-            eventually("the shelf is full again", AT_REST, || {
+            eventually("the shelves are full again", AT_REST, || {
                 let metrics = daemon.api("GET", "/metrics", &Value::Null);
                 let text = String::from_utf8_lossy(&metrics.body).into_owned();
-                let (ready, ended) = ("hearth_cells_ready 0\n", "state=\"ending\"} 0\n");
-                (!text.contains(ready) && text.contains(ended)).then_some(())
+                let spares = |runtime: &str, count: u32| {
+                    text.contains(&format!(
+                        "hearth_spares_ready{{runtime=\"{runtime}\"}} {count}\n"
+                    ))
+                };
+                // Where there is no Node, none.
+                let full =
+                    spares("python", SPARES) && (spares("nodejs", SPARES) || spares("nodejs", 0));
+                let cells = text.contains(&format!("hearth_cells_ready {CELLS}\n"));
+                (full && cells && text.contains("state=\"ending\"} 0\n")).then_some(())
             });
             let counts = settled(&watched, series.first());
             series.push(number, counts);
