@@ -21,11 +21,13 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use caps::CapSet;
 use command_fds::{CommandFdExt, FdMapping};
 use images::{Catalogue, HostImage, Manifest};
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, Flock, FlockArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -245,6 +247,9 @@ impl User {
     }
 }
 
+/// By then whoever is being killed has let go of what it had locked.
+const LET_GO: Duration = Duration::from_secs(1);
+
 /// Locks the data directory, for as long as the result is kept.
 pub fn lock(data: &Path) -> Result<Flock<File>> {
     let path = data.join("lock");
@@ -259,12 +264,22 @@ pub fn lock(data: &Path) -> Result<Flock<File>> {
     if !file.metadata()?.is_file() {
         bail!("{} is not a file", path.display());
     }
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
-        anyhow::anyhow!(
-            "{} is in use by another hearth; stop it, or give this one its own --data-dir",
-            data.display()
-        )
-    })
+    let (mut file, begin) = (file, Instant::now());
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            // A process of an earlier start that is being killed holds it to its end.
+            Err((back, Errno::EWOULDBLOCK)) if begin.elapsed() < LET_GO => file = back,
+            Err((_, Errno::EWOULDBLOCK)) => bail!(
+                "{} is in use by another hearth; stop it, or give this one its own --data-dir",
+                data.display()
+            ),
+            Err((_, errno)) => {
+                return Err(errno).with_context(|| format!("{} cannot be locked", path.display()));
+            }
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// The directory of functions' code.
