@@ -165,7 +165,7 @@ fn tags_outside_the_closed_set_are_refused() {
         bytes[0] = tag;
         assert_eq!(Request::decode(&bytes), Err(DecodeError::UnknownTag { what: "request", tag }));
     }
-    for tag in (0..=u8::MAX).filter(|tag| !(1..=10).contains(tag)) {
+    for tag in (0..=u8::MAX).filter(|tag| !(1..=11).contains(tag)) {
         let bytes = [tag; 64];
         assert_eq!(Reply::decode(&bytes), Err(DecodeError::UnknownTag { what: "reply", tag }));
     }
