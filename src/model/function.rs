@@ -46,6 +46,8 @@ pub struct Runnable {
     pub handler: String,
     /// Which deployment package.
     pub code: Digest,
+    /// What lies in `/opt`: its layers, merged; if it has any.
+    pub layers: Option<Digest>,
     /// MemorySize, MiB.
     pub memory_mib: u32,
     /// EphemeralStorage, MiB.

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use telemetry::METRICS;
 use tokio::sync::{Notify, oneshot, watch};
-use wire::spawner::{CellId, Digest, Limits, MAX_MESSAGE, Reply, Request, Subject};
+use wire::spawner::{CellId, Digest, Limits, MAX_MESSAGE, Reply, Request, Subject, Trees};
 
 use crate::socket::{Datagram, Datagrams};
 use waiting::Waiting;
@@ -186,11 +186,11 @@ impl Spawner {
         receiver.await.unwrap_or(Err(SpawnerError::Closed))
     }
 
-    /// Mounts code into a cell and sets its limits.
+    /// Mounts a function's trees into a cell and sets its limits.
     pub(crate) async fn assign(
         &self,
         cell: CellId,
-        code: Digest,
+        trees: Trees,
         limits: Limits,
     ) -> Result<(), SpawnerError> {
         let (sender, receiver) = oneshot::channel();
@@ -202,7 +202,7 @@ impl Spawner {
             waiting.assigning.insert(cell, sender);
             waiting.ask();
         }
-        self.send(&Request::Assign { cell, code, limits }, &[]).await?;
+        self.send(&Request::Assign { cell, trees, limits }, &[]).await?;
         receiver.await.unwrap_or(Err(SpawnerError::Closed))
     }
 

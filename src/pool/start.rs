@@ -20,7 +20,7 @@ use dispatch::{Initialization, InstanceId, Phase, StartFailure};
 use images::manifest::{Kind as Language, Start};
 use model::Runnable;
 use telemetry::METRICS;
-use wire::spawner::Limits;
+use wire::spawner::{Limits, Place, Trees};
 
 use crate::fault::{self, Cause, Fault};
 use crate::shell::{Failure, Shell, wall_ms};
@@ -88,6 +88,11 @@ pub(crate) async fn run(
     }
     let (what, failure) = failed;
     shell.start_failed(id, &function, what, failure);
+}
+
+/// What a function's cell gets to see of it.
+fn trees(function: &Runnable) -> Trees {
+    Trees::of(function.code.0).with(Place::Layers, function.layers.map(|layers| layers.0))
 }
 
 /// What a function may use.

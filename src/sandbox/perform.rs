@@ -23,7 +23,7 @@ use std::io;
 use nix::errno::Errno;
 
 pub use bear::{Becomes, Birth, bear};
-pub use cell::{Draft, Finished, assign, finish, prepare};
+pub use cell::{Assignment, Draft, Finished, NotAssigned, assign, finish, prepare};
 pub use enter::{Outcome, read_outcome};
 pub use start::{Sources, Stage, start};
 

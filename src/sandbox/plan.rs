@@ -22,7 +22,7 @@ mod steps;
 use std::fmt;
 
 pub use enter::EnterStep;
-pub use steps::{AssignStep, BearStep, EndStep, FinishStep, PrepareStep, StartStep};
+pub use steps::{AssignStep, BearStep, EndStep, FinishStep, Place, PrepareStep, StartStep};
 
 use crate::budget::Budget;
 use crate::cgroup::{Controller, LeafLimits};

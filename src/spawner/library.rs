@@ -9,8 +9,9 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
+use sandbox::plan::Place;
 use sandbox::sys::mount::open_beneath;
-use wire::spawner::Digest;
+use wire::spawner::{self, Digest, Trees};
 
 /// Why a tree was not found.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,23 @@ pub(crate) fn tree(
         Errno::ENOENT => LibraryError::Absent { kind, digest },
         source => LibraryError::Unreadable { kind, digest, source },
     })
+}
+
+/// What an assigned cell gets to see: each tree, and where it belongs.
+///
+/// All of them lie in one store: whoever may have code mounted may have any of it mounted.
+pub(crate) fn trees(
+    store: BorrowedFd<'_>,
+    trees: &Trees,
+) -> Result<Vec<(Place, OwnedFd)>, LibraryError> {
+    let open = |(named, digest): (spawner::Place, &Digest)| {
+        let (kind, place) = match named {
+            spawner::Place::Code => ("code", Place::Code),
+            spawner::Place::Layers => ("layers", Place::Layers),
+        };
+        Ok((place, tree(kind, store, digest)?))
+    };
+    trees.iter().map(open).collect()
 }
 
 fn hexadecimal(digest: &Digest) -> String {

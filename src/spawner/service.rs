@@ -22,9 +22,9 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use sandbox::failpoint::{Point, reach};
-use sandbox::perform::{assign, explain, is_shortage};
+use sandbox::perform::{Assignment, NotAssigned, assign, explain, is_shortage};
 use sandbox::{Identity, Plan, Spec, Stage};
-use wire::spawner::{CellId, Digest, Limits, Reply, Request, Subject, TemplateId};
+use wire::spawner::{CellId, Digest, Limits, Reply, Request, Subject, TemplateId, Trees};
 use wire::template::Recipe;
 
 use crate::cells::{Cells, Phase};
@@ -258,7 +258,7 @@ impl Service {
             let Some((request, beside)) = self.control.hear()? else { break };
             match request {
                 Request::Make { ticket, image } => self.make(ticket, image)?,
-                Request::Assign { cell, code, limits } => self.assign(cell, &code, limits)?,
+                Request::Assign { cell, trees, limits } => self.assign(cell, &trees, limits)?,
                 Request::End { cell } => self.end(cell)?,
                 Request::Template { ticket, image, index } => {
                     self.make_template(ticket, image, index)?;
@@ -286,12 +286,13 @@ impl Service {
         Ok(())
     }
 
-    /// Safe to grant: the code is looked up by digest like an image, is mounted read-only into a cell
-    /// in which nothing has run, once, and the limits are within the ranges AWS has.
+    /// Safe to grant: code and layers are looked up by digest like an image, are mounted read-only, at
+    /// places that the plan names, into a cell in which nothing has run, once, and the limits are within
+    /// the ranges AWS has.
     fn assign(
         &mut self,
         number: CellId,
-        code: &Digest,
+        trees: &Trees,
         limits: Limits,
     ) -> Result<(), ServiceError> {
         let subject = Subject::Cell(number);
@@ -306,21 +307,26 @@ impl Service {
             return self.refuse(subject, "limits out of range");
         }
         let Limits { memory_mib, tmp_mib, pids, cpu_weight } = limits;
-        let leaf_limits = Spec::leaf_limits(memory_mib, tmp_mib, pids, cpu_weight);
-        let tree = match library::tree("code", self.stage.code.as_fd(), code) {
-            Ok(tree) => tree,
+        let limits = Spec::leaf_limits(memory_mib, tmp_mib, pids, cpu_weight);
+        let trees = match library::trees(self.stage.code.as_fd(), trees) {
+            Ok(trees) => trees,
             Err(err) => return self.not_assigned(number, &err),
         };
         let (stage, steps) = (&self.stage, &self.plan.assign);
-        let pidfd = process.pidfd.as_fd();
-        match assign(steps, stage, pidfd, &cell.leaf, tree.as_fd(), tmp_mib, &leaf_limits) {
+        let assignment = Assignment { trees: &trees, tmp_mib, limits };
+        match assign(steps, stage, process.pidfd.as_fd(), &cell.leaf, &assignment) {
             Ok(()) => {
                 cell.phase = Phase::Assigned;
                 self.say(&Reply::Assigned { cell: number }, Vec::new())?;
                 reach(Point::Assigned);
                 Ok(())
             }
-            Err(err) => self.not_assigned(number, &err),
+            Err(NotAssigned::AsItWas(err)) => self.not_assigned(number, &err),
+            Err(NotAssigned::HalfDone(err)) => {
+                // Whatever came into it next would see what is mounted there.
+                self.begin_end(number, true);
+                self.refuse(subject, &explain(&err))
+            }
         }
     }
 

@@ -269,6 +269,7 @@ pub(crate) fn runnable(
         runtime: configuration.runtime.as_str().to_owned(),
         handler: configuration.handler.as_str().to_owned(),
         code: code.digest,
+        layers: None,
         memory_mib: configuration.memory.mib(),
         tmp_mib: configuration.tmp.mib(),
         timeout: Duration::from_secs(configuration.timeout.seconds().into()),

@@ -27,4 +27,4 @@ pub use codec::DecodeError;
 ///
 /// All parts are built together and shipped in one file, so a mismatch means a mixed installation:
 /// it is refused, never negotiated.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;

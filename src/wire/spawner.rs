@@ -11,7 +11,7 @@
 //!        │ ◄──────────── Hello ──────────│   once, before anything else
 //!        │── Make{ticket,image} ───────► │
 //!        │ ◄─ Made{ticket,cell} + fds ───│   or Failed{ticket}
-//!        │── Assign{cell,code,limits} ─► │
+//!        │─ Assign{cell,trees,limits} ─► │
 //!        │ ◄──────── Assigned{cell} ─────│   or Failed{cell}, Short{cell}; the cell is then as it was
 //!        │── End{cell} ────────────────► │
 //!        │ ◄──── Quarantined{cell,uid} ──│   at most once: it does not die; Ended follows when it has
@@ -26,7 +26,11 @@
 //!        │ ◄──── TemplateEnded{t} ───────│   always the last word about a template, asked for or not
 //! ```
 
+mod trees;
+
 use crate::codec::{DecodeError, Reader, Writer};
+
+pub use trees::{Place, Trees};
 
 /// Longest message in either direction, in bytes.
 pub const MAX_MESSAGE: usize = 512;
@@ -80,12 +84,13 @@ pub enum Request {
         /// Which image.
         image: Digest,
     },
-    /// Mount code into an empty cell and set its limits; once per cell.
+    /// Mount code, and what else there is of the function, into an empty cell and set its limits; once
+    /// per cell.
     Assign {
         /// Which cell.
         cell: CellId,
-        /// What to mount at `/var/task`.
-        code: Digest,
+        /// What to mount, and where.
+        trees: Trees,
         /// What it may use.
         limits: Limits,
     },
@@ -256,9 +261,10 @@ impl Request {
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Self::Make { ticket, image } => Writer::tagged(1).u64(*ticket).raw(image).done(),
-            Self::Assign { cell, code, limits } => {
+            Self::Assign { cell, trees, limits } => {
                 let mut out = Writer::tagged(2);
-                out.u32(cell.0).raw(code);
+                out.u32(cell.0);
+                trees.encode(&mut out);
                 limits.encode(&mut out);
                 out.done()
             }
@@ -289,7 +295,7 @@ impl Request {
             1 => Self::Make { ticket: from.u64("ticket")?, image: from.array("image")? },
             2 => Self::Assign {
                 cell: CellId(from.u32("cell")?),
-                code: from.array("code")?,
+                trees: Trees::decode(&mut from)?,
                 limits: Limits::decode(&mut from)?,
             },
             3 => Self::End { cell: CellId(from.u32("cell")?) },

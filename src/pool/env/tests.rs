@@ -17,6 +17,7 @@ fn function(runtime: &str, environment: &[(&str, &str)]) -> Runnable {
         runtime: runtime.to_owned(),
         handler: "app.handler".to_owned(),
         code: Digest([0; 32]),
+        layers: None,
         memory_mib: 256,
         tmp_mib: 512,
         timeout: Duration::from_secs(3),

@@ -25,6 +25,7 @@ fn runnable() -> Runnable {
         runtime: "provided.al2023".to_owned(),
         handler: String::new(),
         code: Digest([7; 32]),
+        layers: None,
         memory_mib: 128,
         tmp_mib: 512,
         timeout: Duration::from_secs(3),

@@ -24,6 +24,7 @@ fn rig_of(concurrency: u32) -> (Handle, Session) {
         runtime: "provided.al2023".to_owned(),
         handler: "x".to_owned(),
         code: Digest([0; 32]),
+        layers: None,
         memory_mib: 128,
         tmp_mib: 512,
         timeout: Duration::from_secs(3),

@@ -10,7 +10,7 @@ use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
 use telemetry::METRICS;
-use wire::spawner::{CellId, Limits, MAX_MESSAGE, Reply, Request, Subject};
+use wire::spawner::{CellId, Limits, MAX_MESSAGE, Reply, Request, Subject, Trees};
 
 use super::{ConnectError, Ended, Spawner, SpawnerError};
 use crate::socket::Datagrams;
@@ -71,7 +71,7 @@ async fn a_cell_is_made_assigned_and_ended() {
     let use_it = async {
         let cell = spawner.make([3; 32]).await.expect("made");
         assert_eq!(cell.id, CellId(5));
-        spawner.assign(cell.id, [4; 32], LIMITS).await.expect("assigned");
+        spawner.assign(cell.id, Trees::of([4; 32]), LIMITS).await.expect("assigned");
         spawner.end(cell.id).await.expect("asked");
         assert_eq!(cell.ended.await, Ok(Ended { memory_kills: 2, peak_bytes: 9 }));
     };
@@ -151,7 +151,7 @@ async fn when_the_spawner_closes_everybody_learns_it() {
     };
     let use_it = async {
         let cell = spawner.make([3; 32]).await.expect("made");
-        let assigned = spawner.assign(cell.id, [4; 32], LIMITS);
+        let assigned = spawner.assign(cell.id, Trees::of([4; 32]), LIMITS);
         let (assigned, second) = tokio::join!(assigned, spawner.make([3; 32]));
         assert_eq!(assigned, Err(SpawnerError::Closed));
         assert_eq!(second.expect_err("closed"), SpawnerError::Closed);

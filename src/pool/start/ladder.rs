@@ -34,7 +34,7 @@ use wire::link::{Assign, Kind};
 use wire::runner::Request;
 use wire::spawner::CellId;
 
-use super::{limits, refused, version};
+use super::{limits, refused, trees, version};
 use crate::env;
 use crate::fault::Cause;
 use crate::freezer::Freezer;
@@ -189,7 +189,7 @@ impl Attempt<'_> {
     /// Makes a warm interpreter the function's.
     async fn by_warmth(&mut self, held: Held, Warm { link, output }: Warm) -> Result<(), Missed> {
         let assigning =
-            self.shell.spawner.assign(held.id(), self.function.code.0, limits(self.function));
+            self.shell.spawner.assign(held.id(), trees(self.function), limits(self.function));
         // What can be prepared is, while the spawner mounts.
         let (assigned, prepared) = tokio::join!(assigning, async {
             let stream = self.stream();
@@ -233,8 +233,8 @@ impl Attempt<'_> {
 
     /// Executes the function's program in an empty cell.
     async fn by_execution(&mut self, held: Held) -> Result<(), Failed> {
-        let (code, limits) = (self.function.code.0, limits(self.function));
-        let assigned = self.shell.spawner.assign(held.id(), code, limits).await;
+        let (trees, limits) = (trees(self.function), limits(self.function));
+        let assigned = self.shell.spawner.assign(held.id(), trees, limits).await;
         assigned.map_err(|err| not_given("assign code to a cell", &err))?;
         self.lap(|phases| &mut phases.assign);
 

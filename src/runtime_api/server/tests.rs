@@ -66,6 +66,7 @@ fn session() -> (Handle, Session) {
         runtime: "provided.al2023".to_owned(),
         handler: "bootstrap".to_owned(),
         code: Digest([0; 32]),
+        layers: None,
         memory_mib: 128,
         tmp_mib: 512,
         timeout: Duration::from_secs(3),

@@ -80,8 +80,8 @@ impl Step for AssignStep {
     fn point(&self) -> Option<Point> {
         match self {
             Self::SetLimits => Some(Point::LimitsSet),
-            Self::MountCode { .. } => Some(Point::CodeMounted),
-            Self::CloneCode => None,
+            Self::MountTrees { .. } => Some(Point::CodeMounted),
+            Self::CloneTrees => None,
         }
     }
 }

@@ -13,7 +13,7 @@ use super::start::{Stage, device_attributes, tree_attributes};
 use super::{Cause, StepError};
 use crate::cgroup::{Leaf, LeafLimits};
 use crate::failpoint;
-use crate::plan::{AssignStep, FinishStep, PrepareStep, tmp_options};
+use crate::plan::{AssignStep, FinishStep, Place, PrepareStep, tmp_options};
 use crate::sys::process::Child;
 use crate::sys::{mount, socket};
 
@@ -46,6 +46,28 @@ pub struct Finished {
     pub freezer: Option<OwnedFd>,
     /// `memory.oom_control` of the leaf, where memory is limited by version 1.
     pub kills: Option<OwnedFd>,
+}
+
+/// What a cell gets when it becomes a function's.
+#[derive(Debug)]
+pub struct Assignment<'a> {
+    /// What is mounted where; each place at most once.
+    pub trees: &'a [(Place, OwnedFd)],
+    /// Size of `/tmp`, MiB.
+    pub tmp_mib: u32,
+    /// Memory, pids, CPU weight.
+    pub limits: LeafLimits,
+}
+
+/// Why a cell did not become a function's.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAssigned {
+    /// Nothing of the cell has changed but its limits and, perhaps, the size of its `/tmp`.
+    #[error(transparent)]
+    AsItWas(StepError),
+    /// Some of its trees are mounted: nothing else may come into it.
+    #[error(transparent)]
+    HalfDone(StepError),
 }
 
 /// Performs the prepare steps for a cell or template with this name, these limits and this image.
@@ -190,50 +212,56 @@ fn open_statistics(leaf: &Leaf, pid: i32) -> Result<OwnedFd, Cause> {
     Ok(open(format!("/proc/{pid}").as_str(), flags, Mode::empty())?)
 }
 
-/// Performs the assign steps: this code, these limits, into a cell in which nothing has run yet.
+/// Performs the assign steps: these trees, these limits, into a cell in which nothing has run yet.
 ///
 /// # Errors
-/// The step that failed. Before `mount` nothing of the cell has changed but its limits; in `mount`
-/// itself, `/tmp` may have its new size.
+/// The step that failed, and what it left of the cell.
 pub fn assign(
     steps: &[AssignStep],
     stage: &Stage,
     cell: BorrowedFd<'_>,
     leaf: &Leaf,
-    code: BorrowedFd<'_>,
-    tmp_mib: u32,
-    limits: &LeafLimits,
-) -> Result<(), StepError> {
-    let mut tree = None;
+    Assignment { trees, tmp_mib, limits }: &Assignment<'_>,
+) -> Result<(), NotAssigned> {
+    let mut clones = Vec::with_capacity(trees.len());
+    let mut attached = 0;
     for step in steps {
         let performed: Result<(), Cause> = match *step {
-            AssignStep::CloneCode => clone_code(code).map(|made| tree = Some(made)),
+            AssignStep::CloneTrees => trees.iter().try_for_each(|(place, tree)| {
+                clones.push((*place, clone_tree(tree.as_fd())?));
+                Ok(())
+            }),
             AssignStep::SetLimits => leaf.change(limits).map_err(Cause::from),
-            AssignStep::MountCode { at, usual_tmp_mib } => match &tree {
-                None => Err(Errno::ENOTRECOVERABLE.into()),
-                Some(tree) => {
-                    let own = stage.own_mounts.as_fd();
-                    let resize = (tmp_mib != usual_tmp_mib).then_some(tmp_mib);
-                    let mount = || mount_code(tree.as_fd(), at, resize);
-                    within(cell, CloneFlags::CLONE_NEWNS, own, mount).map_err(Cause::from)
-                }
-            },
+            AssignStep::MountTrees { usual_tmp_mib } => {
+                let own = stage.own_mounts.as_fd();
+                let resize = (*tmp_mib != usual_tmp_mib).then_some(*tmp_mib);
+                let mount = || mount_trees(&clones, resize, &mut attached);
+                within(cell, CloneFlags::CLONE_NEWNS, own, mount).map_err(Cause::from)
+            }
         };
-        performed.map_err(|cause| StepError::at(step, cause))?;
+        performed.map_err(|cause| match (attached, StepError::at(step, cause)) {
+            (0, err) => NotAssigned::AsItWas(err),
+            (_, err) => NotAssigned::HalfDone(err),
+        })?;
         failpoint::after(step);
     }
     Ok(())
 }
 
-fn clone_code(code: BorrowedFd<'_>) -> Result<OwnedFd, Cause> {
-    let tree = mount::clone_tree(code)?;
+fn clone_tree(tree: BorrowedFd<'_>) -> Result<OwnedFd, Cause> {
+    let tree = mount::clone_tree(tree)?;
     mount::set_attributes(tree.as_fd(), tree_attributes())?;
     Ok(tree)
 }
 
 /// Runs inside the cell's mount namespace, whose root is the image: read-only, and not the
-/// function's. Links are refused all the same.
-fn mount_code(tree: BorrowedFd<'_>, at: &str, resize: Option<u32>) -> nix::Result<()> {
+/// function's. Links are refused all the same. Counts what it has attached: nothing, unless every
+/// place is there.
+fn mount_trees(
+    trees: &[(Place, OwnedFd)],
+    resize: Option<u32>,
+    attached: &mut usize,
+) -> nix::Result<()> {
     if let Some(mib) = resize {
         let (size, inodes) = tmp_options(mib);
         let (size, inodes) = (c_string(size)?, c_string(inodes)?);
@@ -241,8 +269,18 @@ fn mount_code(tree: BorrowedFd<'_>, at: &str, resize: Option<u32>) -> nix::Resul
     }
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let root = open(c"/", flags, Mode::empty())?;
-    let target = mount::open_beneath(root.as_fd(), Path::new(at.trim_start_matches('/')))?;
-    mount::attach(tree, target.as_fd())
+    let targets: Vec<OwnedFd> = trees
+        .iter()
+        .map(|(place, _)| {
+            let path = Path::new(place.path().trim_start_matches('/'));
+            mount::open_beneath(root.as_fd(), path)
+        })
+        .collect::<nix::Result<_>>()?;
+    for ((_, tree), target) in trees.iter().zip(&targets) {
+        mount::attach(tree.as_fd(), target.as_fd())?;
+        *attached += 1;
+    }
+    Ok(())
 }
 
 pub(super) fn c_string(text: String) -> nix::Result<CString> {

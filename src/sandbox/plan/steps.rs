@@ -88,17 +88,24 @@ pub enum FinishStep {
 /// The spawner gives a cell to one function version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AssignStep {
-    /// The code, as a mount of its own.
-    CloneCode,
-    /// `/tmp` gets its size, and the code appears at `/var/task`.
-    MountCode {
-        /// Where.
-        at: &'static str,
+    /// The code and what else the function has, each as a mount of its own.
+    CloneTrees,
+    /// `/tmp` gets its size, and the trees appear at their places.
+    MountTrees {
         /// A `/tmp` of this many MiB is there already.
         usual_tmp_mib: u32,
     },
     /// Memory, pids, CPU weight.
     SetLimits,
+}
+
+/// Where in a cell a tree of its function can appear; each is a directory of every image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The deployment package.
+    Code,
+    /// The layers, merged.
+    Layers,
 }
 
 /// The spawner takes a cell down.
@@ -173,16 +180,31 @@ pub(super) fn finish() -> Vec<FinishStep> {
 
 pub(super) fn assign() -> Vec<AssignStep> {
     vec![
-        // A tree that is not attached yet vanishes by itself; code that is mounted could not be
-        // taken back if the limits failed.
-        AssignStep::CloneCode,
+        // A tree that is not attached yet vanishes by itself; what is mounted could not be taken back
+        // if the limits failed.
+        AssignStep::CloneTrees,
         AssignStep::SetLimits,
-        AssignStep::MountCode { at: "/var/task", usual_tmp_mib: TMP_MIB },
+        AssignStep::MountTrees { usual_tmp_mib: TMP_MIB },
     ]
 }
 
 pub(super) fn end() -> Vec<EndStep> {
     vec![EndStep::Kill, EndStep::Reap, EndStep::ReadUsage, EndStep::RemoveLeaves]
+}
+
+// === impl Place ===
+
+impl Place {
+    /// All there are.
+    pub const ALL: [Self; 2] = [Self::Code, Self::Layers];
+
+    /// Where that is, inside; AWS's.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Code => "/var/task",
+            Self::Layers => "/opt",
+        }
+    }
 }
 
 // === impl Describe ===
@@ -295,11 +317,11 @@ impl Describe for FinishStep {
 impl Describe for AssignStep {
     fn what(&self) -> String {
         match self {
-            Self::CloneCode => "clone the code tree, read-only, nosuid, nodev".to_owned(),
-            Self::MountCode { at, usual_tmp_mib } => {
-                format!(
-                    "inside: resize /tmp unless {usual_tmp_mib} MiB, mount it at {at}; step back"
-                )
+            Self::CloneTrees => "clone code and layers, read-only, nosuid, nodev".to_owned(),
+            Self::MountTrees { usual_tmp_mib } => {
+                let places: Vec<&str> = Place::ALL.iter().map(|place| place.path()).collect();
+                let places = places.join(", ");
+                format!("inside: /tmp unless {usual_tmp_mib} MiB, mount {places}; step back")
             }
             Self::SetLimits => "set memory, pids and CPU weight".to_owned(),
         }
@@ -307,8 +329,8 @@ impl Describe for AssignStep {
 
     fn why(&self) -> &'static str {
         match self {
-            Self::CloneCode => "by digest, from the store; no path crosses the socket",
-            Self::MountCode { .. } => "nothing of the function has run yet",
+            Self::CloneTrees => "by digest, from the store; no path crosses the socket",
+            Self::MountTrees { .. } => "nothing of the function has run yet",
             Self::SetLimits => "before the code: a cell whose limits fail gets none",
         }
     }

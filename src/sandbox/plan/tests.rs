@@ -153,7 +153,7 @@ fn a_cell_whose_limits_cannot_be_set_gets_no_code() {
     let at = |wanted: fn(&AssignStep) -> bool| plan.assign.iter().position(wanted).unwrap();
     assert!(
         at(|step| matches!(step, AssignStep::SetLimits))
-            < at(|step| matches!(step, AssignStep::MountCode { .. }))
+            < at(|step| matches!(step, AssignStep::MountTrees { .. }))
     );
 }
 

@@ -32,6 +32,11 @@ fn limits() -> impl Strategy<Value = Limits> {
         })
 }
 
+fn trees() -> impl Strategy<Value = Trees> {
+    (digest(), prop::option::of(digest()))
+        .prop_map(|(code, layers)| Trees::of(code).with(Place::Layers, layers))
+}
+
 fn cell() -> impl Strategy<Value = CellId> {
     any::<u32>().prop_map(CellId)
 }
@@ -43,9 +48,9 @@ fn template() -> impl Strategy<Value = TemplateId> {
 fn request() -> impl Strategy<Value = Request> {
     prop_oneof![
         (any::<u64>(), digest()).prop_map(|(ticket, image)| Request::Make { ticket, image }),
-        (cell(), digest(), limits()).prop_map(|(cell, code, limits)| Request::Assign {
+        (cell(), trees(), limits()).prop_map(|(cell, trees, limits)| Request::Assign {
             cell,
-            code,
+            trees,
             limits
         }),
         cell().prop_map(|cell| Request::End { cell }),
@@ -98,7 +103,7 @@ fn reply() -> impl Strategy<Value = Reply> {
 
 fn sample() -> Request {
     let limits = Limits { memory_mib: 128, tmp_mib: 512, pids: 64, cpu_weight: 100 };
-    Request::Assign { cell: CellId(7), code: [3; 32], limits }
+    Request::Assign { cell: CellId(7), trees: Trees::of([3; 32]), limits }
 }
 
 // === what is said arrives ===
@@ -189,8 +194,8 @@ fn only_a_fork_has_descriptors_beside_it() {
 
 #[test]
 fn every_limit_holds_on_both_of_its_sides() {
-    // Tag, cell and digest come first, then the four limits in this order.
-    let first = 1 + 4 + 32;
+    // Tag, cell and one tree come first, then the four limits in this order.
+    let first = 1 + 4 + (1 + 1 + 32);
     let ranges = [Limits::MEMORY_MIB, Limits::TMP_MIB, Limits::PIDS, Limits::CPU_WEIGHT];
     for (index, (min, max)) in ranges.into_iter().enumerate() {
         let with = |value: u32| {

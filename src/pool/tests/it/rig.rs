@@ -168,6 +168,7 @@ pub fn runnable(handler: &str) -> Runnable {
         runtime: "python3.11".to_owned(),
         handler: handler.to_owned(),
         code: Digest([7; 32]),
+        layers: None,
         memory_mib: 128,
         tmp_mib: 512,
         timeout: Duration::from_secs(3),

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use nix::errno::Errno;
-use wire::spawner::{Digest, Reply, Request};
+use wire::spawner::{Digest, Reply, Request, Trees};
 
 use crate::harness::{Cell, LIMITS, Spawner, World, image};
 
@@ -65,7 +65,7 @@ fn cell() -> (World, Spawner, Cell) {
     let mut spawner = world.start(2);
     let mut cell = spawner.make();
     spawner.settle(&mut cell);
-    spawner.send(&Request::Assign { cell: cell.number, code: CODE, limits: LIMITS });
+    spawner.send(&Request::Assign { cell: cell.number, trees: Trees::of(CODE), limits: LIMITS });
     assert!(matches!(spawner.receive().0, Reply::Assigned { .. }));
     (world, spawner, cell)
 }

@@ -21,7 +21,7 @@ use sandbox::failpoint::Point;
 use sandbox::sys::socket;
 use tempfile::TempDir;
 use wire::runner;
-use wire::spawner::{CellId, Limits, Reply, Request, Subject, TemplateId};
+use wire::spawner::{CellId, Limits, Reply, Request, Subject, TemplateId, Trees};
 
 use rungs::{Mailbox, Start, Waiting};
 
@@ -266,7 +266,17 @@ impl Spawner {
     }
 
     pub(crate) fn assign(&mut self, cell: &Cell, limits: Limits) -> Result<(), String> {
-        self.send(&Request::Assign { cell: cell.number, code: CODE, limits });
+        self.assign_trees(cell, Trees::of(CODE), limits)
+    }
+
+    /// The same with more than code, or with other code.
+    pub(crate) fn assign_trees(
+        &mut self,
+        cell: &Cell,
+        trees: Trees,
+        limits: Limits,
+    ) -> Result<(), String> {
+        self.send(&Request::Assign { cell: cell.number, trees, limits });
         match self.receive().0 {
             Reply::Assigned { cell: number } if number == cell.number => Ok(()),
             Reply::Failed { subject: Subject::Cell(number), detail } if number == cell.number => {

@@ -15,7 +15,7 @@ use nix::sys::socket::{Shutdown, shutdown};
 use sandbox::sys::socket;
 use wire::runner;
 use wire::spawner::{
-    CellId, Digest, Limits, MADE_DESCRIPTORS, MAX_MESSAGE, Reply, Request, Subject,
+    CellId, Digest, Limits, MADE_DESCRIPTORS, MAX_MESSAGE, Place, Reply, Request, Subject, Trees,
 };
 
 use crate::harness::{
@@ -186,8 +186,8 @@ fn ids_that_are_not_the_control_planes_to_use_lead_nowhere() {
     for cell in numbers.chain([gone.number]).chain(foreign.iter().map(|cell| cell.number)) {
         for request in [
             Request::End { cell },
-            Request::Assign { cell, code: CODE, limits: LIMITS },
-            Request::Assign { cell, code: [0; 32], limits: LIMITS },
+            Request::Assign { cell, trees: Trees::of(CODE), limits: LIMITS },
+            Request::Assign { cell, trees: Trees::of([0; 32]), limits: LIMITS },
         ] {
             spawner.send(&request);
             let (reply, beside) = spawner.receive();
@@ -246,7 +246,7 @@ fn a_flood_that_nobody_reads_the_answers_of_neither_fills_the_spawner_nor_stops_
         Request::Make { ticket: 1, image: IMAGE },
         Request::End { cell: CellId(1_000_000) },
         Request::Make { ticket: 2, image: [9; 32] },
-        Request::Assign { cell: CellId(2), code: CODE, limits: LIMITS },
+        Request::Assign { cell: CellId(2), trees: Trees::of(CODE), limits: LIMITS },
     ];
     let mut sent = 0;
     while socket::send(spawner.socket(), &requests[sent % 4].encode(), &[], false).is_ok() {
@@ -296,7 +296,7 @@ fn requests_on_the_way_when_it_is_told_to_end_leave_nothing() {
         spawner.send(&Request::Make { ticket, image: IMAGE });
     }
     let first = spawner.made();
-    spawner.send(&Request::Assign { cell: first.number, code: CODE, limits: LIMITS });
+    spawner.send(&Request::Assign { cell: first.number, trees: Trees::of(CODE), limits: LIMITS });
     let outer = nix::unistd::Pid::from_raw(spawner.pid().cast_signed());
     nix::sys::signal::kill(outer, nix::sys::signal::Signal::SIGTERM).unwrap();
     let more = Request::Make { ticket: 99, image: IMAGE }.encode();
@@ -412,8 +412,13 @@ fn a_control_plane_that_was_taken_over_starts_sandboxes_and_nothing_else() {
                     pids: dice.within(Limits::PIDS),
                     cpu_weight: dice.within(Limits::CPU_WEIGHT),
                 };
-                let code = if dice.below(4) > 0 { CODE } else { [dice.below(256) as u8; 32] };
-                Request::Assign { cell, code, limits }
+                let tree = |dice: &mut Dice| match dice.below(4) {
+                    0 => [dice.below(256) as u8; 32],
+                    _ => CODE,
+                };
+                let layers = (dice.below(2) > 0).then(|| tree(&mut dice));
+                let trees = Trees::of(tree(&mut dice)).with(Place::Layers, layers);
+                Request::Assign { cell, trees, limits }
             }
             _ => Request::End { cell },
         };

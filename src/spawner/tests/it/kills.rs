@@ -19,7 +19,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sandbox::failpoint::Point;
 use sandbox::sys::socket;
-use wire::spawner::{CellId, Reply, Request, Subject, TemplateId};
+use wire::spawner::{CellId, Reply, Request, Subject, TemplateId, Trees};
 
 use self::remains::{Remains, descriptors, family};
 use super::harness::{
@@ -142,7 +142,8 @@ impl Way {
             }
             Self::Assign => {
                 let cell = spawner.make();
-                let request = Request::Assign { cell: cell.number, code: CODE, limits: LIMITS };
+                let request =
+                    Request::Assign { cell: cell.number, trees: Trees::of(CODE), limits: LIMITS };
                 spawner.send(&request);
                 Some(cell)
             }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use sandbox::sys::process::send_signal;
-use wire::spawner::{CellId, Limits, Reply, Request, Subject};
+use wire::spawner::{CellId, Limits, Reply, Request, Subject, Trees};
 
 use crate::harness::{
     BROKEN_IMAGE, CODE, Cell, IMAGE, LIMITS, Spawner, World, control_groups_of, eventually,
@@ -41,7 +41,7 @@ fn code_that_is_not_there_leaves_the_cell_as_it_was() {
     let world = World::new();
     let mut spawner = world.start(4);
     let cell = spawner.make();
-    spawner.send(&Request::Assign { cell: cell.number, code: [1; 32], limits: LIMITS });
+    spawner.send(&Request::Assign { cell: cell.number, trees: Trees::of([1; 32]), limits: LIMITS });
     let Reply::Failed { subject, detail } = spawner.receive().0 else { panic!() };
     assert_eq!(subject, Subject::Cell(cell.number));
     assert!(detail.starts_with("code sha256:0101") && detail.ends_with("is not there"), "{detail}");
@@ -59,7 +59,7 @@ fn what_is_not_there_is_refused_by_name() {
     let stranger = CellId(99);
     for request in [
         Request::End { cell: stranger },
-        Request::Assign { cell: stranger, code: CODE, limits: LIMITS },
+        Request::Assign { cell: stranger, trees: Trees::of(CODE), limits: LIMITS },
     ] {
         spawner.send(&request);
         let Reply::Failed { subject, detail } = spawner.receive().0 else { panic!() };

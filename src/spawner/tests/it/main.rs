@@ -5,6 +5,7 @@
 //! * [`walls`]: what only shows from outside, or with one wall taken away.
 //! * [`calls`]: every system call by number, against the golden list.
 //! * [`hostile`]: a control plane that was taken over.
+//! * [`layers`]: what is mounted beside the code.
 //! * [`lifecycle`]: cells are made, assigned, ended; nothing is left; how long it takes.
 //! * [`crashes`]: whoever is killed, everything beneath it goes.
 //! * [`kills`]: the same at every arrow of a sandbox's life.
@@ -45,6 +46,7 @@ mod hostile;
 mod isolation;
 mod kills;
 mod landlock;
+mod layers;
 mod lifecycle;
 mod numbers;
 mod privilege;

@@ -34,7 +34,8 @@ fn whatever_is_not_a_request_ends_the_conversation() {
 fn limits_out_of_range_end_the_conversation() {
     let limits = wire::spawner::Limits { memory_mib: 1, tmp_mib: 512, pids: 16, cpu_weight: 1 };
     let cell = wire::spawner::CellId(1);
-    let request = Request::Assign { cell, code: crate::harness::CODE, limits };
+    let request =
+        Request::Assign { cell, trees: wire::spawner::Trees::of(crate::harness::CODE), limits };
     assert_eq!(after(&request.encode()).wait().code(), PROTOCOL);
 }
 
