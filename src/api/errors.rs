@@ -192,6 +192,8 @@ fn refusal_words(refusal: &Refusal, arn: &str) -> AwsError {
             "PolicyLengthExceededException",
             format!("The final policy size ({bytes}) is bigger than the limit (20480)."),
         ),
+        // The services that schedules belong to have words of their own.
+        Refusal::Schedule(refusal) => invalid(refusal.to_string()),
         Refusal::OtherCode { .. } | Refusal::StatementExists | Refusal::NoStatement => {
             invalid(refusal.to_string())
         }

@@ -12,6 +12,7 @@ pub mod function;
 pub mod id;
 pub mod name;
 pub mod policy;
+pub mod schedule;
 pub mod url;
 
 pub use account::{AccountId, Home, Region};

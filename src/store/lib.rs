@@ -21,6 +21,7 @@ mod function;
 mod lifecycle;
 mod provisioned;
 mod refusal;
+mod schedules;
 
 // What readers hold.
 mod ordered;
@@ -41,6 +42,7 @@ pub use function::{
 pub use lifecycle::{NewFunction, Publication, Settlement, Update};
 pub use provisioned::{Provisioned, Provisioning};
 pub use refusal::{ChangeError, Refusal, StorageError};
+pub use schedules::{NewRule, NewSchedule, ScheduleRefusal, Schedules, TargetChange};
 pub use snapshot::{Snapshot, Totals};
 pub use sqlite::{DocumentError, LoadError, MigrateError, OpenError};
 pub use store::{Store, Unreserved};

@@ -5,6 +5,8 @@
 
 use model::Digest;
 
+use crate::schedules::ScheduleRefusal;
+
 /// What stands against a change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -88,6 +90,9 @@ pub enum Refusal {
     /// The policy has no statement of that name.
     #[error("there is no such statement")]
     NoStatement,
+    /// Of something that runs by the clock.
+    #[error(transparent)]
+    Schedule(ScheduleRefusal),
     /// The policy would be longer than 20 KiB.
     #[error("the policy would take {bytes} bytes")]
     PolicyTooLong {

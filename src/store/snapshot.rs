@@ -9,6 +9,7 @@ use model::{Digest, Qualifier};
 use crate::access::AccessKey;
 use crate::function::{Function, FunctionVersion};
 use crate::ordered::{Keyed, Ordered};
+use crate::schedules::Schedules;
 
 /// Everything, at one moment; a copy shares almost all of it.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +22,8 @@ pub struct Snapshot {
     packages: Ordered<Package>,
     /// By identifier. Few.
     keys: Arc<HashMap<String, AccessKey>>,
+    /// What runs by the clock.
+    schedules: Arc<Schedules>,
     /// Sums over all functions.
     totals: Totals,
 }
@@ -85,7 +88,8 @@ impl Snapshot {
         let packages = users.into_iter().map(|(digest, users)| Arc::new(Package { digest, users }));
         let packages = Ordered::of(packages.collect());
         let (functions, urls) = (Ordered::of(functions), Ordered::of(urls));
-        Self { functions, urls, packages, keys: Arc::default(), totals }
+        let (keys, schedules) = (Arc::default(), Arc::default());
+        Self { functions, urls, packages, keys, schedules, totals }
     }
 
     /// A function by its name.
@@ -128,6 +132,16 @@ impl Snapshot {
     /// Every access key, in no order.
     pub fn keys(&self) -> impl Iterator<Item = &AccessKey> {
         self.keys.values()
+    }
+
+    /// What runs by the clock.
+    pub fn schedules(&self) -> &Schedules {
+        &self.schedules
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn schedules_mut(&mut self) -> &mut Schedules {
+        Arc::make_mut(&mut self.schedules)
     }
 
     /// Sums over all functions.

@@ -7,6 +7,7 @@ pub(crate) mod document;
 mod load;
 pub(crate) mod migrations;
 pub(crate) mod rows;
+pub(crate) mod schedules;
 
 use std::fs::OpenOptions;
 use std::io;

@@ -413,6 +413,11 @@ impl Store {
         self.writer.change(move |batch| batch.put_key(key).map(Ok)).await
     }
 
+    /// The way to the thread that writes.
+    pub(crate) fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
     /// A change that one function alone decides; `None` in the place of the function writes nothing.
     async fn change_function<T: Send + 'static>(
         &self,

@@ -137,6 +137,15 @@ impl Batch<'_> {
         rows::delete(self.connection, function.id)
     }
 
+    /// Changes what belongs to no function: in the database and in the snapshot, as the caller does.
+    pub(crate) fn beside<T>(
+        &mut self,
+        change: impl FnOnce(&Connection, &mut Snapshot) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, rusqlite::Error> {
+        self.changed = true;
+        change(self.connection, &mut self.snapshot)
+    }
+
     /// Saves an access key.
     pub(crate) fn put_key(&mut self, key: AccessKey) -> Result<(), rusqlite::Error> {
         rows::save_key(self.connection, &key)?;

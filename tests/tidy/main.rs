@@ -34,6 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sigv4", &[]),
     ("pool", &["dispatch", "images", "model", "store", "telemetry", "wire"]),
     ("dispatch", &["model"]),
+    ("schedules", &["model", "store"]),
     ("store", &["model", "telemetry"]),
     ("images", &["model"]),
     ("archive", &["model"]),

@@ -357,11 +357,15 @@ pub(crate) fn value(what: &'static str, value: &str) -> DocumentError {
     DocumentError::Value { what, value: value.to_owned() }
 }
 
-fn read<'a, T: Deserialize<'a>>(what: &'static str, text: &'a str) -> Result<T, DocumentError> {
+/// Reads a document.
+pub(crate) fn read<'a, T: Deserialize<'a>>(
+    what: &'static str,
+    text: &'a str,
+) -> Result<T, DocumentError> {
     serde_json::from_str(text).map_err(|source| DocumentError::Json { what, source })
 }
 
-/// Documents are strings, numbers and maps with string keys, for which JSON has no error.
-fn write<T: Serialize>(document: &T) -> String {
+/// Writes a document: strings, numbers and maps with string keys, for which JSON has no error.
+pub(crate) fn write<T: Serialize>(document: &T) -> String {
     serde_json::to_string(document).expect("documents hold nothing that JSON cannot say")
 }

@@ -20,6 +20,7 @@ use crate::provisioned::Provisioned;
 use crate::snapshot::Snapshot;
 use crate::sqlite::document::{self, DocumentError, Previous};
 use crate::sqlite::rows::{LAST_FUNCTION, LAST_GENERATION, LATEST};
+use crate::sqlite::schedules;
 use crate::writer::Counters;
 
 /// Why the database cannot be read.
@@ -125,6 +126,7 @@ pub(crate) fn load(connection: &Connection) -> Result<(Snapshot, Counters), Load
     for key in rows {
         snapshot.put_key(key?);
     }
+    schedules::load(connection, snapshot.schedules_mut())?;
     let counters = Counters {
         function: counter(connection, LAST_FUNCTION)?,
         generation: counter(connection, LAST_GENERATION)?,

@@ -29,7 +29,7 @@ pub enum MigrateError {
 }
 
 /// Every step; the first is step 1.
-const STEPS: [&str; 2] = [STEP_1, STEP_2];
+const STEPS: [&str; 3] = [STEP_1, STEP_2, STEP_3];
 
 /// Functions and what belongs to them, access keys, settings.
 ///
@@ -106,6 +106,32 @@ CREATE TABLE provisioned (
     wanted      INTEGER NOT NULL CHECK (wanted > 0),
     modified_ms INTEGER NOT NULL,
     PRIMARY KEY (function, qualifier)
+) STRICT, WITHOUT ROWID;
+";
+
+/// What runs by the clock. There is always a group called `default`.
+const STEP_3: &str = "
+CREATE TABLE schedule_group (
+    name         TEXT NOT NULL PRIMARY KEY,
+    created_ms   INTEGER NOT NULL,
+    modified_ms  INTEGER NOT NULL,
+    tags         TEXT NOT NULL,
+    client_token TEXT
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO schedule_group (name, created_ms, modified_ms, tags)
+    SELECT 'default', now, now, '{}' FROM (SELECT unixepoch() * 1000 AS now);
+
+CREATE TABLE schedule (
+    id       TEXT NOT NULL PRIMARY KEY,
+    path     TEXT NOT NULL UNIQUE,
+    document TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE rule (
+    id       TEXT NOT NULL PRIMARY KEY,
+    name     TEXT NOT NULL UNIQUE,
+    document TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 ";
 
