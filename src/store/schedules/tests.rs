@@ -115,7 +115,6 @@ fn schedules_groups_and_rules_are_there_after_a_restart() {
                 window_minutes: Some(15),
                 delete_after: true,
                 target: ScheduleTarget { input: Some("{}".to_owned()), ..content().target },
-                ..content()
             },
             client_token: Some("t".to_owned()),
             ..new("g/rich", 5000)
