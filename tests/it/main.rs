@@ -52,6 +52,8 @@ mod bad_input;
 mod lifecycle;
 // The two services, under a service manager that the tests play.
 mod service;
+// What is generated from AWS's model is what would be generated now.
+mod generated;
 // The command line.
 mod cli;
 // The walls, each with a probe and its negative control.
