@@ -10,6 +10,7 @@ use std::io;
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
 use httpd::AwsError;
+use lambda::Unreadable;
 use store::{ChangeError, Refusal, StorageError};
 
 type Text = Cow<'static, str>;
@@ -26,6 +27,28 @@ pub(crate) fn invalid(message: impl Into<Text>) -> AwsError {
 /// The request does not have the shape of its operation.
 pub(crate) fn validation(message: impl Into<Text>) -> AwsError {
     AwsError::new(StatusCode::BAD_REQUEST, "ValidationException", message)
+}
+
+/// The request is not what the operation's model says.
+pub(crate) fn unreadable(err: Unreadable) -> AwsError {
+    match err {
+        Unreadable::NotJson(err) => {
+            content(format!("Could not parse request body into json: {err}"))
+        }
+        Unreadable::Mistyped(sentence) => {
+            AwsError::new(StatusCode::BAD_REQUEST, "SerializationException", sentence)
+        }
+        Unreadable::Invalid(found) => violated(&found),
+    }
+}
+
+/// Everything about a request that breaks its model; there is something.
+pub(crate) fn violated(found: &[String]) -> AwsError {
+    let errors = match found.len() {
+        1 => "1 validation error detected".to_owned(),
+        more => format!("{more} validation errors detected"),
+    };
+    validation(format!("{errors}: {}", found.join("; ")))
 }
 
 /// The body is not what the operation reads.

@@ -44,6 +44,7 @@ mod logs;
 mod permissions;
 mod provisioned;
 mod tags;
+mod unserved;
 mod urls;
 mod versions;
 

@@ -126,12 +126,6 @@ pub(crate) const ORGANIZATION: Pattern = Pattern {
     },
 };
 
-/// What can have tags.
-pub(crate) const TAGGABLE: Pattern = Pattern {
-    text: r"arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:(function:[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|capacity-provider:[a-zA-Z0-9-_]+)",
-    matches: |text| crate::tags::Taggable::parse(text).is_some(),
-};
-
 /// Where replicas of a function live.
 pub(crate) const MASTER_REGION: Pattern = Pattern {
     text: r"ALL|[a-z]{2}(-gov)?-[a-z]+-\d{1}",

@@ -27,15 +27,14 @@ impl<'a> Query<'a> {
         raw.split('&').filter(|part| !part.is_empty()).map(pair).collect::<Result<_, _>>().map(Self)
     }
 
+    /// All of it, in order.
+    pub(crate) fn pairs(&self) -> &[(Cow<'a, str>, Cow<'a, str>)] {
+        &self.0
+    }
+
     /// The first value of a name.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_ref())
-    }
-
-    /// All values of a name.
-    pub(crate) fn all(&self, name: &str) -> Vec<String> {
-        let values = self.0.iter().filter(|(other, _)| other == name);
-        values.map(|(_, value)| value.clone().into_owned()).collect()
     }
 }
 

@@ -141,25 +141,11 @@ pub(crate) struct PublishRequest {
     pub(crate) publish_to: Option<String>,
 }
 
-/// PutFunctionConcurrency.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub(crate) struct ConcurrencyRequest {
-    pub(crate) reserved_concurrent_executions: Option<i64>,
-}
-
 /// PutProvisionedConcurrencyConfig.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct ProvisionedRequest {
     pub(crate) provisioned_concurrent_executions: Option<i64>,
-}
-
-/// TagResource.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub(crate) struct TagRequest {
-    pub(crate) tags: Option<Pairs>,
 }
 
 /// CreateFunctionUrlConfig and UpdateFunctionUrlConfig.

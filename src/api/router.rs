@@ -10,7 +10,11 @@ use http::header::{HOST, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Response, StatusCode};
 use httpd::{AwsError, BodyError, MessageKey, collect_body};
+use lambda::Operation as Lambda;
+use lambda::operation::{Input, Labels};
+use lambda::shape::{Member, Place};
 use model::RequestId;
+use serde::de::DeserializeOwned;
 use store::{Function, FunctionVersion};
 
 use crate::credentials::{Caller, Gate};
@@ -22,7 +26,7 @@ use crate::target::{self, Local, Target};
 use crate::validate::{Text, Violations};
 use crate::{
     account, code, concurrency, configuration, download, errors, functions, health, invoke, logs,
-    payload, permissions, provisioned, tags, urls, versions,
+    payload, permissions, provisioned, tags, unserved, urls, versions,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
@@ -34,7 +38,9 @@ pub(crate) struct Call<'a> {
     pub(crate) api: &'a Arc<Api>,
     /// What is asked for.
     pub(crate) operation: Operation,
-    /// The function or resource that the path names.
+    /// What the path names.
+    pub(crate) labels: &'a Labels<'a>,
+    /// The first of it: the function or resource.
     pub(crate) target: &'a str,
     /// The statement that the path names.
     pub(crate) statement: &'a str,
@@ -103,8 +109,9 @@ async fn operate(
     let call = Call {
         api,
         operation: route.operation,
-        target: &route.target,
-        statement: &route.statement,
+        labels: &route.labels,
+        target: route.labels.first(),
+        statement: route.labels.get("StatementId"),
         query: Query::parse(parts.uri.query())?,
         headers: &parts.headers,
         body,
@@ -116,7 +123,9 @@ async fn operate(
 /// What to answer for a body that was not read.
 fn body_refused(err: &BodyError, operation: Operation, headers: &HeaderMap) -> AwsError {
     match err {
-        BodyError::TooLarge { .. } if operation == Operation::Invoke => payload::too_large(headers),
+        BodyError::TooLarge { .. } if operation == Operation::Lambda(Lambda::Invoke) => {
+            payload::too_large(headers)
+        }
         BodyError::TooLarge { limit } => errors::too_large(format!(
             "Request must be smaller than {} bytes for the {} operation",
             limit + 1,
@@ -140,8 +149,7 @@ fn body_refused(err: &BodyError, operation: Operation, headers: &HeaderMap) -> A
 impl Call<'_> {
     /// Does what is asked for. The caller is asked for so that nobody can forget to.
     async fn dispatch(&self, caller: &Caller) -> Answer {
-        use Operation as O;
-        let signed_for = if self.operation == O::Logs { "logs" } else { "lambda" };
+        let signed_for = if self.operation == Operation::Logs { "logs" } else { "lambda" };
         if caller.service.as_deref().is_some_and(|service| service != signed_for) {
             return Err(AwsError::new(
                 StatusCode::FORBIDDEN,
@@ -150,6 +158,17 @@ impl Call<'_> {
             ));
         }
         match self.operation {
+            Operation::Lambda(operation) => self.serve(operation).await,
+            Operation::Logs => logs::answer(self).await,
+            Operation::Metrics => health::metrics(self.api, &self.query),
+            Operation::Unknown => Err(AwsError::unknown_operation()),
+        }
+    }
+
+    /// Does what is asked for of Lambda.
+    async fn serve(&self, operation: Lambda) -> Answer {
+        use Lambda as O;
+        match operation {
             O::AddPermission => permissions::add(self).await,
             O::CreateFunction => functions::create(self).await,
             O::CreateFunctionUrlConfig => urls::create(self).await,
@@ -180,10 +199,43 @@ impl Call<'_> {
             O::UpdateFunctionCode => code::update(self).await,
             O::UpdateFunctionConfiguration => configuration::update(self).await,
             O::UpdateFunctionUrlConfig => urls::update(self).await,
-            O::Logs => logs::answer(self).await,
-            O::Metrics => health::metrics(self.api, &self.query),
-            O::Unknown => Err(AwsError::unknown_operation()),
+            other => unserved::answer(self, other),
         }
+    }
+
+    /// The request, if nothing about it breaks the model.
+    ///
+    /// # Errors
+    /// In AWS's words: a body that is not JSON, a member of the wrong type, or everything that breaks
+    /// the model at once.
+    pub(crate) fn read<T: Input + DeserializeOwned>(&self) -> Result<T, AwsError> {
+        let headers = self.lines(T::OPERATION);
+        self.request(&headers).read().map_err(errors::unreadable)
+    }
+
+    /// Whether the request breaks the model of an operation; for operations that have no use for what it
+    /// says.
+    ///
+    /// # Errors
+    /// As [`Call::read`].
+    pub(crate) fn check(&self, operation: Lambda) -> Result<(), AwsError> {
+        let headers = self.lines(operation);
+        self.request(&headers).check(operation).map_err(errors::unreadable)
+    }
+
+    fn request<'a>(&'a self, headers: &'a [(&'a str, &'a str)]) -> lambda::Request<'a> {
+        let (labels, query) = (self.labels, self.query.pairs());
+        lambda::Request { labels, query, headers, body: &self.body }
+    }
+
+    /// Lines of the head, for the few operations whose requests have members there.
+    fn lines(&self, operation: Lambda) -> Vec<(&str, &str)> {
+        let in_head = |member: &Member| matches!(member.place, Place::Header(_));
+        if !operation.row().input.members().iter().any(in_head) {
+            return Vec::new();
+        }
+        let text = self.headers.iter().map(|(name, value)| (name.as_str(), value.to_str()));
+        text.filter_map(|(name, value)| Some((name, value.ok()?))).collect()
     }
 
     /// What is wrong with name and qualifier, before the body is looked at.
@@ -206,6 +258,14 @@ impl Call<'_> {
     /// Every violation of the shape, or a function that is not here.
     pub(crate) fn local(&self, violations: Violations) -> Result<Local<'_>, AwsError> {
         violations.finish()?;
+        self.meant()
+    }
+
+    /// The function that the path names, of a request that was read.
+    ///
+    /// # Errors
+    /// For a function that is not here.
+    pub(crate) fn meant(&self) -> Result<Local<'_>, AwsError> {
         let target =
             Target::parse(self.target).ok_or_else(|| errors::function_not_found(self.target))?;
         target.here(self.qualifier(), &self.api.home, self.operation)
@@ -216,7 +276,16 @@ impl Call<'_> {
     /// # Errors
     /// As [`Call::local`], and for a qualifier.
     pub(crate) fn unqualified(&self, violations: Violations) -> Result<Local<'_>, AwsError> {
-        let local = self.local(violations)?;
+        violations.finish()?;
+        self.meant_unqualified()
+    }
+
+    /// The same, of a request that was read.
+    ///
+    /// # Errors
+    /// As [`Call::meant`], and for a qualifier.
+    pub(crate) fn meant_unqualified(&self) -> Result<Local<'_>, AwsError> {
+        let local = self.meant()?;
         match local.qualifier {
             None => Ok(local),
             Some(_) => Err(errors::unqualified_only()),

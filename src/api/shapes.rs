@@ -134,7 +134,7 @@ pub(crate) struct FunctionCodeLocation {
     pub(crate) location: String,
 }
 
-/// `Concurrency` and `GetFunctionConcurrencyResponse`.
+/// `Concurrency`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Concurrency {
@@ -165,13 +165,6 @@ pub(crate) struct ListVersionsResponse {
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct CodeSigningResponse {
     pub(crate) function_name: String,
-}
-
-/// `ListTagsResponse`.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct ListTagsResponse {
-    pub(crate) tags: BTreeMap<String, String>,
 }
 
 /// `FunctionUrlConfig` and the responses that look like it.

@@ -4,15 +4,15 @@
 
 use http::StatusCode;
 use httpd::AwsError;
+use lambda::types::{ListTagsRequest, ListTagsResponse, TagResourceRequest, UntagResourceRequest};
 use model::FunctionName;
 use store::{ChangeError, Function};
 
 use crate::errors;
 use crate::patterns::{self, every};
-use crate::requests::{self, Pairs, TagRequest};
+use crate::requests::Pairs;
 use crate::respond::{Answer, empty, json};
 use crate::router::Call;
-use crate::shapes::ListTagsResponse;
 use crate::target::{self, Target};
 use crate::validate::{Text, Violations};
 
@@ -35,11 +35,8 @@ const VALUE: Text = Text { least: 0, most: 256, pattern: None };
 
 /// TagResource.
 pub(crate) async fn tag(call: &Call<'_>) -> Answer {
-    let request: TagRequest = requests::parse(&call.body)?;
-    let mut violations = Violations::default();
-    violations.required("tags", request.tags.is_some());
-    check(&mut violations, request.tags.as_ref());
-    let (name, arn) = resource(call, violations)?;
+    let request: TagResourceRequest = call.read()?;
+    let (name, arn) = resource(call)?;
     let tags = request.tags.unwrap_or_default().0.into_iter().collect();
     let tagged = call.api.store.tag(&name, tags).await;
     tagged.map_err(|err: ChangeError| errors::refused(err, &arn))?;
@@ -48,22 +45,22 @@ pub(crate) async fn tag(call: &Call<'_>) -> Answer {
 
 /// UntagResource.
 pub(crate) async fn untag(call: &Call<'_>) -> Answer {
-    let names = call.query.all("tagKeys");
-    let mut violations = Violations::default();
-    violations.required("tagKeys", !names.is_empty());
-    let (name, arn) = resource(call, violations)?;
-    let untagged = call.api.store.untag(&name, names).await;
+    let request: UntagResourceRequest = call.read()?;
+    let (name, arn) = resource(call)?;
+    let untagged = call.api.store.untag(&name, request.tag_keys.unwrap_or_default()).await;
     untagged.map_err(|err| errors::refused(err, &arn))?;
     empty(StatusCode::NO_CONTENT)
 }
 
 /// ListTags.
 pub(crate) fn list(call: &Call<'_>) -> Answer {
-    let (name, arn) = resource(call, Violations::default())?;
+    call.read::<ListTagsRequest>()?;
+    let (name, arn) = resource(call)?;
     let snapshot = call.api.store.snapshot();
     let function: &Function =
         snapshot.function(name.as_str()).ok_or_else(|| errors::function_not_found(&arn))?;
-    json(StatusCode::OK, &ListTagsResponse { tags: (*function.tags).clone() })
+    let tags = function.tags.iter().map(|(name, value)| (name.clone(), value.clone()));
+    json(StatusCode::OK, &ListTagsResponse { tags: Some(tags.collect()) })
 }
 
 /// Collects what is wrong with tags.
@@ -74,13 +71,8 @@ pub(crate) fn check(violations: &mut Violations, tags: Option<&Pairs>) {
 }
 
 /// The function whose tags are meant, and its ARN.
-fn resource(call: &Call<'_>, violations: Violations) -> Result<(FunctionName, String), AwsError> {
+fn resource(call: &Call<'_>) -> Result<(FunctionName, String), AwsError> {
     let arn = call.target;
-    let mut all = Violations::default();
-    let must = Text { least: 1, most: 256, pattern: Some(patterns::TAGGABLE) };
-    all.text("resource", Some(arn), must);
-    all.append(violations);
-    all.finish()?;
     match Taggable::parse(arn) {
         Some(Taggable::Function) => {}
         Some(Taggable::CodeSigningConfig) => {
@@ -154,3 +146,6 @@ impl Taggable {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

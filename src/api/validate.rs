@@ -166,22 +166,12 @@ impl Violations {
         }
     }
 
-    /// Adds what was found elsewhere.
-    pub(crate) fn append(&mut self, other: Self) {
-        self.found.extend(other.found);
-    }
-
     /// All that was found, as one error.
     ///
     /// # Errors
     /// If anything was found.
     pub(crate) fn finish(self) -> Result<(), AwsError> {
-        let errors = match self.found.len() {
-            0 => return Ok(()),
-            1 => "1 validation error detected".to_owned(),
-            more => format!("{more} validation errors detected"),
-        };
-        Err(errors::validation(format!("{errors}: {}", self.found.join("; "))))
+        if self.found.is_empty() { Ok(()) } else { Err(errors::violated(&self.found)) }
     }
 
     fn add(&mut self, at: &str, value: &str, constraint: &str) {

@@ -58,26 +58,3 @@ fn arns_have_six_parts_some_of_them_empty() {
         ],
     );
 }
-
-#[test]
-fn four_kinds_of_things_have_tags() {
-    let of = |rest: &str| format!("arn:aws:lambda:us-east-1:123456789012:{rest}");
-    check(
-        TAGGABLE,
-        &[
-            &of("function:f"),
-            &of("function:f:1"),
-            &of("code-signing-config:csc-0123456789abcdefg"),
-            &of("event-source-mapping:01234567-89ab-cdef-0123-456789abcdef"),
-            &of("capacity-provider:c"),
-        ],
-        &[
-            "arn:aws:something",
-            "f",
-            &of("foobar:f"),
-            &of("capacity-provider:c:alias"),
-            &of("event-source-mapping:1"),
-            "arn:aws:s3:us-east-1:123456789012:function:f",
-        ],
-    );
-}

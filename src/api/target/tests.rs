@@ -87,7 +87,11 @@ fn a_target_is_here_or_it_is_said_where_it_is() {
         region: Region::parse("eu-west-1").unwrap(),
     };
     let here = |text: &'static str, also| {
-        Target::parse(text).unwrap().here(also, &home, Operation::GetFunction)
+        Target::parse(text).unwrap().here(
+            also,
+            &home,
+            Operation::Lambda(lambda::Operation::GetFunction),
+        )
     };
     let local = here("123456789012:function:f:1", Some("1")).unwrap();
     assert_eq!((local.name, local.qualifier), ("f", Some("1")));
