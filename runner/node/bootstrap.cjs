@@ -33,7 +33,7 @@ const HEADER = 8;
 // The sequence number of what belongs to no event.
 const NO_EVENT = 0;
 // Before anything else is loaded: whoever started Node learns that it runs.
-fs.writeSync(LINK, Buffer.from([2, 0, 0, 0, HELLO, 0, 0, 0, 3, 0]));
+fs.writeSync(LINK, Buffer.from([2, 0, 0, 0, HELLO, 0, 0, 0, 4, 0]));
 
 const Module = require('node:module');
 const net = require('node:net');

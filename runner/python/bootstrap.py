@@ -34,7 +34,7 @@ HEADER = 8
 # The sequence number of what belongs to no event.
 NO_EVENT = b"\0\0\0"
 # Three bytes of sequence number, and two of body: `wire::VERSION`.
-GREETING = b"\2\0\0\0\1\0\0\0\3\0"
+GREETING = b"\2\0\0\0\1\0\0\0\4\0"
 if __name__ == "__main__":
     # Before anything else is imported: whoever started the interpreter learns that it runs. (Under
     # another name this is a template, or a process that `multiprocessing` has spawned, and 3 is not
