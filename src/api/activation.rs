@@ -18,6 +18,7 @@ use model::{Digest, FunctionName, Generation};
 use store::{ChangeError, Failure, FailureCode, Function, Settlement, StorageError};
 
 use crate::server::Api;
+use crate::snapshots;
 
 /// How often settling is tried again while the database undoes it. While the disk is full it is tried
 /// until there is room.
@@ -54,6 +55,7 @@ pub async fn recover(api: &Arc<Api>) {
         let snapshot = api.store.snapshot();
         snapshot.functions(None).filter(|function| function.is_unsettled()).cloned().collect()
     };
+    snapshots::recover(api);
     for function in unsettled {
         tracing::info!(function = %function.name, "an unfinished update is completed");
         let latest = &function.latest;
@@ -115,6 +117,7 @@ async fn settle(api: &Arc<Api>, name: FunctionName, generation: Generation, pack
                 if !after.provisioned.is_empty() {
                     api.tell_provisioned(after.id, &after.name);
                 }
+                snapshots::begin(api, &after);
                 return;
             }
             // Deleted, or updated again, meanwhile.

@@ -10,7 +10,7 @@ use images::Catalogue;
 use model::Environment;
 use model::configuration::{
     Architecture, Configuration, Description, EphemeralStorage, Handler, LogGroup, MemorySize,
-    RoleArn, RuntimeId, Timeout,
+    RoleArn, RuntimeId, SnapStart, Timeout,
 };
 use model::environment::{CONCURRENCY, EnvironmentError, MAX_CONCURRENCY, RESERVED};
 use store::{ConfigurationChange, Update};
@@ -21,7 +21,7 @@ use crate::router::Call;
 use crate::server::now_ms;
 use crate::shapes::{FunctionConfiguration, Shown};
 use crate::validate::{Text, Violations};
-use crate::{activation, errors, patterns};
+use crate::{activation, errors, patterns, snapshots};
 
 /// AWS's order, which is not the alphabet's.
 const ARCHITECTURES: [&str; 2] = ["x86_64", "arm64"];
@@ -38,6 +38,8 @@ pub(crate) async fn update(call: &Call<'_>) -> Answer {
     let now = &before.latest.configuration;
     let runtime = configuration.runtime.as_ref().unwrap_or(&now.runtime);
     check_concurrency(runtime, configuration.environment.as_ref().or(now.environment.as_ref()))?;
+    let snap_start = configuration.snap_start.unwrap_or(now.snap_start);
+    snapshots::check(snap_start, runtime, configuration.tmp.unwrap_or(now.tmp))?;
     let update = Update {
         revision: request.revision_id,
         configuration,
@@ -156,6 +158,10 @@ pub(crate) fn change(
         tmp: tmp.map(number).map(EphemeralStorage::parse).transpose().map_err(limit)?,
         environment: environment(request)?,
         log_group: log_group.map(LogGroup::parse).transpose().map_err(limit)?,
+        snap_start: request
+            .snap_start
+            .as_ref()
+            .and_then(|given| SnapStart::parse(given.apply_on.as_deref()?)),
     })
 }
 
@@ -176,6 +182,9 @@ pub(crate) fn of_new(
     };
     let role = given.role.ok_or_else(|| errors::invalid("Role is a mandatory parameter."))?;
     check_concurrency(&runtime, given.environment.as_ref())?;
+    let snap_start = given.snap_start.unwrap_or_default();
+    let tmp = given.tmp.unwrap_or(EphemeralStorage::DEFAULT);
+    snapshots::check(snap_start, &runtime, tmp)?;
     Ok(Configuration {
         runtime,
         handler,
@@ -183,10 +192,11 @@ pub(crate) fn of_new(
         description: given.description.unwrap_or_default(),
         timeout: given.timeout.unwrap_or(Timeout::DEFAULT),
         memory: given.memory.unwrap_or(MemorySize::DEFAULT),
-        tmp: given.tmp.unwrap_or(EphemeralStorage::DEFAULT),
+        tmp,
         environment: given.environment,
         architecture: Architecture::HOST,
         log_group: given.log_group,
+        snap_start,
     })
 }
 
@@ -299,9 +309,6 @@ fn refuse_unavailable(request: &FunctionRequest) -> Result<(), AwsError> {
     }
     if request.file_system_configs.as_ref().is_some_and(|configs| !configs.is_empty()) {
         return Err(errors::unavailable("File systems are", "Leave FileSystemConfigs out."));
-    }
-    if request.snap_start.as_ref().is_some_and(|s| s.apply_on.as_deref() != Some("None")) {
-        return Err(errors::unavailable("SnapStart is", "Use SnapStart with ApplyOn None."));
     }
     if let Some(logging) = &request.logging_config {
         let levels = text(&logging.application_log_level) || text(&logging.system_log_level);

@@ -205,6 +205,9 @@ fn refusal_words(refusal: &Refusal, arn: &str) -> AwsError {
         Refusal::AliasProvisioned => {
             conflict("Version is pointed by a Provisioned Concurrency alias")
         }
+        Refusal::SnapStartProvisioned => {
+            invalid("Provisioned Concurrency is not supported for SnapStart enabled functions.")
+        }
         Refusal::UrlExists => conflict(format!(
             "Failed to create function url config for [functionArn = {arn}]. Error message:  \
              FunctionUrlConfig exists for this Lambda function"

@@ -21,7 +21,7 @@ use crate::router::Call;
 use crate::server::now_ms;
 use crate::target::Local;
 use crate::validate::Violations;
-use crate::{errors, payload, trace};
+use crate::{errors, payload, snapshots, trace};
 
 const INVOCATION_TYPE: HeaderName = HeaderName::from_static("x-amz-invocation-type");
 const LOG_TYPE: HeaderName = HeaderName::from_static("x-amz-log-type");
@@ -129,6 +129,7 @@ fn resolve(call: &Call<'_>, local: &Local<'_>) -> Result<Arc<Runnable>, AwsError
     let version = snapshot.resolve(local.name, qualifier.as_ref()).ok_or_else(none)?;
     match &version.state {
         State::Active => Ok(Arc::clone(&version.runnable)),
+        State::Pending if version.takes_snapshot() => Err(snapshots::not_ready()),
         State::Pending | State::Failed(_) => Err(errors::wrong_state(version.state.name())),
     }
 }

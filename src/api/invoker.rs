@@ -5,11 +5,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use model::{FunctionId, Generation, Runnable};
-use pool::{Invocation, Outcome, Pool, Provision, Refusal};
+use pool::{Invocation, NotTaken, Outcome, Pool, Provision, Refusal};
 use telemetry::metrics::FunctionStarts;
 
 /// What comes of a call, once it is there.
 pub type Invoking<'a> = Pin<Box<dyn Future<Output = Result<Outcome, Refusal>> + Send + 'a>>;
+
+/// Whether there is a snapshot, once that is known.
+pub type TakingSnapshot<'a> = Pin<Box<dyn Future<Output = Result<(), NotTaken>> + Send + 'a>>;
 
 /// Runs functions.
 pub trait Invoker: Send + Sync {
@@ -30,6 +33,13 @@ pub trait Invoker: Send + Sync {
 
     /// How far that is for one version, if anything is provisioned for it.
     fn provisioned(&self, generation: Generation) -> Option<Provision>;
+
+    /// Initialises a published version, and keeps what it is then for its instances to be restored
+    /// from.
+    fn take_snapshot(&self, function: Arc<Runnable>) -> TakingSnapshot<'_>;
+
+    /// Says that there is to be a snapshot of a version as soon as somebody calls it.
+    fn expect_snapshot(&self, generation: Generation);
 }
 
 impl Invoker for Pool {
@@ -55,5 +65,13 @@ impl Invoker for Pool {
 
     fn provisioned(&self, generation: Generation) -> Option<Provision> {
         Self::provisioned(self, generation)
+    }
+
+    fn take_snapshot(&self, function: Arc<Runnable>) -> TakingSnapshot<'_> {
+        Box::pin(Self::take_snapshot(self, function))
+    }
+
+    fn expect_snapshot(&self, generation: Generation) {
+        Self::expect_snapshot(self, generation);
     }
 }

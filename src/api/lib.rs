@@ -43,6 +43,7 @@ mod invoke;
 mod logs;
 mod permissions;
 mod provisioned;
+mod snapshots;
 mod tags;
 mod unserved;
 mod urls;
@@ -60,6 +61,6 @@ mod tests;
 
 pub use activation::recover;
 pub use credentials::Access;
-pub use invoker::{Invoker, Invoking};
+pub use invoker::{Invoker, Invoking, TakingSnapshot};
 pub use router::router;
 pub use server::{Api, Parts, UrlBase};

@@ -1,12 +1,13 @@
 //! What the operations work with.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use archive::CodeStore;
 use images::Catalogue;
 use model::url::UrlId;
-use model::{FunctionId, FunctionName, Home, Region};
+use model::{FunctionId, FunctionName, Generation, Home, Region};
 use sha2::{Digest as _, Sha256};
 use store::{Store, Unreserved};
 use telemetry::LogStore;
@@ -66,6 +67,8 @@ pub struct Api {
     pub(crate) secrets: Secrets,
     /// Signs and verifies the addresses of packages.
     pub(crate) presigner: Presigner,
+    /// Versions that are being initialised before they are ready.
+    pub(crate) preparing: Mutex<HashSet<Generation>>,
     /// Held while the pool is told what is reserved, so that it is told the newest last.
     reserving: Mutex<()>,
 }
@@ -92,6 +95,7 @@ impl Api {
             open_metrics: parts.open_metrics,
             secrets: Secrets::default(),
             presigner,
+            preparing: Mutex::default(),
             reserving: Mutex::new(()),
         })
     }

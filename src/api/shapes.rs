@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use model::url::{Cors, InvokeMode, UrlConfig};
 use model::{Environment, Home, Version};
 use serde::Serialize;
-use store::{Failure, Function, FunctionVersion, LastUpdate, State};
+use store::{Failure, Function, FunctionVersion, LastUpdate, Optimization, State};
 
 use crate::server::UrlBase;
 
@@ -294,7 +294,10 @@ impl FunctionConfiguration {
             package_type: "Zip",
             architectures: [configuration.architecture.as_str()],
             ephemeral_storage: EphemeralStorage { size: configuration.tmp.mib() },
-            snap_start: SnapStart { apply_on: "None", optimization_status: "Off" },
+            snap_start: SnapStart {
+                apply_on: configuration.snap_start.as_str(),
+                optimization_status: version.optimization.name(),
+            },
             logging_config: LoggingConfig {
                 log_format: "Text",
                 log_group: match &configuration.log_group {
@@ -311,7 +314,11 @@ impl FunctionConfiguration {
 impl Progress {
     fn of(version: &FunctionVersion, runtime_version_arn: String) -> Self {
         let (state_reason, state_reason_code) = match &version.state {
-            State::Active => (None, None),
+            // AWS has no reason for something that works, and no other place for this one.
+            State::Active => match &version.optimization {
+                Optimization::Off { reason } => (reason.clone(), None),
+                Optimization::On => (None, None),
+            },
             State::Pending => (Some(BEING_CREATED.to_owned()), Some("Creating")),
             State::Failed(failure) => words(failure),
         };

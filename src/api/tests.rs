@@ -8,6 +8,7 @@
 //! * `attachments`: tags, URLs, policies.
 //! * `concurrency`: what is reserved.
 //! * `provisioned`: what is provisioned.
+//! * `snapshots`: SnapStart.
 //! * `access`: credentials, and who is let in without.
 //! * `logs`: CloudWatch Logs.
 //! * `model`: every answer against AWS's own model.
@@ -23,3 +24,4 @@ mod model;
 mod provisioned;
 mod refusals;
 mod server;
+mod snapshots;

@@ -7,7 +7,6 @@ use model::configuration::Description;
 use model::{Digest, Version};
 use store::{ChangeError, FunctionVersion, Publication, Refusal};
 
-use crate::errors;
 use crate::listing::{self, Page};
 use crate::requests::{self, PublishRequest};
 use crate::respond::{Answer, json};
@@ -15,6 +14,7 @@ use crate::router::Call;
 use crate::server::now_ms;
 use crate::shapes::{FunctionConfiguration, ListVersionsResponse, Shown};
 use crate::validate::Text;
+use crate::{errors, snapshots};
 
 /// PublishVersion.
 pub(crate) async fn publish(call: &Call<'_>) -> Answer {
@@ -46,6 +46,7 @@ pub(crate) async fn publish(call: &Call<'_>) -> Answer {
         )),
         err => errors::refused(err, &arn),
     })?;
+    snapshots::begin(call.api, &function);
     let runtime = call.api.runtime_version_arn(version.configuration.runtime.as_str());
     let shape =
         FunctionConfiguration::of(&call.api.home, &function, &version, Shown::Qualified, runtime);

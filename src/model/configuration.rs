@@ -51,6 +51,17 @@ pub enum Architecture {
     Arm64,
 }
 
+/// `SnapStart.ApplyOn`: whether published versions are initialised once, when they are published, and
+/// restored from then on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SnapStart {
+    /// Every instance initialises.
+    #[default]
+    None,
+    /// Those of published versions are restored.
+    PublishedVersions,
+}
+
 /// The part of a function that `UpdateFunctionConfiguration` changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Configuration {
@@ -74,6 +85,8 @@ pub struct Configuration {
     pub architecture: Architecture,
     /// Another log group than `/aws/lambda/<name>`.
     pub log_group: Option<LogGroup>,
+    /// Whether published versions are restored from a snapshot.
+    pub snap_start: SnapStart,
 }
 
 /// A value outside its limits.
@@ -307,6 +320,27 @@ impl Architecture {
     }
 }
 
+// === impl SnapStart ===
+
+impl SnapStart {
+    /// Reads AWS's name.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "None" => Some(Self::None),
+            "PublishedVersions" => Some(Self::PublishedVersions),
+            _ => None,
+        }
+    }
+
+    /// AWS's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "None",
+            Self::PublishedVersions => "PublishedVersions",
+        }
+    }
+}
+
 macro_rules! display_as_str {
     ($($name:ty),+) => {$(
         impl fmt::Display for $name {
@@ -317,7 +351,7 @@ macro_rules! display_as_str {
     )+};
 }
 
-display_as_str!(RuntimeId, Handler, RoleArn, Description, LogGroup, Architecture);
+display_as_str!(RuntimeId, Handler, RoleArn, Description, LogGroup, Architecture, SnapStart);
 
 fn ranged(what: &'static str, value: u64, least: u32, most: u32) -> Result<u32, LimitError> {
     match u32::try_from(value) {

@@ -17,6 +17,7 @@ use crate::logs::{LogBudget, LogSink};
 use crate::memory;
 use crate::session::Session;
 use crate::shell::{Parts, Shell};
+use crate::snapshots::NotTaken;
 use crate::spawner::{ConnectError, Spawner};
 use crate::stock::{Stock, Stocking, TemplateSharing};
 
@@ -172,6 +173,18 @@ impl Pool {
     pub fn provisioned(&self, generation: Generation) -> Option<Provision> {
         self.shell.provisioned(generation)
     }
+
+    /// Initialises a published version once, and keeps what it is then for its instances to be
+    /// restored from, until its generation is retired.
+    ///
+    /// # Errors
+    /// [`NotTaken`], if there is no snapshot afterwards.
+    pub async fn take_snapshot(&self, _function: Arc<Runnable>) -> Result<(), NotTaken> {
+        Err(NotTaken::Unfit { reason: "this server takes no snapshots".to_owned() })
+    }
+
+    /// There is to be a snapshot of a version as soon as somebody calls it.
+    pub fn expect_snapshot(&self, _generation: Generation) {}
 
     /// How many instances there are in each state, and how many events wait.
     pub fn stats(&self) -> Stats {

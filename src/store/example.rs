@@ -33,6 +33,7 @@ pub(crate) fn configuration() -> Configuration {
         environment: None,
         architecture: Architecture::X86_64,
         log_group: None,
+        snap_start: model::configuration::SnapStart::None,
     }
 }
 

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::configuration::{
-    Description, EphemeralStorage, Handler, LogGroup, MemorySize, RoleArn, RuntimeId, Timeout,
+    Description, EphemeralStorage, Handler, LogGroup, MemorySize, RoleArn, RuntimeId, SnapStart,
+    Timeout,
 };
 use model::url::UrlConfig;
 use model::{
@@ -19,6 +20,7 @@ use model::{
 
 use crate::access::{Policy, PolicyScope};
 use crate::provisioned::Provisioned;
+use crate::snapshots::Optimization;
 
 /// A function: `$LATEST`, what was published from it, and what is attached to it.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,6 +81,8 @@ pub struct FunctionVersion {
     pub last_update: Option<LastUpdate>,
     /// For a published version: the description `$LATEST` had, which publishing may override.
     pub published_from: Option<Description>,
+    /// Whether its instances are restored from a snapshot.
+    pub optimization: Optimization,
     /// While an update is in progress: what is served meanwhile, and comes back if it fails.
     pub previous: Option<Arc<FunctionVersion>>,
     /// What is served.
@@ -130,6 +134,10 @@ pub struct Failure {
 pub enum FailureCode {
     /// The package is not what was uploaded, or is gone.
     InvalidZipFile,
+    /// It did not initialise in time, when a snapshot was to be taken.
+    InitTimeout,
+    /// It did not initialise, then.
+    InitError,
     /// Anything that is not the owner's fault.
     InternalError,
 }
@@ -155,6 +163,8 @@ pub struct ConfigurationChange {
     pub environment: Option<Environment>,
     /// `LoggingConfig.LogGroup`.
     pub log_group: Option<LogGroup>,
+    /// `SnapStart.ApplyOn`.
+    pub snap_start: Option<SnapStart>,
 }
 
 // === impl Function ===
@@ -319,13 +329,16 @@ impl FailureCode {
     pub fn name(self) -> &'static str {
         match self {
             Self::InvalidZipFile => "InvalidZipFileException",
+            Self::InitTimeout => "FunctionError.InitTimeout",
+            Self::InitError => "FunctionError.RuntimeInitError",
             Self::InternalError => "InternalError",
         }
     }
 
     /// Reads what [`FailureCode::name`] writes.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        [Self::InvalidZipFile, Self::InternalError].into_iter().find(|code| code.name() == text)
+        let all = [Self::InvalidZipFile, Self::InitTimeout, Self::InitError, Self::InternalError];
+        all.into_iter().find(|code| code.name() == text)
     }
 }
 
@@ -342,6 +355,7 @@ impl ConfigurationChange {
         set(&mut out.timeout, &self.timeout);
         set(&mut out.memory, &self.memory);
         set(&mut out.tmp, &self.tmp);
+        set(&mut out.snap_start, &self.snap_start);
         if self.environment.is_some() {
             out.environment.clone_from(&self.environment);
         }

@@ -26,6 +26,7 @@ mod schedules;
 // What readers hold.
 mod ordered;
 mod snapshot;
+mod snapshots;
 
 // What is written, and by whom.
 mod sqlite;
@@ -44,5 +45,6 @@ pub use provisioned::{Provisioned, Provisioning};
 pub use refusal::{ChangeError, Refusal, StorageError};
 pub use schedules::{NewRule, NewSchedule, ScheduleRefusal, Schedules, TargetChange};
 pub use snapshot::{Snapshot, Totals};
+pub use snapshots::{Optimization, Preparation};
 pub use sqlite::{DocumentError, LoadError, MigrateError, OpenError};
 pub use store::{Store, Unreserved};

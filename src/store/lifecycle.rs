@@ -26,6 +26,7 @@ use crate::function::{
     Code, ConfigurationChange, Failure, Function, FunctionVersion, LastUpdate, State, runnable,
 };
 use crate::refusal::Refusal;
+use crate::snapshots::Optimization;
 
 /// A function to create.
 #[derive(Debug, Clone)]
@@ -159,9 +160,14 @@ impl Function {
         }
         let latest = self.latest.settled(how, self);
         let mut versions = Arc::clone(&self.versions);
-        if versions.values().any(|version| version.state == State::Pending) {
+        // One that is to be initialised first waits for that: see `snapshots`.
+        let waits = |version: &FunctionVersion| {
+            version.state == State::Pending
+                && (*how != Settlement::Ready || !version.takes_snapshot())
+        };
+        if versions.values().any(|version| waits(version)) {
             for version in Arc::make_mut(&mut versions).values_mut() {
-                if version.state == State::Pending {
+                if waits(version) {
                     *version = Arc::new(version.settled(how, self));
                 }
             }
@@ -248,7 +254,7 @@ impl Function {
         };
         let pending =
             FunctionVersion { published_from: Some(source.description.clone()), ..draft.pending() };
-        let published = Arc::new(match self.is_unsettled() {
+        let published = Arc::new(match self.is_unsettled() || pending.takes_snapshot() {
             true => pending,
             false => pending.settled(&Settlement::Ready, self),
         });
@@ -289,7 +295,7 @@ impl Function {
 
 impl FunctionVersion {
     /// The same version after making ready went as it did.
-    fn settled(&self, how: &Settlement, function: &Function) -> Self {
+    pub(crate) fn settled(&self, how: &Settlement, function: &Function) -> Self {
         let revision = RevisionId::random();
         match (how, &self.previous) {
             (Settlement::Ready, _) => Self {
@@ -358,6 +364,7 @@ impl Draft<'_> {
             state: State::Pending,
             last_update: None,
             published_from: None,
+            optimization: Optimization::default(),
             previous: None,
             runnable,
         }

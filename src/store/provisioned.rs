@@ -72,6 +72,9 @@ impl Function {
         unreserved: Unreserved,
     ) -> Result<Self, Refusal> {
         let version = self.version(Some(&new.qualifier)).ok_or(Refusal::NoVersion)?;
+        if version.takes_snapshot() {
+            return Err(Refusal::SnapStartProvisioned);
+        }
         self.check_nobody_else_provisions(&new.qualifier, version)?;
         let before = self.provisioned.get(&new.qualifier).map_or(0, |before| before.wanted);
         let others = self.provisioned_total() - u64::from(before);

@@ -78,6 +78,9 @@ pub enum Refusal {
     /// An alias that points to the version is provisioned.
     #[error("an alias of the version is provisioned")]
     AliasProvisioned,
+    /// A version that is restored from a snapshot cannot be provisioned as well.
+    #[error("the version has SnapStart")]
+    SnapStartProvisioned,
     /// There is a URL for that qualifier.
     #[error("the URL exists")]
     UrlExists,

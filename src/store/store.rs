@@ -17,6 +17,7 @@ use crate::lifecycle::{NewFunction, Publication, Settlement, Update};
 use crate::provisioned::Provisioning;
 use crate::refusal::{ChangeError, Refusal};
 use crate::snapshot::Snapshot;
+use crate::snapshots::Preparation;
 use crate::sqlite::{self, OpenError};
 use crate::writer::Writer;
 
@@ -145,6 +146,28 @@ impl Store {
             .change(move |batch| {
                 let function = batch.snapshot().function(name.as_str());
                 match function.and_then(|function| function.settle(generation, &how)) {
+                    Some(function) => batch.put(function).map(|function| Ok(Some(function))),
+                    None => Ok(Ok(None)),
+                }
+            })
+            .await
+    }
+
+    /// Ends the preparation of a version, if it is still waited for; `None` if it is not.
+    ///
+    /// # Errors
+    /// Only the database's.
+    pub async fn prepare_version(
+        &self,
+        name: &FunctionName,
+        generation: Generation,
+        how: Preparation,
+    ) -> Result<Option<Arc<Function>>, ChangeError> {
+        let name = name.clone();
+        self.writer
+            .change(move |batch| {
+                let function = batch.snapshot().function(name.as_str());
+                match function.and_then(|function| function.prepared(generation, &how)) {
                     Some(function) => batch.put(function).map(|function| Ok(Some(function))),
                     None => Ok(Ok(None)),
                 }

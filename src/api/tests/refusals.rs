@@ -222,10 +222,6 @@ fn what_is_not_there_is_refused_and_its_absence_is_accepted() {
             sorry("Customer-managed keys are", "Leave KMSKeyArn out."),
         ),
         (
-            json!({ "SnapStart": { "ApplyOn": "PublishedVersions" } }),
-            sorry("SnapStart is", "Use SnapStart with ApplyOn None."),
-        ),
-        (
             json!({ "LoggingConfig": { "LogFormat": "JSON" } }),
             sorry(
                 "The JSON log format, and log levels with it, are",

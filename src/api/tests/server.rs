@@ -15,14 +15,14 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use images::{Catalogue, Kind, Manifest, Start};
 use model::{Digest, FunctionId, Generation, Home, Runnable};
-use pool::{Durations, Invocation, Outcome, Provision, Refusal};
+use pool::{Durations, Invocation, NotTaken, Outcome, Provision, Refusal};
 use serde_json::{Value, json};
 use store::Store;
 use telemetry::LogStore;
 use telemetry::metrics::FunctionStarts;
 use tower::ServiceExt as _;
 
-use crate::{Access, Api, Invoker, Invoking, Parts, UrlBase};
+use crate::{Access, Api, Invoker, Invoking, Parts, TakingSnapshot, UrlBase};
 
 /// A role like any other.
 pub(super) const ROLE: &str = "arn:aws:iam::000000000000:role/r";
@@ -44,6 +44,10 @@ pub(super) struct FakePool {
     pub(super) floors: Mutex<BTreeMap<FunctionId, Floors>>,
     /// How far the pool says it is.
     pub(super) standing: Mutex<BTreeMap<Generation, Provision>>,
+    /// What taking a snapshot comes to; while there is nothing, it goes on.
+    pub(super) snapshots: Mutex<Option<Result<(), NotTaken>>>,
+    /// Of what there are to be snapshots.
+    pub(super) expected: Mutex<Vec<Generation>>,
     behaviour: Mutex<Behaviour>,
 }
 
@@ -74,6 +78,8 @@ impl FakePool {
             reserved: Mutex::default(),
             floors: Mutex::default(),
             standing: Mutex::default(),
+            snapshots: Mutex::new(Some(Ok(()))),
+            expected: Mutex::default(),
             behaviour: Mutex::new(Box::new(|call| Ok(echo(call)))),
         }
     }
@@ -123,6 +129,21 @@ impl Invoker for FakePool {
 
     fn provisioned(&self, generation: Generation) -> Option<Provision> {
         self.standing.lock().unwrap().get(&generation).copied()
+    }
+
+    fn take_snapshot(&self, _function: Arc<Runnable>) -> TakingSnapshot<'_> {
+        Box::pin(async {
+            loop {
+                if let Some(taken) = self.snapshots.lock().unwrap().clone() {
+                    return taken;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+    }
+
+    fn expect_snapshot(&self, generation: Generation) {
+        self.expected.lock().unwrap().push(generation);
     }
 }
 

@@ -119,6 +119,7 @@ impl World {
                 environment: None,
                 architecture: Architecture::X86_64,
                 log_group: None,
+                snap_start: model::configuration::SnapStart::None,
             },
             tags: BTreeMap::new(),
             publish: false,

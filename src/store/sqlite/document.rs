@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use model::configuration::{
     Architecture, Description, EphemeralStorage, Handler, LogGroup, MemorySize, RoleArn, RuntimeId,
-    Timeout,
+    SnapStart, Timeout,
 };
 use model::name::AliasName;
 use model::policy::Statement;
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::PolicyScope;
 use crate::function::{Code, Failure, FailureCode, FunctionVersion};
+use crate::snapshots::Optimization;
 
 /// A value that no document should hold.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +57,19 @@ struct ConfigurationDocument {
     architecture: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     log_group: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    snap_start: Option<String>,
+    /// What came of that: of the version, not of its configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    snapshot: Option<SnapshotDocument>,
+}
+
+/// [`Optimization`], of a version for which a snapshot was wanted.
+#[derive(Serialize, Deserialize)]
+struct SnapshotDocument {
+    on: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 /// What of [`FunctionVersion::previous`] is not the same as in the version itself.
@@ -153,6 +167,11 @@ impl ConfigurationDocument {
                 .map(|environment| environment.iter().map(owned).collect()),
             architecture: configuration.architecture.as_str().to_owned(),
             log_group: configuration.log_group.as_ref().map(|group| group.as_str().to_owned()),
+            snap_start: match configuration.snap_start {
+                SnapStart::None => None,
+                given => Some(given.as_str().to_owned()),
+            },
+            snapshot: None,
         }
     }
 
@@ -181,6 +200,12 @@ impl ConfigurationDocument {
             architecture: Architecture::parse(&self.architecture)
                 .ok_or_else(|| value("architecture", &self.architecture))?,
             log_group: log_group.transpose()?,
+            snap_start: match self.snap_start {
+                Some(text) => {
+                    SnapStart::parse(&text).ok_or_else(|| value("SnapStart mode", &text))?
+                }
+                None => SnapStart::None,
+            },
         })
     }
 }
@@ -211,14 +236,29 @@ impl Previous {
     }
 }
 
-/// Writes a configuration.
-pub(crate) fn write_configuration(configuration: &Configuration) -> String {
-    write(&ConfigurationDocument::of(configuration))
+/// Writes a version's configuration, and whether it is restored from a snapshot.
+pub(crate) fn write_configuration(version: &FunctionVersion) -> String {
+    let snapshot = match &version.optimization {
+        Optimization::On => Some(SnapshotDocument { on: true, reason: None }),
+        Optimization::Off { reason: None } => None,
+        Optimization::Off { reason } => {
+            Some(SnapshotDocument { on: false, reason: reason.clone() })
+        }
+    };
+    write(&ConfigurationDocument { snapshot, ..ConfigurationDocument::of(&version.configuration) })
 }
 
-/// Reads a configuration.
-pub(crate) fn read_configuration(text: &str) -> Result<Configuration, DocumentError> {
-    read::<ConfigurationDocument>("configuration", text)?.read()
+/// Reads what [`write_configuration`] wrote.
+pub(crate) fn read_configuration(
+    text: &str,
+) -> Result<(Configuration, Optimization), DocumentError> {
+    let mut document: ConfigurationDocument = read("configuration", text)?;
+    let optimization = match document.snapshot.take() {
+        Some(SnapshotDocument { on: true, .. }) => Optimization::On,
+        Some(SnapshotDocument { on: false, reason }) => Optimization::Off { reason },
+        None => Optimization::default(),
+    };
+    Ok((document.read()?, optimization))
 }
 
 /// Writes a failure.

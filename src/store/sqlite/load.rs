@@ -18,6 +18,7 @@ use crate::function::{
 };
 use crate::provisioned::Provisioned;
 use crate::snapshot::Snapshot;
+use crate::snapshots::Optimization;
 use crate::sqlite::document::{self, DocumentError, Previous};
 use crate::sqlite::rows::{LAST_FUNCTION, LAST_GENERATION, LATEST};
 use crate::sqlite::schedules;
@@ -224,7 +225,7 @@ fn version(
     };
     let revision = document::revision(&row.revision)?;
     let code = Code { digest: document::digest(&row.code)?, size: row.code_size };
-    let configuration = document::read_configuration(&row.configuration)?;
+    let (configuration, optimization) = document::read_configuration(&row.configuration)?;
     let failure = |text: &Option<String>| document::read_failure(text.as_deref().unwrap_or("null"));
     let state = match row.state.as_str() {
         "Pending" => State::Pending,
@@ -259,6 +260,7 @@ fn version(
             state: State::Active,
             last_update: Some(LastUpdate::Successful),
             published_from: None,
+            optimization: Optimization::default(),
             previous: None,
         })
     });
@@ -277,6 +279,7 @@ fn version(
         state,
         last_update,
         published_from,
+        optimization,
         previous,
         runnable,
     })

@@ -159,7 +159,7 @@ fn save_version(
             integer(version.modified_ms),
             version.code.digest.hex(),
             integer(version.code.size),
-            document::write_configuration(&version.configuration),
+            document::write_configuration(version),
             version.state.name(),
             state_failure,
             version.last_update.as_ref().map(LastUpdate::name),

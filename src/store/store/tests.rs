@@ -378,3 +378,30 @@ fn a_package_is_needed_until_the_last_version_with_it_is_gone() {
         assert_eq!(needs(&store), [false, false]);
     });
 }
+
+#[test]
+fn whether_a_version_is_restored_survives_a_restart() {
+    use crate::snapshots::{Optimization, Preparation};
+    use model::configuration::SnapStart;
+
+    let directory = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let store = open(&directory);
+        let reason = Some("it has a thread".to_owned());
+        for (called, optimization) in
+            [("on", Optimization::On), ("off", Optimization::Off { reason })]
+        {
+            let mut new = new_function(called);
+            new.configuration.snap_start = SnapStart::PublishedVersions;
+            store.create_function(new).await.unwrap();
+            activate(&store, called).await;
+            let name = name(called);
+            let (_, version) = store.publish_version(&name, Publication::default()).await.unwrap();
+            let how = Preparation::Ready(optimization);
+            store.prepare_version(&name, version.generation, how).await.unwrap().unwrap();
+        }
+        let before = everything(&store);
+        drop(store);
+        assert_eq!(everything(&open(&directory)), before);
+    });
+}

@@ -48,6 +48,7 @@ fn function(number: usize) -> NewFunction {
             environment: None,
             architecture: Architecture::HOST,
             log_group: None,
+            snap_start: model::configuration::SnapStart::None,
         },
         tags: BTreeMap::new(),
         publish: false,
