@@ -10,8 +10,11 @@
 //! decided by pure code on the snapshot, written, and acknowledged only after its commit has reached
 //! the disk; many changes share one commit.
 //!
-//! SQLite is known to `sqlite` and `writer` alone. A change is the difference of two [`Function`]
+//! SQLite is known to `sqlite`, `writer` and `events` alone. A change is the difference of two [`Function`]
 //! values, so another database is another pair of "save this difference" and "load everything".
+//!
+//! Accepted events are another file with a thread of its own ([`events`]): they come and go by the
+//! thousand, and nobody reads all of them.
 //!
 //! Not here: deployment packages, which are files named by content, and function logs.
 
@@ -27,6 +30,9 @@ mod schedules;
 mod ordered;
 mod snapshot;
 mod snapshots;
+
+// Accepted events, in a file of their own.
+pub mod events;
 
 // What is written, and by whom.
 mod sqlite;

@@ -121,6 +121,9 @@ pub enum StorageError {
     /// has read it again.
     #[error("the store takes no more changes since a commit failed")]
     Poisoned,
+    /// The queue of events is being closed.
+    #[error("the store is closed")]
+    Closed,
 }
 
 /// A change that did not happen.

@@ -24,8 +24,21 @@ pub use document::DocumentError;
 pub use load::LoadError;
 pub use migrations::MigrateError;
 
-/// Marks the file as Hearth's (`PRAGMA application_id`): "HRTH".
-const APPLICATION_ID: i32 = 0x4852_5448;
+/// What a database is for, so that one is never taken for another.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kind {
+    /// Marks the file (`PRAGMA application_id`).
+    application_id: i32,
+    /// The steps that lead to its schema.
+    steps: &'static [&'static str],
+}
+
+/// Functions and what belongs to them: "HRTH".
+pub(crate) const CONTROL: Kind = Kind { application_id: 0x4852_5448, steps: migrations::CONTROL };
+
+/// Accepted events: "HREV".
+pub(crate) const EVENTS: Kind =
+    Kind { application_id: 0x4852_4556, steps: crate::events::schema::STEPS };
 
 /// How long another process that looks at the file may hold us up.
 const BUSY: Duration = Duration::from_secs(10);
@@ -87,7 +100,7 @@ pub enum OpenError {
 }
 
 /// Opens or makes a database and brings its schema up to date.
-pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {
+pub(crate) fn open(path: &Path, kind: Kind) -> Result<Connection, OpenError> {
     let create = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
     create.map_err(|source| OpenError::Create { path: path.to_owned(), source })?;
     let failed = |source| OpenError::Open { path: path.to_owned(), source };
@@ -96,11 +109,11 @@ pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {
     prepare(&connection).map_err(failed)?;
     let found: i32 =
         connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(failed)?;
-    if found != 0 && found != APPLICATION_ID {
+    if found != 0 && found != kind.application_id {
         return Err(OpenError::Foreign { path: path.to_owned(), found });
     }
-    connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
-    migrations::migrate(&mut connection)
+    connection.pragma_update(None, "application_id", kind.application_id).map_err(failed)?;
+    migrations::migrate(&mut connection, kind.steps)
         .map_err(|source| OpenError::Migrate { path: path.to_owned(), source })?;
     Ok(connection)
 }

@@ -52,7 +52,7 @@ impl Store {
     /// # Errors
     /// If the file cannot be used, was written by a newer program, or holds what cannot be.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let connection = sqlite::open(path)?;
+        let connection = sqlite::open(path, sqlite::CONTROL)?;
         let (snapshot, counters) = sqlite::load(&connection, path)?;
         let instance = sqlite::instance(&connection, path, new_instance)?;
         let published = Arc::new(ArcSwap::from_pointee(snapshot));

@@ -14,7 +14,10 @@ mod labels;
 
 pub use function::{FunctionStarts, Quantiles, RungStarts};
 pub use kinds::{Counter, Family, Gauge, Histogram};
-pub use labels::{Door, ErrorClass, InstanceState, Interpreter, Label, Refill, Start, Throttle};
+pub use labels::{
+    AsyncAttempt, AsyncDrop, Door, ErrorClass, InstanceState, Interpreter, Label, Refill, Start,
+    Throttle,
+};
 
 /// What `Content-Type` the answer with [`Metrics::render`] has.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -73,6 +76,18 @@ metrics! {
         "Instances there are, by state.";
     events_waiting: Gauge, "hearth_events_waiting",
         "Events that were admitted and wait for an instance.";
+    events_async_accepted: Counter, "hearth_events_async_accepted_total",
+        "Asynchronous events that were accepted from callers.";
+    events_async_queued: Gauge, "hearth_events_async_queued",
+        "Asynchronous events on the disk, those being delivered among them.";
+    events_async_oldest: Gauge, "hearth_events_async_oldest_age_seconds",
+        "Age of the oldest asynchronous event on the disk, as of the last ten seconds.";
+    events_async_attempts: Family<AsyncAttempt, Counter, 4>, "hearth_events_async_attempts_total",
+        "Attempts to deliver an asynchronous event, by what they came to.";
+    events_async_destinations: Counter, "hearth_events_async_destinations_total",
+        "Records of asynchronous events that were queued for a destination.";
+    events_async_dropped: Family<AsyncDrop, Counter, 7>, "hearth_events_async_dropped_total",
+        "Accepted events, and records for destinations, that went no further, by why.";
     cells_ready: Gauge, "hearth_cells_ready",
         "Empty sandboxes made ahead of time.";
     spares_ready: Family<Interpreter, Gauge, 2>, "hearth_spares_ready",

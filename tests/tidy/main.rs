@@ -25,10 +25,10 @@ use serde_json::Value;
 /// Which of our crates uses which (normal dependencies). A new arrow is a decision: it is recorded
 /// in `docs/decisions/` and added here.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("hearth", &["api", "archive", "dispatch", "gateway", "httpd", "images"]),
+    ("hearth", &["api", "archive", "dispatch", "events", "gateway", "httpd", "images"]),
     ("hearth", &["model", "pool", "runtime_api", "sandbox", "sigv4", "store", "telemetry"]),
-    ("api", &["archive", "httpd", "images", "lambda", "model", "pool", "sigv4", "store"]),
-    ("api", &["telemetry"]),
+    ("api", &["archive", "events", "httpd", "images", "lambda", "model", "pool", "sigv4"]),
+    ("api", &["store", "telemetry"]),
     ("runtime_api", &["httpd", "model", "pool", "telemetry"]),
     ("gateway", &["httpd", "model", "pool", "sigv4", "store", "telemetry"]),
     ("httpd", &["model", "telemetry"]),
@@ -36,6 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pool", &["dispatch", "images", "model", "store", "telemetry", "wire"]),
     ("dispatch", &["model"]),
     ("schedules", &["model", "store"]),
+    ("events", &["model", "store", "telemetry"]),
     ("store", &["model", "telemetry"]),
     ("images", &["model"]),
     ("lambda", &[]),

@@ -28,8 +28,8 @@ pub enum MigrateError {
     },
 }
 
-/// Every step; the first is step 1.
-const STEPS: [&str; 3] = [STEP_1, STEP_2, STEP_3];
+/// Every step of `control.db`; the first is step 1.
+pub(crate) const CONTROL: &[&str] = &[STEP_1, STEP_2, STEP_3];
 
 /// Functions and what belongs to them, access keys, settings.
 ///
@@ -135,23 +135,25 @@ CREATE TABLE rule (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// The version this program knows.
-pub(crate) const CURRENT: u32 = STEPS.len() as u32;
-
-/// Takes every step that is missing.
-pub(crate) fn migrate(connection: &mut Connection) -> Result<(), MigrateError> {
-    migrate_to(connection, CURRENT)
+/// Takes every step of a schema that is missing.
+pub(crate) fn migrate(connection: &mut Connection, steps: &[&str]) -> Result<(), MigrateError> {
+    migrate_to(connection, steps, steps.len())
 }
 
 /// The same up to one version; tests make old databases with it.
-pub(crate) fn migrate_to(connection: &mut Connection, target: u32) -> Result<(), MigrateError> {
+pub(crate) fn migrate_to(
+    connection: &mut Connection,
+    steps: &[&str],
+    target: usize,
+) -> Result<(), MigrateError> {
     let found: u32 = connection
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .map_err(|source| MigrateError::Step { step: 0, source })?;
-    if found > CURRENT {
-        return Err(MigrateError::Newer { found, known: CURRENT });
+    let known = u32::try_from(steps.len()).unwrap_or(u32::MAX);
+    if found > known {
+        return Err(MigrateError::Newer { found, known });
     }
-    for (step, statements) in (1..=target).zip(STEPS).skip(found as usize) {
+    for (step, statements) in (1..).zip(&steps[..target]).skip(found as usize) {
         take(connection, step, statements).map_err(|source| MigrateError::Step { step, source })?;
     }
     Ok(())

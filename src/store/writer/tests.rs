@@ -9,7 +9,7 @@ use crate::sqlite::migrations;
 fn thread() -> Thread {
     let mut connection = Connection::open_in_memory().unwrap();
     connection.pragma_update(None, "foreign_keys", "ON").unwrap();
-    migrations::migrate(&mut connection).unwrap();
+    migrations::migrate(&mut connection, migrations::CONTROL).unwrap();
     Thread {
         connection,
         published: Arc::new(ArcSwap::from_pointee(Snapshot::default())),

@@ -139,3 +139,37 @@ label! {
         Runtime = "runtime",
     }
 }
+
+label! {
+    /// What an attempt to deliver an asynchronous event came to.
+    AsyncAttempt, "outcome" {
+        /// The function answered it.
+        Success = "success",
+        /// The function failed.
+        Function = "function",
+        /// There was no room for it.
+        Throttled = "throttled",
+        /// Hearth itself could not deliver it.
+        System = "system",
+    }
+}
+
+label! {
+    /// Why an accepted event, or what was to be told of it, went no further.
+    AsyncDrop, "reason" {
+        /// The function failed as often as it may, and nobody is to be told.
+        Retries = "retries_exhausted",
+        /// It became too old, and nobody is to be told.
+        Age = "age_exceeded",
+        /// The function may not run at all, and nobody is to be told.
+        ZeroReserved = "zero_reserved_concurrency",
+        /// Its function, or the version it was meant for, is gone.
+        Deleted = "function_deleted",
+        /// It has come through its function too often.
+        Recursion = "recursion",
+        /// The function that was to be told is gone.
+        DestinationGone = "destination_gone",
+        /// What was to be told is longer than an event may be.
+        DestinationTooLarge = "destination_too_large",
+    }
+}

@@ -1,6 +1,7 @@
 //! Promises about the schema.
 
 use super::*;
+use crate::events::schema::STEPS;
 
 fn schema(connection: &Connection) -> Vec<(String, Option<String>)> {
     connection
@@ -18,34 +19,37 @@ fn version(connection: &Connection) -> u32 {
 
 #[test]
 fn every_earlier_version_leads_to_the_schema_of_a_new_database() {
-    let mut new = Connection::open_in_memory().unwrap();
-    migrate(&mut new).unwrap();
-    assert_eq!(version(&new), CURRENT);
-    for earlier in 0..CURRENT {
-        let mut old = Connection::open_in_memory().unwrap();
-        migrate_to(&mut old, earlier).unwrap();
-        assert_eq!(version(&old), earlier);
-        migrate(&mut old).unwrap();
-        assert_eq!(version(&old), CURRENT);
-        assert_eq!(schema(&old), schema(&new), "from version {earlier}");
+    for steps in [CONTROL, STEPS] {
+        let mut new = Connection::open_in_memory().unwrap();
+        migrate(&mut new, steps).unwrap();
+        assert_eq!(version(&new) as usize, steps.len());
+        for earlier in 0..steps.len() {
+            let mut old = Connection::open_in_memory().unwrap();
+            migrate_to(&mut old, steps, earlier).unwrap();
+            assert_eq!(version(&old) as usize, earlier);
+            migrate(&mut old, steps).unwrap();
+            assert_eq!(version(&old) as usize, steps.len());
+            assert_eq!(schema(&old), schema(&new), "from version {earlier}");
+        }
     }
 }
 
 #[test]
 fn migrating_twice_changes_nothing() {
     let mut connection = Connection::open_in_memory().unwrap();
-    migrate(&mut connection).unwrap();
+    migrate(&mut connection, CONTROL).unwrap();
     let before = schema(&connection);
-    migrate(&mut connection).unwrap();
+    migrate(&mut connection, CONTROL).unwrap();
     assert_eq!(schema(&connection), before);
 }
 
 #[test]
 fn a_file_of_a_newer_program_is_refused() {
     let mut connection = Connection::open_in_memory().unwrap();
-    connection.pragma_update(None, "user_version", CURRENT + 1).unwrap();
-    let refused = migrate(&mut connection).unwrap_err();
-    assert!(matches!(refused, MigrateError::Newer { found, .. } if found == CURRENT + 1));
+    let newer = CONTROL.len() as u32 + 1;
+    connection.pragma_update(None, "user_version", newer).unwrap();
+    let refused = migrate(&mut connection, CONTROL).unwrap_err();
+    assert!(matches!(refused, MigrateError::Newer { found, .. } if found == newer));
 }
 
 #[test]
