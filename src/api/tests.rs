@@ -6,6 +6,7 @@
 //! * `refusals`: what is refused, with the exact answer.
 //! * `invoke`: calls.
 //! * `attachments`: tags, URLs, policies.
+//! * `aliases`: aliases, and what is done through them.
 //! * `concurrency`: what is reserved.
 //! * `provisioned`: what is provisioned.
 //! * `snapshots`: SnapStart.
@@ -14,6 +15,7 @@
 //! * `model`: every answer against AWS's own model.
 
 mod access;
+mod aliases;
 mod attachments;
 mod changes;
 mod concurrency;
