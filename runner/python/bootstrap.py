@@ -61,6 +61,8 @@ VERSION = "python%d.%d" % sys.version_info[:2]
 # What the operator added to the image (`packages.to` in the image's recipe).
 PACKAGES = "/var/lang/lib/%s/site-packages" % VERSION
 
+# What was compiled of the function's files when they were taken in: a pack, as `compile.py` writes it.
+COMPILED = "/var/lang/compiled/" + VERSION
 # Where the standard library is, and this file.
 STANDARD = os.path.dirname(os.__file__)
 OWN = os.path.dirname(os.path.abspath(__file__))
@@ -619,6 +621,69 @@ def set_up_imports():
             site.addsitedir(entry)
 
 
+def use_compiled(pack):
+    """Has modules loaded as they were compiled when the function's code was taken in, if they were.
+
+    Nothing else of an import changes: where a module is found, what it says of itself and what a
+    traceback shows are an ordinary import's, and a module that is not in the pack has an ordinary one.
+    """
+    if sys.flags.optimize or sys.warnoptions:
+        # Compiled another way than this interpreter would, or without the warnings it is to give.
+        return
+    try:
+        file = os.open(pack, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        # Most code has none.
+        return
+    import marshal
+
+    external = sys.modules["_frozen_importlib_external"]
+    try:
+        head = os.read(file, 8)
+        if head[:4] != external.MAGIC_NUMBER:
+            return
+        start = 8 + int.from_bytes(head[4:], "little")
+        index = dict(marshal.loads(os.pread(file, start - 8, 8)))
+    except Exception:
+        # What made it made it of the function's own code, whatever that did to it.
+        return
+    finally:
+        os.close(file)
+
+    class SourceFileLoader(external.SourceFileLoader):
+        __module__ = external.SourceFileLoader.__module__
+        __qualname__ = "SourceFileLoader"
+
+        def get_code(self, fullname):
+            try:
+                at, length = index[self.path]
+                file = os.open(pack, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    return marshal.loads(os.pread(file, length, start + at))
+                finally:
+                    os.close(file)
+            except Exception:
+                return super().get_code(fullname)
+
+    def source_loader(name, path):
+        return (SourceFileLoader if path in index else external.SourceFileLoader)(name, path)
+
+    loaders = [
+        (source_loader if loader is external.SourceFileLoader else loader, suffixes)
+        for loader, suffixes in external._get_supported_file_loaders()
+    ]
+    finder = external.FileFinder.path_hook(*loaders)
+    root, beneath = settings.task_root, settings.task_root + "/"
+
+    def path_hook_for_FileFinder(path):
+        if path != root and not path.startswith(beneath):
+            raise ImportError("only beneath %s" % root, path=path)
+        return finder(path)
+
+    sys.path_hooks.insert(0, path_hook_for_FileFinder)
+    sys.path_importer_cache.pop(root, None)
+
+
 def load(name):
     """The handler that `module.function` names; the module may be `folder/file`."""
     module_name, dot, attribute = name.rpartition(".")
@@ -694,6 +759,7 @@ def answer(handler, frame):
 def begin(link):
     """Loads the handler, and says how that went; None if it cannot be called."""
     set_up_imports()
+    use_compiled(COMPILED)
     handler = error = None
     try:
         handler = load(settings.handler)

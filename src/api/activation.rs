@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   created, updated ──► is the package whole? ──► settle: Active / Successful, or Failed
-//!                        what does it import?
-//!                                                     └─► the old generation's instances are retired
+//!                        what does it import?         │
+//!                        compile it                   └─► the old generation's instances are retired
 //!   deleted, replaced ──► wait until nothing can be running from it ──► delete the package,
 //!                                                                       unless somebody uses it
 //! ```
@@ -14,9 +14,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::configuration::RuntimeId;
 use model::{Digest, FunctionName, Generation};
 use store::{ChangeError, Failure, FailureCode, Function, Settlement, StorageError};
 
+use crate::compiling;
 use crate::server::Api;
 use crate::snapshots;
 
@@ -36,7 +38,8 @@ pub(crate) fn begin(api: &Arc<Api>, function: &Function) {
     let (api, name) = (Arc::clone(api), function.name.clone());
     let generation = function.latest.generation;
     let package = function.latest.code.digest;
-    tokio::spawn(async move { settle(&api, name, generation, package).await });
+    let runtime = function.latest.configuration.runtime.clone();
+    tokio::spawn(async move { settle(&api, name, generation, package, runtime).await });
 }
 
 /// Takes up where an earlier process ended: tells the pool what is reserved and provisioned, and
@@ -61,7 +64,9 @@ pub async fn recover(api: &Arc<Api>) {
         let latest = &function.latest;
         let (api, name) = (Arc::clone(api), function.name.clone());
         let (generation, package) = (latest.generation, latest.code.digest);
-        let settling = tokio::spawn(async move { settle(&api, name, generation, package).await });
+        let runtime = latest.configuration.runtime.clone();
+        let settling =
+            tokio::spawn(async move { settle(&api, name, generation, package, runtime).await });
         if tokio::time::timeout(START, settling).await.is_err() {
             tracing::warn!(function = %function.name, "an unfinished update has to wait");
         }
@@ -103,8 +108,17 @@ pub(crate) fn forget_package(api: &Arc<Api>, package: Digest) {
     });
 }
 
-async fn settle(api: &Arc<Api>, name: FunctionName, generation: Generation, package: Digest) {
+async fn settle(
+    api: &Arc<Api>,
+    name: FunctionName,
+    generation: Generation,
+    package: Digest,
+    runtime: RuntimeId,
+) {
     let how = is_ready(api, package).await;
+    if how == Settlement::Ready {
+        compiling::compile(api, &name, package, runtime.as_str()).await;
+    }
     let mut tries = 0;
     while tries < TRIES {
         let before = api.store.snapshot().function(name.as_str()).cloned();

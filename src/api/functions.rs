@@ -17,7 +17,7 @@ use crate::shapes::{
     CodeSigningResponse, Concurrency, FunctionCodeLocation, FunctionConfiguration,
     GetFunctionResponse, ListFunctionsResponse, Shown,
 };
-use crate::target::{self, Local, Target};
+use crate::target::{self, Target};
 use crate::validate::{Text, Violations};
 use crate::{activation, code, configuration, errors, patterns, payload, tags};
 
@@ -93,6 +93,8 @@ pub(crate) async fn create(call: &Call<'_>) -> Answer {
 pub(crate) fn get(call: &Call<'_>) -> Answer {
     let local = call.local(call.violations())?;
     let (function, version) = call.version(&local)?;
+    let shown = if local.qualifier.is_some() { Shown::Qualified } else { Shown::Full };
+    let runtime = call.api.runtime_version_arn(version.configuration.runtime.as_str());
     let location = call.api.presigner.location(
         call.host().unwrap_or("localhost"),
         &call.api.home.account,
@@ -102,7 +104,13 @@ pub(crate) fn get(call: &Call<'_>) -> Answer {
     );
     let tags: BTreeMap<String, String> = (*function.tags).clone();
     let response = GetFunctionResponse {
-        configuration: shown_as_asked(call, &local, &function, &version),
+        configuration: FunctionConfiguration::of(
+            &call.api.home,
+            &function,
+            &version,
+            shown,
+            runtime,
+        ),
         code: FunctionCodeLocation { repository_type: "S3", location },
         tags: Some(tags).filter(|tags| !tags.is_empty()),
         concurrency: function
@@ -116,23 +124,10 @@ pub(crate) fn get(call: &Call<'_>) -> Answer {
 pub(crate) fn get_configuration(call: &Call<'_>) -> Answer {
     let local = call.local(call.violations())?;
     let (function, version) = call.version(&local)?;
-    json(StatusCode::OK, &shown_as_asked(call, &local, &function, &version))
-}
-
-/// A version under the ARN by which it was asked for: the alias', if it was one.
-fn shown_as_asked(
-    call: &Call<'_>,
-    local: &Local<'_>,
-    function: &Function,
-    version: &FunctionVersion,
-) -> FunctionConfiguration {
     let shown = if local.qualifier.is_some() { Shown::Qualified } else { Shown::Full };
     let runtime = call.api.runtime_version_arn(version.configuration.runtime.as_str());
-    let shape = FunctionConfiguration::of(&call.api.home, function, version, shown, runtime);
-    match local.parsed_qualifier() {
-        Ok(Some(Qualifier::Alias(_))) => shape.under(local.arn(&call.api.home)),
-        _ => shape,
-    }
+    let shape = FunctionConfiguration::of(&call.api.home, &function, &version, shown, runtime);
+    json(StatusCode::OK, &shape)
 }
 
 /// DeleteFunction: a function with everything, or one version.

@@ -1,11 +1,12 @@
 //! Who runs functions: the one thing the API's own tests replace.
 
+use std::fs::File;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use model::{FunctionId, Generation, Runnable};
-use pool::{Invocation, NotTaken, Outcome, Pool, Provision, Refusal};
+use model::{Digest, FunctionId, Generation, Runnable};
+use pool::{CompileError, Invocation, NotTaken, Outcome, Pool, Provision, Refusal};
 use telemetry::metrics::FunctionStarts;
 
 /// What comes of a call, once it is there.
@@ -13,6 +14,9 @@ pub type Invoking<'a> = Pin<Box<dyn Future<Output = Result<Outcome, Refusal>> + 
 
 /// Whether there is a snapshot, once that is known.
 pub type TakingSnapshot<'a> = Pin<Box<dyn Future<Output = Result<(), NotTaken>> + Send + 'a>>;
+
+/// How many bytes were compiled, once they are there.
+pub type Compiling<'a> = Pin<Box<dyn Future<Output = Result<u64, CompileError>> + Send + 'a>>;
 
 /// Runs functions.
 pub trait Invoker: Send + Sync {
@@ -40,6 +44,9 @@ pub trait Invoker: Send + Sync {
 
     /// Says that there is to be a snapshot of a version as soon as somebody calls it.
     fn expect_snapshot(&self, generation: Generation);
+
+    /// Compiles code for instances of a runtime, into a file.
+    fn compile<'a>(&'a self, runtime: &'a str, code: Digest, into: File) -> Compiling<'a>;
 }
 
 impl Invoker for Pool {
@@ -73,5 +80,9 @@ impl Invoker for Pool {
 
     fn expect_snapshot(&self, generation: Generation) {
         Self::expect_snapshot(self, generation);
+    }
+
+    fn compile<'a>(&'a self, runtime: &'a str, code: Digest, into: File) -> Compiling<'a> {
+        Box::pin(Self::compile(self, runtime, code, into))
     }
 }

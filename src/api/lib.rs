@@ -35,7 +35,6 @@ mod validate;
 
 // Operations, group by group.
 mod account;
-mod aliases;
 mod code;
 mod concurrency;
 mod configuration;
@@ -52,6 +51,7 @@ mod versions;
 
 // What is no operation of AWS's.
 mod activation;
+mod compiling;
 mod download;
 mod health;
 mod invoker;
@@ -62,6 +62,6 @@ mod tests;
 
 pub use activation::recover;
 pub use credentials::Access;
-pub use invoker::{Invoker, Invoking, TakingSnapshot};
+pub use invoker::{Compiling, Invoker, Invoking, TakingSnapshot};
 pub use router::router;
 pub use server::{Api, Parts, UrlBase};

@@ -11,6 +11,7 @@ use model::{FunctionId, FunctionName, Generation, Home, Region};
 use sha2::{Digest as _, Sha256};
 use store::{Store, Unreserved};
 use telemetry::LogStore;
+use tokio::sync::Semaphore;
 
 use crate::credentials::{Access, Secrets};
 use crate::invoker::Invoker;
@@ -71,8 +72,12 @@ pub struct Api {
     pub(crate) preparing: Mutex<HashSet<Generation>>,
     /// Held while the pool is told what is reserved, so that it is told the newest last.
     reserving: Mutex<()>,
+    /// A place for each package that may be compiled at once.
+    pub(crate) compiling: Semaphore,
 }
 
+/// Packages compiled at once: somebody waits for each, and everybody's calls share the processors.
+const COMPILING: usize = 2;
 /// What AWS keeps free of reservations in an account of the usual size.
 const UNRESERVED: u32 = 100;
 
@@ -97,6 +102,7 @@ impl Api {
             presigner,
             preparing: Mutex::default(),
             reserving: Mutex::new(()),
+            compiling: Semaphore::new(COMPILING),
         })
     }
 

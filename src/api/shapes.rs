@@ -307,11 +307,6 @@ impl FunctionConfiguration {
             },
         }
     }
-
-    /// The same under the ARN of the alias by which it was asked for.
-    pub(crate) fn under(self, arn: String) -> Self {
-        Self { function_arn: arn, ..self }
-    }
 }
 
 // === impl Progress ===

@@ -6,7 +6,7 @@
 //! * `refusals`: what is refused, with the exact answer.
 //! * `invoke`: calls.
 //! * `attachments`: tags, URLs, policies.
-//! * `aliases`: aliases, and what is done through them.
+//! * `compiling`: code is compiled before its function is made ready, or is not, and it is made ready.
 //! * `concurrency`: what is reserved.
 //! * `provisioned`: what is provisioned.
 //! * `snapshots`: SnapStart.
@@ -15,9 +15,9 @@
 //! * `model`: every answer against AWS's own model.
 
 mod access;
-mod aliases;
 mod attachments;
 mod changes;
+mod compiling;
 mod concurrency;
 mod functions;
 mod invoke;

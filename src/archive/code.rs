@@ -3,6 +3,7 @@
 //! ```text
 //!   sha256/<hex>/package.zip      what was uploaded
 //!   sha256/<hex>/tree/            what is mounted at /var/task
+//!   sha256/<hex>/compiled/        what was compiled of it: see `compiled`
 //!
 //!   put:     .new-* ── package, tree, sync ──► rename to <hex> ──► sync sha256/
 //!   remove:  <hex> ── rename to .old-* ──► sync sha256/ ──► delete
@@ -93,7 +94,7 @@ const TREE: &str = "tree";
 /// Above packages: the spawner passes through without rights of its own, nobody but us lists them.
 const PASSAGE_MODE: u32 = 0o711;
 /// A tree and what it lies in, whatever our umask: the sandboxes' users read it through a mount.
-const DIRECTORY_MODE: u32 = 0o755;
+pub(crate) const DIRECTORY_MODE: u32 = 0o755;
 /// Nobody but this process reads the zip again.
 const PACKAGE_MODE: u32 = 0o600;
 /// Up to here every file is synchronised by itself (0.13 ms each where this was measured); beyond,
@@ -264,6 +265,11 @@ impl CodeStore {
         Stored { digest, size, unpacked: None, pins: Arc::clone(&self.pins) }
     }
 
+    /// A path that nobody else has: of a leftover, should it stay behind.
+    pub(crate) fn temporary_path(&self, kind: &str) -> PathBuf {
+        self.packages.join(self.temporary(kind))
+    }
+
     fn temporary(&self, kind: &str) -> String {
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
         format!(".{kind}-{}-{serial}", std::process::id())
@@ -298,22 +304,22 @@ pub fn code_sha256(digest: &Digest) -> String {
 
 // === the disk ===
 
-fn disk(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CodeError {
+pub(crate) fn disk(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CodeError {
     let path = path.to_owned();
     move |source| CodeError::Disk { step, path, source }
 }
 
-fn is_there(path: &Path) -> Result<bool, CodeError> {
+pub(crate) fn is_there(path: &Path) -> Result<bool, CodeError> {
     path.try_exists().map_err(disk("look at", path))
 }
 
-fn make_directory(path: &Path) -> Result<(), CodeError> {
+pub(crate) fn make_directory(path: &Path) -> Result<(), CodeError> {
     fs::create_dir(path)
         .and_then(|()| fs::set_permissions(path, Permissions::from_mode(DIRECTORY_MODE)))
         .map_err(disk("create", path))
 }
 
-fn sync_directory(path: &Path) -> Result<(), CodeError> {
+pub(crate) fn sync_directory(path: &Path) -> Result<(), CodeError> {
     File::open(path).and_then(|directory| directory.sync_all()).map_err(disk("synchronise", path))
 }
 
@@ -332,7 +338,7 @@ fn sync_tree(tree: &Path) -> Result<(), CodeError> {
     sync_directory(tree)
 }
 
-fn delete(path: &Path) -> Result<(), CodeError> {
+pub(crate) fn delete(path: &Path) -> Result<(), CodeError> {
     let kind = fs::symlink_metadata(path).map_err(disk("look at", path))?;
     if kind.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
         .map_err(disk("delete", path))

@@ -18,10 +18,12 @@ mod name;
 mod plan;
 
 pub mod code;
+pub mod compiled;
 pub mod pack;
 pub mod unpack;
 
 pub use code::{CodeStore, Stored};
+pub use compiled::{Draft, Edition};
 pub use content::BadContent;
 pub use directory::Malformed;
 pub use link::BadLink;

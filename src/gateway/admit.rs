@@ -6,11 +6,10 @@
 
 use std::sync::Arc;
 
-use model::alias::Roll;
 use model::name::Qualifier;
 use model::policy::Statement;
 use model::url::{AuthType, UrlConfig};
-use model::{Home, RequestId, Runnable};
+use model::{Home, Runnable};
 use store::{Function, PolicyScope, Snapshot, State};
 
 use crate::address::Address;
@@ -37,8 +36,8 @@ pub enum Callee {
     Broken,
 }
 
-/// Finds what an address names, for one request; `None` if there is no such URL.
-pub fn find(snapshot: &Snapshot, address: &Address<'_>, request: &RequestId) -> Option<Target> {
+/// Finds what an address names; `None` if there is no such URL.
+pub fn find(snapshot: &Snapshot, address: &Address<'_>) -> Option<Target> {
     let (function, url) = match address {
         Address::Nothing => return None,
         Address::Url(id) => {
@@ -51,7 +50,7 @@ pub fn find(snapshot: &Snapshot, address: &Address<'_>, request: &RequestId) -> 
         }
     };
     let qualifier = url.alias.clone().map(Qualifier::Alias);
-    let version = function.serving(qualifier.as_ref(), || Roll::of(request))?;
+    let version = function.version(qualifier.as_ref())?;
     let callee = match version.state {
         State::Active => Callee::Ready(Arc::clone(&version.runnable)),
         State::Pending => Callee::Pending,

@@ -25,7 +25,7 @@ use crate::host::recipe::{BOOTSTRAP, Recipe};
 use crate::host::survey::{Interpreter, Survey};
 use crate::host::templates::Templates;
 use crate::identifier::{Identifier, Language, RuntimePath};
-use crate::manifest::{CUSTOM, Kind, Manifest, Spare, Start};
+use crate::manifest::{CUSTOM, Compiler, Kind, Manifest, Spare, Start};
 
 mod build;
 mod elf;
@@ -173,15 +173,18 @@ const PYTHON_BOOTSTRAP: &str = "/var/runtime/bootstrap.py";
 const NODE_BOOTSTRAP: &str = "/var/runtime/bootstrap.cjs";
 /// What a template of a Python executes, in the image.
 const PYTHON_TEMPLATE: &str = "/var/runtime/template.py";
+/// What compiles the code of Python functions, in the image.
+const PYTHON_COMPILER: &str = "/var/runtime/compile.py";
 /// What it forks with, in the image: see `build.rs`.
 const PYTHON_FORK: &str = "/var/runtime/fork.so";
 const FORK_LIBRARY: &[u8] = include_bytes!(env!("HEARTH_FORK_LIBRARY"));
 /// Behind the arguments of a bootstrap: there is no function yet.
 const SPARE: &str = "spare";
 /// What of ours is in every image: the bootstraps, and the functions they rehearse with.
-const OURS: [(&str, &str); 6] = [
+const OURS: [(&str, &str); 7] = [
     (PYTHON_BOOTSTRAP, include_str!("../../runner/python/bootstrap.py")),
     (PYTHON_TEMPLATE, include_str!("../../runner/python/template.py")),
+    (PYTHON_COMPILER, include_str!("../../runner/python/compile.py")),
     (NODE_BOOTSTRAP, include_str!("../../runner/node/bootstrap.cjs")),
     (
         "/var/runtime/rehearsal/rehearsed.py",
@@ -356,6 +359,9 @@ impl HostImage {
         let mut start = Start::executed(kind, argv(&bootstrap));
         start.version = Some(version);
         if kind == Kind::Python {
+            // With a fixed seed the same code compiles to the same bytes.
+            let env = vec!["PYTHONHASHSEED=0".to_owned()];
+            start.compiler = Some(Compiler { argv: argv(Path::new(PYTHON_COMPILER)), env });
             let (mut argv, mut env) = (argv(Path::new(PYTHON_TEMPLATE)), spare.env.clone());
             argv.extend(recipe.python.preimport.iter().cloned());
             start.preimport.clone_from(&recipe.python.preimport);

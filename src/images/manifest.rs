@@ -60,7 +60,24 @@ pub struct Start {
     /// Of the packages that the operator added to the image, what `heavy` imports.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<String>,
+    /// What compiles a function's code when it is taken in, if the image has it for the runtime.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compiler: Option<Compiler>,
 }
+
+/// A program that compiles what lies in `/var/task`, for instances that the image starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Compiler {
+    /// Program and arguments; paths as inside the image.
+    pub argv: Vec<String>,
+    /// `NAME=value`: its whole environment, which has nothing of any function's.
+    pub env: Vec<String>,
+}
+
+/// Where an instance finds what was compiled of its code, in a file called like the runtime that the
+/// image serves: see `runner/python/compile.py`.
+pub const COMPILED: &str = "/var/lang/compiled";
 
 /// How an interpreter is started that learns on the link whose it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +131,7 @@ impl Start {
             template: None,
             heavy: None,
             packages: Vec::new(),
+            compiler: None,
         }
     }
 }

@@ -32,6 +32,8 @@ mod end;
 mod start;
 mod watch;
 
+mod compile;
+
 mod env;
 mod fault;
 mod freezer;
@@ -48,6 +50,7 @@ mod socket;
 mod spawner;
 mod stock;
 
+pub use compile::{CompileError, LARGEST as LARGEST_COMPILED};
 pub use dispatch::{Limits, Provision, Shortfall, Stats, Throttle};
 pub use invocation::{Durations, FunctionError, Invocation, Outcome, Refusal};
 pub use logs::{LogBudget, LogSink};

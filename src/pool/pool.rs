@@ -1,14 +1,16 @@
 //! The pool: what doors call, and what the composition makes.
 
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dispatch::{Dispatch, Limits, Provision, Stats};
 use images::Catalogue;
-use model::{FunctionId, Generation, Home, Runnable};
+use model::{Digest, FunctionId, Generation, Home, Runnable};
 use telemetry::metrics::FunctionStarts;
 
+use crate::compile::{self, CompileError};
 use crate::fault::Cause;
 use crate::flight::Attended;
 use crate::governor;
@@ -185,6 +187,20 @@ impl Pool {
 
     /// There is to be a snapshot of a version as soon as somebody calls it.
     pub fn expect_snapshot(&self, _generation: Generation) {}
+
+    /// Compiles code for instances of a runtime, in a sandbox of its own; `into` is empty, and then has
+    /// what they are to find, these many bytes. If the future is dropped the sandbox goes on for a while.
+    ///
+    /// # Errors
+    /// [`CompileError`], whereupon `into` is of no use.
+    pub async fn compile(
+        &self,
+        runtime: &str,
+        code: Digest,
+        into: File,
+    ) -> Result<u64, CompileError> {
+        compile::run(&self.shell, runtime, code, into).await
+    }
 
     /// How many instances there are in each state, and how many events wait.
     pub fn stats(&self) -> Stats {

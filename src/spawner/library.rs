@@ -45,10 +45,13 @@ pub(crate) fn tree(
 
 /// What an assigned cell gets to see: each tree, and where it belongs.
 ///
-/// All of them lie in one store: whoever may have code mounted may have any of it mounted.
+/// All of them lie in one store: whoever may have code mounted may have any of it mounted. What was
+/// compiled of the code belongs to it, and nobody names it: it lies beside the code, for each image
+/// apart, and is there or not.
 pub(crate) fn trees(
     store: BorrowedFd<'_>,
     trees: &Trees,
+    image: &Digest,
 ) -> Result<Vec<(Place, OwnedFd)>, LibraryError> {
     let open = |(named, digest): (spawner::Place, &Digest)| {
         let (kind, place) = match named {
@@ -57,7 +60,29 @@ pub(crate) fn trees(
         };
         Ok((place, tree(kind, store, digest)?))
     };
-    trees.iter().map(open).collect()
+    let mut all = trees.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    if let Some(code) = trees.at(spawner::Place::Code)
+        && let Some(compiled) = compiled(store, code, image)?
+    {
+        all.push((Place::Compiled, compiled));
+    }
+    Ok(all)
+}
+
+fn compiled(
+    store: BorrowedFd<'_>,
+    code: &Digest,
+    image: &Digest,
+) -> Result<Option<OwnedFd>, LibraryError> {
+    let digest = hexadecimal(code);
+    let path = format!("sha256/{digest}/compiled/{}", hexadecimal(image));
+    match open_beneath(store, Path::new(&path)) {
+        Ok(tree) => Ok(Some(tree)),
+        Err(Errno::ENOENT) => Ok(None),
+        Err(source) => {
+            Err(LibraryError::Unreadable { kind: "what is compiled of", digest, source })
+        }
+    }
 }
 
 fn hexadecimal(digest: &Digest) -> String {

@@ -288,7 +288,7 @@ impl Service {
 
     /// Safe to grant: code and layers are looked up by digest like an image, are mounted read-only, at
     /// places that the plan names, into a cell in which nothing has run, once, and the limits are within
-    /// the ranges AWS has.
+    /// the ranges AWS has. What was compiled of the code comes with it.
     fn assign(
         &mut self,
         number: CellId,
@@ -308,7 +308,7 @@ impl Service {
         }
         let Limits { memory_mib, tmp_mib, pids, cpu_weight } = limits;
         let limits = Spec::leaf_limits(memory_mib, tmp_mib, pids, cpu_weight);
-        let trees = match library::trees(self.stage.code.as_fd(), trees) {
+        let trees = match library::trees(self.stage.code.as_fd(), trees, &cell.image) {
             Ok(trees) => trees,
             Err(err) => return self.not_assigned(number, &err),
         };

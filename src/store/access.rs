@@ -103,9 +103,6 @@ impl Function {
         if self.url(new.alias.as_ref()).is_some() {
             return Err(Refusal::UrlExists);
         }
-        if new.alias.as_ref().is_some_and(|alias| self.alias(alias).is_none()) {
-            return Err(Refusal::NoAlias);
-        }
         let url = Arc::new(UrlConfig {
             id: UrlId::random(),
             name: self.name.clone(),
@@ -209,8 +206,7 @@ impl Function {
             (None, PolicyScope::Version(number)) => {
                 self.versions.get(number).ok_or(Refusal::NoVersion)?.revision
             }
-            (None, PolicyScope::Alias(name)) => self.alias(name).ok_or(Refusal::NoAlias)?.revision,
-            (None, PolicyScope::Function) => self.latest.revision,
+            (None, _) => self.latest.revision,
         };
         match seen {
             Some(seen) if seen != current.as_str() => Err(Refusal::PolicyRevision),

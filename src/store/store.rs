@@ -1,7 +1,5 @@
 //! The store as the rest of the program sees it.
 
-mod aliases;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -222,7 +220,7 @@ impl Store {
     /// Deletes a published version; gives back what it was, if there was one.
     ///
     /// # Errors
-    /// [`Refusal::NoFunction`], [`Refusal::VersionAliased`].
+    /// [`Refusal::NoFunction`].
     pub async fn delete_version(
         &self,
         name: &FunctionName,
@@ -231,7 +229,7 @@ impl Store {
         self.change_function(name, move |function| {
             let version = function.versions.get(&number).cloned();
             let without = version.is_some().then(|| function.without_version(number));
-            Ok((without.transpose()?, version))
+            Ok((without, version))
         })
         .await
     }

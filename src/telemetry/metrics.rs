@@ -15,8 +15,8 @@ mod labels;
 pub use function::{FunctionStarts, Quantiles, RungStarts};
 pub use kinds::{Counter, Family, Gauge, Histogram};
 pub use labels::{
-    AsyncAttempt, AsyncDrop, Door, ErrorClass, InstanceState, Interpreter, Label, Refill, Start,
-    Throttle,
+    AsyncAttempt, AsyncDrop, Compilation, Door, ErrorClass, InstanceState, Interpreter, Label,
+    Refill, Start, Throttle,
 };
 
 /// What `Content-Type` the answer with [`Metrics::render`] has.
@@ -98,6 +98,8 @@ metrics! {
         "Interpreters made ahead of time that ended before a function had them.";
     refill_failures: Family<Refill, Counter, 3>, "hearth_refill_failures_total",
         "What could not be made ahead of time, by what it was.";
+    compilations: Family<Compilation, Counter, 2>, "hearth_compilations_total",
+        "Packages that were compiled when they were taken in, by what came of it.";
     cells_quarantined: Gauge, "hearth_cells_quarantined",
         "Sandboxes that were killed and do not end; their uids and control groups are kept from reuse.";
     log_lines: Counter, "hearth_log_lines_total",

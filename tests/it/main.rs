@@ -14,8 +14,6 @@ mod harness;
 mod clients;
 // Who may ask: signatures, their refusals in AWS's words, what --dev still refuses.
 mod sigv4;
-// Aliases: calls by another name, divided between two versions.
-mod aliases;
 // What the API says about functions: shapes, states, revisions, versions, pages.
 mod management;
 // A function that works: events, answers, context, environment.
@@ -30,6 +28,8 @@ mod thrift;
 mod ladder;
 // Packages that the operator gives every Python function.
 mod packages;
+// What is compiled of a function's code when it is taken in.
+mod compiled;
 // Concurrency as AWS's own clients reserve it.
 mod concurrency;
 // The machine runs short of something, and comes to itself again.

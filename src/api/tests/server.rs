@@ -1,6 +1,7 @@
 //! A server without sandboxes, and a client for it.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{Cursor, Write as _};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,16 +14,17 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
+use images::manifest::Compiler;
 use images::{Catalogue, Kind, Manifest, Start};
 use model::{Digest, FunctionId, Generation, Home, Runnable};
-use pool::{Durations, Invocation, NotTaken, Outcome, Provision, Refusal};
+use pool::{CompileError, Durations, Invocation, NotTaken, Outcome, Provision, Refusal};
 use serde_json::{Value, json};
 use store::Store;
 use telemetry::LogStore;
 use telemetry::metrics::FunctionStarts;
 use tower::ServiceExt as _;
 
-use crate::{Access, Api, Invoker, Invoking, Parts, TakingSnapshot, UrlBase};
+use crate::{Access, Api, Compiling, Invoker, Invoking, Parts, TakingSnapshot, UrlBase};
 
 /// A role like any other.
 pub(super) const ROLE: &str = "arn:aws:iam::000000000000:role/r";
@@ -31,6 +33,9 @@ pub(super) const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function";
 
 /// What the pool is to do with a call.
 type Behaviour = Box<dyn Fn(&Invocation) -> Result<Outcome, Refusal> + Send + Sync>;
+
+/// What the pool is to do with code to be compiled.
+type Compile = Box<dyn Fn(File) -> Result<u64, CompileError> + Send + Sync>;
 
 /// How many instances of which versions are to be ready.
 type Floors = Vec<(Arc<Runnable>, u32)>;
@@ -48,7 +53,10 @@ pub(super) struct FakePool {
     pub(super) snapshots: Mutex<Option<Result<(), NotTaken>>>,
     /// Of what there are to be snapshots.
     pub(super) expected: Mutex<Vec<Generation>>,
+    /// What was to be compiled, and for which runtime.
+    pub(super) compiled: Mutex<Vec<(Digest, String)>>,
     behaviour: Mutex<Behaviour>,
+    compile: Mutex<Compile>,
 }
 
 /// A server in a directory of its own.
@@ -80,7 +88,12 @@ impl FakePool {
             standing: Mutex::default(),
             snapshots: Mutex::new(Some(Ok(()))),
             expected: Mutex::default(),
+            compiled: Mutex::default(),
             behaviour: Mutex::new(Box::new(|call| Ok(echo(call)))),
+            compile: Mutex::new(Box::new(|mut into| {
+                into.write_all(b"compiled").map_err(CompileError::Write)?;
+                Ok(8)
+            })),
         }
     }
 
@@ -90,6 +103,14 @@ impl FakePool {
         behaviour: impl Fn(&Invocation) -> Result<Outcome, Refusal> + Send + Sync + 'static,
     ) {
         *self.behaviour.lock().unwrap() = Box::new(behaviour);
+    }
+
+    /// From now on, this is what compiles.
+    pub(super) fn compile_with(
+        &self,
+        compile: impl Fn(File) -> Result<u64, CompileError> + Send + Sync + 'static,
+    ) {
+        *self.compile.lock().unwrap() = Box::new(compile);
     }
 }
 
@@ -144,6 +165,11 @@ impl Invoker for FakePool {
 
     fn expect_snapshot(&self, generation: Generation) {
         self.expected.lock().unwrap().push(generation);
+    }
+
+    fn compile<'a>(&'a self, runtime: &'a str, code: Digest, into: File) -> Compiling<'a> {
+        self.compiled.lock().unwrap().push((code, runtime.to_owned()));
+        Box::pin(std::future::ready((self.compile.lock().unwrap())(into)))
     }
 }
 
@@ -297,12 +323,14 @@ fn telemetry_limits() -> telemetry::logs::Limits {
 
 fn catalogue() -> Catalogue {
     let start = |kind| Start::executed(kind, vec!["/usr/bin/true".to_owned()]);
+    let mut python = start(Kind::Python);
+    python.compiler = Some(Compiler { argv: vec!["/usr/bin/true".to_owned()], env: Vec::new() });
     let manifest = Manifest {
         digest: Digest([7; 32]),
         recipe: "host".to_owned(),
         runtimes: BTreeMap::from([
             ("provided.al2023".to_owned(), start(Kind::Custom)),
-            ("python3.11".to_owned(), start(Kind::Python)),
+            ("python3.11".to_owned(), python),
         ]),
         files: 0,
         bytes: 0,

@@ -106,6 +106,8 @@ pub enum Place {
     Code,
     /// The layers, merged.
     Layers,
+    /// What was compiled of the package for the cell's image, if anything was.
+    Compiled,
 }
 
 /// The spawner takes a cell down.
@@ -196,13 +198,14 @@ pub(super) fn end() -> Vec<EndStep> {
 
 impl Place {
     /// All there are.
-    pub const ALL: [Self; 2] = [Self::Code, Self::Layers];
+    pub const ALL: [Self; 3] = [Self::Code, Self::Layers, Self::Compiled];
 
-    /// Where that is, inside; AWS's.
+    /// Where that is, inside; AWS's, as far as AWS has it.
     pub fn path(self) -> &'static str {
         match self {
             Self::Code => "/var/task",
             Self::Layers => "/opt",
+            Self::Compiled => "/var/lang/compiled",
         }
     }
 }
@@ -317,7 +320,9 @@ impl Describe for FinishStep {
 impl Describe for AssignStep {
     fn what(&self) -> String {
         match self {
-            Self::CloneTrees => "clone code and layers, read-only, nosuid, nodev".to_owned(),
+            Self::CloneTrees => {
+                "clone code, layers, what is compiled: ro, nosuid, nodev".to_owned()
+            }
             Self::MountTrees { usual_tmp_mib } => {
                 let places: Vec<&str> = Place::ALL.iter().map(|place| place.path()).collect();
                 let places = places.join(", ");

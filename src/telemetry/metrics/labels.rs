@@ -113,6 +113,16 @@ label! {
 }
 
 label! {
+    /// What came of compiling a package when it was taken in.
+    Compilation, "outcome" {
+        /// Instances find it.
+        Kept = "kept",
+        /// They compile for themselves.
+        Failed = "failed",
+    }
+}
+
+label! {
     /// Where an instance is in its life.
     InstanceState, "state" {
         /// Its code is being loaded.

@@ -11,6 +11,7 @@
 //! * [`several`]: the same, several at once.
 //! * [`freezing`]: who is stopped between events, and who is not.
 //! * [`provisioned`]: instances that are there before anybody calls.
+//! * [`compiling`]: code is compiled in a cell of its own, which ends whatever comes of it.
 //! * [`ending`]: retirement, draining, a spawner that dies.
 //!
 //! [`double`] plays the spawner, [`programs`] the functions, [`rig`] holds a test's things together.
@@ -21,6 +22,7 @@ mod double;
 mod programs;
 mod rig;
 
+mod compiling;
 mod custom;
 mod ending;
 mod failing;

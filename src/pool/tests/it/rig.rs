@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use images::manifest::{Kind, Spare, Start};
+use images::manifest::{Compiler, Kind, Spare, Start};
 use images::{Catalogue, Manifest};
 use model::{Digest, FunctionId, FunctionName, Generation, RequestId, Runnable, Version};
 use pool::session::Session;
@@ -197,12 +197,22 @@ fn catalogue(templates: bool) -> Catalogue {
         env: vec!["TZ=:UTC".to_owned()],
     });
     python.template = templates.then_some(0);
+    // What a compiler does is chosen like what a function does.
+    let compiling = |how: &str| {
+        let mut start = start(Kind::Python, None, &argv);
+        let argv = vec!["/usr/bin/python3.11".to_owned(), "compile".to_owned()];
+        start.compiler = Some(Compiler { argv, env: vec![format!("_HANDLER={how}")] });
+        (how.to_owned(), start)
+    };
     let manifest = Manifest {
         digest: Digest([9; 32]),
         recipe: "double".to_owned(),
         runtimes: BTreeMap::from([
             ("python3.11".to_owned(), python),
             ("provided.al2023".to_owned(), Start::custom()),
+            compiling("compiles"),
+            compiling("compiles-and-dies"),
+            compiling("compiles-forever"),
         ]),
         files: 0,
         bytes: 0,

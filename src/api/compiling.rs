@@ -1,0 +1,133 @@
+//! Compiles the code of a function before it is made ready.
+//!
+//! ```text
+//!   is there a compiler, enough code, nothing compiled yet? ──► a place among those at work
+//!        │ no                                                        │
+//!        ▼                                                           ▼
+//!   nothing to do                       a sandbox compiles it ──► kept beside the package
+//!                                            │
+//!                                            ▼ anything went wrong, or took too long
+//!                                       said once; the function starts without
+//! ```
+//!
+//! It makes starts quicker and decides nothing: whatever comes of it, the function is made ready. What is
+//! compiled belongs to the code and the image, so of several functions with the same package the first
+//! has it done for all of them, and nobody's environment or name has a part in it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use archive::code::CodeError;
+use archive::{Draft, Edition, Stored};
+use images::Served;
+use images::manifest::Kind;
+use model::{Digest, FunctionName};
+use pool::CompileError;
+use telemetry::METRICS;
+use telemetry::metrics::Compilation;
+
+use crate::server::Api;
+
+/// How long making a function ready may be held up by this, with the time it stands in line.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Code with fewer bytes than this is compiled at every start in the time in which it would have been
+/// found that it is compiled already, or hardly more: a tenth of a millisecond for each KiB.
+pub(crate) const WORTHWHILE: u64 = 4 << 10;
+
+/// Why there is nothing compiled.
+#[derive(Debug, thiserror::Error)]
+enum NotCompiled {
+    /// The compiler came to nothing.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The store did.
+    #[error(transparent)]
+    Store(#[from] CodeError),
+    /// It did not get to it, or did not come to its end.
+    #[error("it was not done in {} s", PATIENCE.as_secs())]
+    Late,
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+/// Compiles a package for the functions of a runtime, unless that is of no use.
+pub(crate) async fn compile(
+    api: &Arc<Api>,
+    function: &FunctionName,
+    package: Digest,
+    runtime: &str,
+) {
+    let Some(served) = api.catalogue.resolve(runtime) else { return };
+    if served.start.compiler.is_none() {
+        return;
+    }
+    let attempt = tokio::time::timeout(PATIENCE, attempt(api, package, runtime, served));
+    match attempt.await.unwrap_or(Err(NotCompiled::Late)) {
+        Ok(None) => {}
+        Ok(Some(bytes)) => {
+            METRICS.compilations.of(Compilation::Kept).inc();
+            tracing::debug!(%function, %package, bytes, "a package was compiled");
+        }
+        Err(err) => {
+            METRICS.compilations.of(Compilation::Failed).inc();
+            let err: &dyn std::error::Error = &err;
+            tracing::warn!(%function, %package, err, "a package was not compiled ahead of time");
+        }
+    }
+}
+
+/// How many bytes were compiled; `None` if nothing was to be done.
+async fn attempt(
+    api: &Arc<Api>,
+    package: Digest,
+    runtime: &str,
+    served: &Served,
+) -> Result<Option<u64>, NotCompiled> {
+    let edition = Edition { code: package, image: served.image, runtime: served.runtime.clone() };
+    if begin(api, &edition, served.start.kind).await?.is_none() {
+        return Ok(None);
+    }
+    let _place = api.compiling.acquire().await.map_err(|_closed| NotCompiled::Stopping)?;
+    // Once more: whoever was before us in the line may have done it.
+    let Some((stored, draft, file)) = begin(api, &edition, served.start.kind).await? else {
+        return Ok(None);
+    };
+    let bytes = api.pool.compile(runtime, package, file).await?;
+    let (api, images) = (Arc::clone(api), api.catalogue.images());
+    let keeping = tokio::task::spawn_blocking(move || {
+        api.code.keep_compiled(&stored, &edition, draft, &images)
+    });
+    keeping.await.map_err(|_| NotCompiled::Stopping)??;
+    Ok(Some(bytes))
+}
+
+/// The package and a file for what will be compiled of it; `None` if nothing is to be done.
+async fn begin(
+    api: &Arc<Api>,
+    edition: &Edition,
+    kind: Kind,
+) -> Result<Option<(Stored, Draft, std::fs::File)>, NotCompiled> {
+    let (api, edition) = (Arc::clone(api), edition.clone());
+    let looking = tokio::task::spawn_blocking(move || {
+        let code = &api.code;
+        let Some(stored) = code.hold(edition.code)? else { return Ok(None) };
+        if code.is_compiled(&edition)?
+            || !code.has_sources(&edition.code, suffixes(kind), WORTHWHILE)?
+        {
+            return Ok(None);
+        }
+        let (draft, file) = code.begin_compiled()?;
+        Ok(Some((stored, draft, file)))
+    });
+    looking.await.map_err(|_| NotCompiled::Stopping)?
+}
+
+/// What the files are called that a language compiles.
+fn suffixes(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Python => &[".py"],
+        Kind::Node => &[".js", ".cjs"],
+        Kind::Custom => &[],
+    }
+}
