@@ -18,7 +18,7 @@ Every millisecond here is a millisecond of every cold start, which decides three
 Most starts happen before their function is known (a *spare*): executed with the argument `spare`, or
 copied from a template that has imported more (`import_ahead`). A spare makes everything random its
 own, goes through all that an assignment and the first events do with a function of our own
-(`rehearse`), and waits for its environment. From there on there is one path; and the function must
+(`rehearse`; a template has done so before it is copied), and waits for its environment. From there on there is one path; and the function must
 find nothing that tells it which way it was started, apart from `/proc/self`.
 
 What it does not do: decide how a crash, an exit or a timeout is reported. The control plane sees
@@ -990,6 +990,10 @@ def reseed():
 
 # As often as it takes until CPython has made what it runs its own (since 3.11 after eight times).
 REHEARSALS = 12
+# A copy of what has rehearsed does it again because pages that it writes to for the first time are copied.
+REHEARSALS_OF_A_COPY = 2
+# How long a copy waits for its function before that, seconds: who is waited for is spared it.
+HASTE = 0.005
 
 
 def replace_environment(entries):
@@ -1027,7 +1031,7 @@ def assume(frame):
         process.ORIGINAL_DIR = settings.task_root
 
 
-def rehearse():
+def rehearse(rounds):
     """Does all that an assignment and the first events will do, on a function of our own.
 
     Afterwards everything that a function could see of it is as it was.
@@ -1052,7 +1056,7 @@ def rehearse():
     def send(kind, body):
         os.write(feed, len(body).to_bytes(4, "little") + bytes((kind, 1, 0, 0)) + body)
 
-    for _ in range(REHEARSALS):
+    for _ in range(rounds):
         sys.stdout, sys.stderr = (io.TextIOWrapper(io.BytesIO()) for _ in streams)
         set_up_stream(sys.stdout)
         link = Link(source, sink)
@@ -1119,10 +1123,11 @@ def take_place():
     sys.argv[:] = [program]
 
 
-def wait_for_function(link):
+def wait_for_function(link, rounds):
     """The life of a spare, up to the moment when it is one no longer."""
     reseed()
-    rehearse()
+    if rounds:
+        rehearse(rounds)
     link.send(SPARE)
     assume(link.receive())
 
@@ -1132,7 +1137,8 @@ def spare():
     take_place()
     os.write(LINK, GREETING)
     link = open_link()
-    wait_for_function(link)
+    hurried, _, _ = there("select").select((LINK,), (), (), HASTE)
+    wait_for_function(link, 0 if hurried else REHEARSALS_OF_A_COPY)
     live(link)
 
 
@@ -1142,7 +1148,7 @@ def main():
         del sys.argv[1:]
         if hasattr(sys, "orig_argv"):
             del sys.orig_argv[-1:]
-        wait_for_function(link)
+        wait_for_function(link, REHEARSALS)
     live(link)
 
 

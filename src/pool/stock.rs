@@ -47,7 +47,7 @@ use demand::{Budget, Measured};
 use shelf::Owner;
 pub use shelf::TemplateSharing;
 use shelves::{Shelves, Step, Work};
-pub(crate) use spare::{FillError, Spare, Warm, hush};
+pub(crate) use spare::{FillError, Spare, Warm, hush, meet};
 
 /// Where cells and spares come from.
 #[derive(Debug)]
@@ -279,7 +279,7 @@ impl Stock {
             }
         };
         let warm = match lease {
-            Some(lease) => lease.fork(&cell).await,
+            Some(lease) => lease.fork(&cell, Hurry::No).await,
             None => spare::execute(&cell, &breed.how).await,
         };
         match warm {
@@ -288,7 +288,8 @@ impl Stock {
         }
     }
 
-    /// Forks a template into a cell for a function; `None` if there is no template for it.
+    /// Forks a template into a cell for a function, which is assigned at once; `None` if there is no
+    /// template for it.
     ///
     /// # Errors
     /// If the cell has nothing warm in it afterwards; it is of no use for anything else then.
@@ -304,7 +305,8 @@ impl Stock {
             self.wanted.notify_one();
             return None;
         };
-        Some(Lease { stock: self, at, template, well: false }.fork(cell).await)
+        let lease = Lease { stock: self, at, template, well: false };
+        Some(lease.fork(cell, Hurry::Yes).await)
     }
 
     /// Starts a template.
@@ -334,6 +336,14 @@ impl Stock {
     }
 }
 
+/// Whether somebody waits for a fork.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hurry {
+    /// It is the function's before it has said that it is warm.
+    Yes,
+    No,
+}
+
 /// A template that is being forked.
 struct Lease<'a> {
     stock: &'a Stock,
@@ -345,10 +355,15 @@ struct Lease<'a> {
 // === impl Lease ===
 
 impl Lease<'_> {
-    async fn fork(mut self, cell: &Cell) -> Result<Warm, FillError> {
+    async fn fork(mut self, cell: &Cell, hurry: Hurry) -> Result<Warm, FillError> {
         let (stock, at, template) = (self.stock, self.at, self.template);
         let hangs = || stock.shelves().shelf(at).hangs(stock.now(), template);
-        let warm = spare::fork(&stock.spawner, cell, template, hangs).await;
+        let mut warm = spare::fork(&stock.spawner, cell, template, hangs).await;
+        if hurry == Hurry::No
+            && let Ok(forked) = warm
+        {
+            warm = spare::settle(forked).await;
+        }
         self.well = warm.is_ok();
         warm
     }

@@ -7,6 +7,7 @@
 //!   instance.rs  the directory hearth-<slot> in each hierarchy
 //!   claim.rs     the same, held: locked, emptied of what a crash left, removed
 //!   leaf.rs      hearth-<slot>/c<cell>: limits, killing, what it used, removal
+//!   swift.rs     what makes joining a group take microseconds instead of milliseconds
 //! ```
 //!
 //! A controller is used where it is found: memory, pids and cpu may each live in a version-1
@@ -20,12 +21,14 @@ mod instance;
 mod layout;
 mod leaf;
 mod room;
+mod swift;
 
 pub use claim::Claim;
 pub use instance::{Instance, InstanceError};
 pub use layout::{Controller, Home, Layout, Version};
 pub use leaf::{Leaf, LeafError, LeafLimits, Usage};
 pub use room::{Place, ours};
+pub use swift::Swift;
 
 /// One hierarchy a cell has a leaf in, as a directory that holds the leaves.
 #[derive(Debug, Clone, PartialEq, Eq)]

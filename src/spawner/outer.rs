@@ -22,7 +22,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{getegid, geteuid};
 use sandbox::Identity;
 use sandbox::capability;
-use sandbox::cgroup::{self, Claim, Controller, Instance, InstanceError, Layout};
+use sandbox::cgroup::{self, Claim, Controller, Instance, InstanceError, Layout, Swift};
 use sandbox::checks::{self, Missing, Need};
 use sandbox::failpoint::{Point, reach};
 use sandbox::identity::{Own, Source};
@@ -117,6 +117,11 @@ fn start(arguments: &[OsString]) -> Result<u8, OuterError> {
     let enforced = enforceable(&arguments.unenforced)?;
     let source = source(&arguments);
     let Share { slot, ids, groups, claim } = allocate(&arguments, &enforced, &source)?;
+    // The spawner proper holds it too; nothing is slower without than it has always been.
+    let swift = (source == Source::Machine).then(Swift::new).transpose().unwrap_or_else(|errno| {
+        log::line(&format!("joining control groups takes milliseconds: {}", errno.desc()));
+        None
+    });
     limits::take()?;
     // Before there is a child, so that its end cannot be missed. The child inherits the mask: it
     // reads the same signals through a descriptor.
@@ -153,7 +158,7 @@ fn start(arguments: &[OsString]) -> Result<u8, OuterError> {
     let sweeper = Sweeper::start(&proof, &mut claim, &mut life).map_err(at("clone the sweeper"))?;
     let status = attend(&child, &signals, claim, sweeper);
     drop(life);
-    drop((ids, slot));
+    drop((ids, slot, swift));
     status
 }
 

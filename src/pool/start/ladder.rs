@@ -48,7 +48,7 @@ use crate::session::{self, Started};
 use crate::shell::{Failure, Shell, wall_ms};
 use crate::socket;
 use crate::spawner::{Cell, SpawnerError};
-use crate::stock::{BreedId, FillError, Spare, Taken, Warm, hush};
+use crate::stock::{BreedId, FillError, Spare, Taken, Warm, hush, meet};
 use crate::watch;
 
 /// What a start that came to nothing is answered with.
@@ -147,7 +147,7 @@ impl Attempt<'_> {
             let (rung, done) = match taken {
                 Taken::Spare(spare) => {
                     let Spare { cell, link, output, .. } = spare;
-                    let warm = Warm { link, output };
+                    let warm = Warm { link, output, greeted: true };
                     (Rung::Spare, self.by_warmth(self.hold(cell), warm).await)
                 }
                 Taken::Cell(cell, rung) => {
@@ -187,7 +187,8 @@ impl Attempt<'_> {
     }
 
     /// Makes a warm interpreter the function's.
-    async fn by_warmth(&mut self, held: Held, Warm { link, output }: Warm) -> Result<(), Missed> {
+    async fn by_warmth(&mut self, held: Held, warm: Warm) -> Result<(), Missed> {
+        let Warm { link, output, greeted } = warm;
         let assigning =
             self.shell.spawner.assign(held.id(), trees(self.function), limits(self.function));
         // What can be prepared is, while the spawner mounts.
@@ -219,10 +220,14 @@ impl Attempt<'_> {
             .journal(stream, output)
             .map_err(|err| Missed::Failed(no_room("connect a spare", &err.to_string())))?;
         link.assign(&frame).map_err(lost)?;
+        let mut incoming = Incoming::default();
+        if !greeted {
+            meet(&link, &mut incoming).await.map_err(lost)?;
+        }
         let (instance, _unused) = self.instance(held, Transport::Link(link), journal);
         self.announce(&instance);
         let watcher = self.watch(&instance);
-        match self.initialise(&instance, false).await {
+        match self.initialise(&instance, incoming).await {
             Err((StartFailure::Died, _)) if unread(&instance) => {
                 self.forget(instance, watcher).await;
                 Err(lost("it ended before it had read whose it was"))
@@ -258,7 +263,13 @@ impl Attempt<'_> {
         if let (Some(listener), Some(session)) = (listener, session) {
             (self.shell.hook)(listener, session);
         }
-        self.initialise(&instance, true).await
+        let mut incoming = Incoming::default();
+        if let Transport::Link(link) = &instance.transport
+            && let Err(err) = link::hello(link, &mut incoming).await
+        {
+            return Err(broken(&instance, err).await);
+        }
+        self.initialise(&instance, incoming).await
     }
 
     /// A phase ends now.
@@ -371,49 +382,54 @@ impl Attempt<'_> {
         }
     }
 
-    /// Waits until the handler can be called. `greets` says whether its process says hello first.
-    async fn initialise(&mut self, instance: &Arc<Instance>, greets: bool) -> Result<(), Failed> {
+    /// Waits until the handler can be called.
+    async fn initialise(
+        &mut self,
+        instance: &Arc<Instance>,
+        incoming: Incoming,
+    ) -> Result<(), Failed> {
         let said = match &instance.transport {
-            Transport::Link(link) => ready(link, greets).await,
+            Transport::Link(link) => ready(link, incoming).await,
             Transport::Session(handle) => match handle.started().await {
                 Started::Ready => Ok(None),
                 Started::Failed(document) => Ok(Some(document)),
                 Started::Closed => Err(LinkError::Closed),
             },
         };
-        let broke = || Failure::Broke { instance: Arc::clone(instance) };
         match said {
             Ok(None) => {}
             Ok(Some(document)) => {
                 let instance = Arc::clone(instance);
                 return Err((StartFailure::Init, Failure::Init { instance, document }));
             }
-            Err(err) => {
-                // A link that was closed says nothing of why; the watcher will know.
-                if err != LinkError::Closed {
-                    instance.condemn(Cause::Protocol(err));
-                }
-                instance.reason().await;
-                return Err((StartFailure::Died, broke()));
-            }
+            Err(err) => return Err(broken(instance, err).await),
         }
         // What it took since the last look, or before the first, is found now and not by its first
         // event.
         instance.measure(self.shell.now());
         self.lap(|phases| &mut phases.init);
         match instance.cause() {
-            Some(Cause::Memory) => Err((StartFailure::Died, broke())),
+            Some(Cause::Memory) => {
+                let instance = Arc::clone(instance);
+                Err((StartFailure::Died, Failure::Broke { instance }))
+            }
             _ => Ok(()),
         }
     }
 }
 
-/// Reads what a bootstrap says until it is ready, or the document with which it failed.
-async fn ready(link: &Link, greets: bool) -> Result<Option<Bytes>, LinkError> {
-    let mut incoming = Incoming::default();
-    if greets {
-        link::hello(link, &mut incoming).await?;
+/// What a start has failed with whose process did not say what it was to say.
+async fn broken(instance: &Arc<Instance>, err: LinkError) -> Failed {
+    // A link that was closed says nothing of why; the watcher will know.
+    if err != LinkError::Closed {
+        instance.condemn(Cause::Protocol(err));
     }
+    instance.reason().await;
+    (StartFailure::Died, Failure::Broke { instance: Arc::clone(instance) })
+}
+
+/// Reads what a bootstrap says until it is ready, or the document with which it failed.
+async fn ready(link: &Link, mut incoming: Incoming) -> Result<Option<Bytes>, LinkError> {
     let (kind, body) = link.read(&mut incoming).await?;
     let said = match kind {
         Kind::Ready => None,

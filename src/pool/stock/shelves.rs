@@ -54,6 +54,8 @@ pub(super) struct Shelves {
     refilled: Duration,
     /// When there was last a start.
     started: Duration,
+    /// The first start since the last refill began.
+    put_off: Duration,
     /// When and how refills of cells failed.
     failed: Failed,
     budget: Budget,
@@ -123,6 +125,7 @@ impl Shelves {
             refilling: false,
             refilled: Duration::ZERO,
             started: Duration::ZERO,
+            put_off: Duration::ZERO,
             failed: Failed::default(),
             budget: Budget::default(),
             looked: Duration::ZERO,
@@ -137,6 +140,9 @@ impl Shelves {
         breed: Option<BreedId>,
     ) -> Result<Taken, oneshot::Receiver<Result<Cell, SpawnerError>>> {
         self.started = now;
+        if self.put_off <= self.refilled {
+            self.put_off = now;
+        }
         if let Some(breed) = breed {
             self.spares[breed.0].demand.arrived(now);
             self.aim(now);
@@ -322,7 +328,7 @@ impl Shelves {
         let spare = short
             .min_by(|(_, a), (_, b)| able(b).cmp(&able(a)).then(a.part().total_cmp(&b.part())));
         let spare = spare.map(|(at, shelf)| (Refill::Spare(BreedId(at)), &shelf.failed));
-        let due = (self.started + PAUSE).min(self.refilled + PATIENCE);
+        let due = (self.started + PAUSE).min(self.put_off + PATIENCE);
         let mut later = Later::Idle;
         for (refill, failed) in [cell, spare].into_iter().flatten() {
             let when = due.max(failed.until);

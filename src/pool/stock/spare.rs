@@ -54,6 +54,8 @@ pub(crate) struct Warm {
     pub(crate) link: Link,
     /// Our end of its output.
     pub(crate) output: OwnedFd,
+    /// Whether it has said that it is warm.
+    pub(crate) greeted: bool,
 }
 
 /// Whether a spare can be handed out.
@@ -112,7 +114,7 @@ pub(crate) enum FillError {
 
 impl Spare {
     /// Puts together a cell and what was made warm in it.
-    pub(super) fn new(cell: Cell, Warm { link, output }: Warm) -> Self {
+    pub(super) fn new(cell: Cell, Warm { link, output, .. }: Warm) -> Self {
         let bytes = measure(&cell);
         Self { cell, link, output, bytes }
     }
@@ -149,7 +151,7 @@ pub(super) async fn execute(cell: &Cell, how: &manifest::Spare) -> Result<Warm, 
     // Not where the code will be: it is mounted over that directory later.
     let program =
         Request::Execute { argv: bytes(&how.argv), env: bytes(&how.env), cwd: b"/".into() };
-    let (warm, theirs) = plumb()?;
+    let (mut warm, theirs) = plumb()?;
     let link = &warm.link;
     let warming = async move {
         let given = [theirs.0.as_fd(), theirs.1.as_fd()];
@@ -157,14 +159,15 @@ pub(super) async fn execute(cell: &Cell, how: &manifest::Spare) -> Result<Warm, 
         executed.map_err(|source| FillError::Execute { source })?;
         // Ours are closed, or the link would not end with the process.
         drop(theirs);
-        greet(link).await
+        alone(link).await
     };
     tokio::time::timeout(WARM, warming).await.map_err(|_elapsed| FillError::Slow)??;
+    warm.greeted = true;
     Ok(warm)
 }
 
-/// Forks a template into an empty cell and waits until its copy is warm. `hangs` says whether there is
-/// no more to be waited for, whenever it is asked.
+/// Forks a template into an empty cell; its copy says later that it is warm, unless it is assigned
+/// before. `hangs` says whether there is no more to be waited for, whenever it is asked.
 pub(super) async fn fork(
     spawner: &Spawner,
     cell: &Cell,
@@ -184,8 +187,14 @@ pub(super) async fn fork(
         }
     }
     drop((output, link));
-    let greeting = greet(&warm.link);
+    Ok(warm)
+}
+
+/// Waits until what was forked, for nobody, says that it is warm.
+pub(super) async fn settle(mut warm: Warm) -> Result<Warm, FillError> {
+    let greeting = alone(&warm.link);
     tokio::time::timeout(FORKED, greeting).await.map_err(|_elapsed| FillError::Slow)??;
+    warm.greeted = true;
     Ok(warm)
 }
 
@@ -194,22 +203,34 @@ fn plumb() -> Result<(Warm, (OwnedFd, OwnedFd)), FillError> {
     let failed = |source| FillError::Descriptors { source };
     let (output, theirs) = socket::log_pipe().map_err(failed)?;
     let (ours, link) = socket::link_pair().map_err(failed)?;
-    let warm = Warm { link: Link::new(ours).map_err(failed)?, output };
+    let warm = Warm { link: Link::new(ours).map_err(failed)?, output, greeted: false };
     Ok((warm, (theirs, link)))
 }
 
-/// Waits until it says that it is warm.
-async fn greet(link: &Link) -> Result<(), FillError> {
-    let greeting = async {
-        let mut incoming = Incoming::default();
-        link::hello(link, &mut incoming).await?;
-        match link.read(&mut incoming).await? {
-            (Kind::Spare, _) if incoming.has_more() => Err(LinkError::TwoAnswers),
-            (Kind::Spare, _) => Ok(()),
-            (kind, _) => Err(LinkError::Unexpected { kind }),
-        }
-    };
-    greeting.await.map_err(|source| FillError::Greeting { source })
+/// Waits until it says that it is warm, and nothing else.
+async fn alone(link: &Link) -> Result<(), FillError> {
+    let mut incoming = Incoming::default();
+    let greeting = greet(link, &mut incoming).await;
+    let greeting = greeting.and_then(|()| match incoming.has_more() {
+        true => Err(LinkError::TwoAnswers),
+        false => Ok(()),
+    });
+    greeting.map_err(|source| FillError::Greeting { source })
+}
+
+/// Waits until one that was forked says that it is warm: not long, since it has little to do.
+pub(crate) async fn meet(link: &Link, incoming: &mut Incoming) -> Result<(), FillError> {
+    let greeting = tokio::time::timeout(FORKED, greet(link, incoming)).await;
+    let greeting = greeting.map_err(|_elapsed| FillError::Slow)?;
+    greeting.map_err(|source| FillError::Greeting { source })
+}
+
+async fn greet(link: &Link, incoming: &mut Incoming) -> Result<(), LinkError> {
+    link::hello(link, incoming).await?;
+    match link.read(incoming).await? {
+        (Kind::Spare, _) => Ok(()),
+        (kind, _) => Err(LinkError::Unexpected { kind }),
+    }
 }
 
 /// Anonymous memory of a cell, bytes; 0 where it cannot be told, and then none is counted.

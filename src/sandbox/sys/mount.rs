@@ -15,6 +15,7 @@ use nix::mount::{MntFlags, MsFlags};
 use super::owned;
 
 // Commands of fsconfig(2), from <linux/mount.h>; `libc` does not name them yet.
+const SET_FLAG: libc::c_uint = 0;
 const SET_STRING: libc::c_uint = 1;
 const CMD_CREATE: libc::c_uint = 6;
 const CMD_RECONFIGURE: libc::c_uint = 7;
@@ -146,7 +147,8 @@ pub fn attach(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> nix::Result<()> {
     Errno::result(result).map(drop)
 }
 
-/// A new, detached instance of a file system without a device.
+/// A new, detached instance of a file system without a device. An option with an empty value is one
+/// that is there or not.
 ///
 /// # Errors
 /// What `fsopen`, `fsconfig` or `fsmount` return: `EPERM` for a `proc` where none is fully visible,
@@ -197,14 +199,18 @@ pub fn reconfigure(path: &CStr, options: &[(&CStr, &CStr)]) -> nix::Result<()> {
 }
 
 fn set_option(context: &OwnedFd, key: &CStr, value: &CStr) -> nix::Result<()> {
-    // SAFETY: key and value are C strings that outlive the call.
+    let (command, value) = match value.is_empty() {
+        true => (SET_FLAG, std::ptr::null()),
+        false => (SET_STRING, value.as_ptr()),
+    };
+    // SAFETY: key and value are C strings that outlive the call, or the value is null where there is none.
     let result = unsafe {
         libc::syscall(
             libc::SYS_fsconfig,
             context.as_raw_fd(),
-            SET_STRING,
+            command,
             key.as_ptr(),
-            value.as_ptr(),
+            value,
             0,
         )
     };
