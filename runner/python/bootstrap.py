@@ -16,9 +16,9 @@ Every millisecond here is a millisecond of every cold start, which decides three
   start, and further files would have to be looked for on top of that.
 
 Most starts happen before their function is known (a *spare*): executed with the argument `spare`, or
-copied from a template that has imported more (`import_ahead`). A spare makes everything random its
+copied from a template that has imported more (`be_copied`). A spare makes everything random its
 own, goes through all that an assignment and the first events do with a function of our own
-(`rehearse`; a template has done so before it is copied), and waits for its environment. From there on there is one path; and the function must
+(`rehearse`), and waits for its environment. From there on there is one path; and the function must
 find nothing that tells it which way it was started, apart from `/proc/self`.
 
 What it does not do: decide how a crash, an exit or a timeout is reported. The control plane sees
@@ -963,6 +963,14 @@ def import_ahead(names):
         parent = there(package)
         if getattr(parent, child, None) is module:
             delattr(parent, child)
+
+
+def be_copied(names):
+    """What a template does before it is copied, with modules that functions are likely to ask for."""
+    import_ahead([*names, "select"])
+    # What these two do for the first time, no copy has to; what is random every copy makes its own.
+    reseed()
+    rehearse(REHEARSALS)
 
 
 def reseed():

@@ -24,15 +24,13 @@ LIBRARY = "fork.so"
 
 
 def main():
-    bootstrap.import_ahead([*sys.argv[1:], "ctypes", "gc", "select"])
+    bootstrap.be_copied([*sys.argv[1:], "ctypes", "gc"])
     ctypes, gc = bootstrap.there("ctypes"), bootstrap.there("gc")
     # Called with the interpreter's lock held: nothing else runs while one of these does.
     library = ctypes.PyDLL(os.path.join(os.path.dirname(os.path.abspath(__file__)), LIBRARY))
     for name in ("hearth_prepare", "hearth_ready", "hearth_receive", "hearth_fork"):
         getattr(library, name).restype = ctypes.c_long
     check("prepare", library.hearth_prepare(*restartable_sequence(ctypes)))
-    # So that no copy has to, at least not as often.
-    bootstrap.rehearse(bootstrap.REHEARSALS)
     # What is garbage by now is not copied; what is not, is never looked at again by a collection,
     # which would write to its pages.
     gc.collect()

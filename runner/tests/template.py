@@ -14,7 +14,7 @@ import bootstrap
 
 import gc
 
-bootstrap.import_ahead(sys.argv[1:])
+bootstrap.be_copied(sys.argv[1:])
 for name in ("random", "numpy.random"):
     if bootstrap.there(name) is not None:
         bootstrap.there(name).seed(7)

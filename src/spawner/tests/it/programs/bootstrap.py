@@ -7,7 +7,7 @@ import os
 import sys
 
 
-def import_ahead(names):
+def be_copied(names):
     for name in names:
         __import__(name)
     # Whoever is asked for a random number has a seed from then on.
