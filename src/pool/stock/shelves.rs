@@ -474,3 +474,6 @@ impl Failed {
         self.until = now + pause;
     }
 }
+
+#[cfg(test)]
+mod tests;

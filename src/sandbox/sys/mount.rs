@@ -205,14 +205,7 @@ fn set_option(context: &OwnedFd, key: &CStr, value: &CStr) -> nix::Result<()> {
     };
     // SAFETY: key and value are C strings that outlive the call, or the value is null where there is none.
     let result = unsafe {
-        libc::syscall(
-            libc::SYS_fsconfig,
-            context.as_raw_fd(),
-            command,
-            key.as_ptr(),
-            value,
-            0,
-        )
+        libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), command, key.as_ptr(), value, 0)
     };
     Errno::result(result).map(drop)
 }
