@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use model::{FunctionId, FunctionName, Qualifier, RequestId};
 use store::StorageError;
-use store::events::{EventQueue, NewEvent, QueuedEvent};
+use store::events::{EventQueue, Mark, NewEvent, QueuedEvent};
 use telemetry::metrics::{AsyncDrop, METRICS};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -90,6 +90,36 @@ impl Events {
     /// # Errors
     /// If it is not known to be on the disk.
     pub async fn accept(&self, call: Call) -> Result<(), StorageError> {
+        self.keep(call, None).await.map(|_| ())
+    }
+
+    /// The same for somebody who hands over one event for each of its instants and notes how far it has
+    /// got: whether the event was accepted, and not one for that instant or a later one before.
+    ///
+    /// # Errors
+    /// If it is not known to be on the disk; it can be asked for again.
+    pub async fn accept_once(&self, call: Call, mark: Mark) -> Result<bool, StorageError> {
+        self.keep(call, Some(mark)).await
+    }
+
+    /// How far everybody has got.
+    ///
+    /// # Errors
+    /// Only the database's.
+    pub async fn marks(&self) -> Result<Vec<Mark>, StorageError> {
+        self.inner.queue.marks().await
+    }
+
+    /// Takes marks away whose owners are gone for ever.
+    ///
+    /// # Errors
+    /// Only the database's.
+    pub async fn forget_marks(&self, keys: Vec<String>) -> Result<(), StorageError> {
+        self.inner.queue.forget(keys).await.map(drop)
+    }
+
+    /// Accepts an event, unless its mark says that it was; whether it was now.
+    async fn keep(&self, call: Call, mark: Option<Mark>) -> Result<bool, StorageError> {
         let inner = Arc::clone(&self.inner);
         let kept = async move {
             let Call { id, function, name, qualifier, trace, payload } = call;
@@ -97,12 +127,17 @@ impl Events {
             let lineage = Arc::from("");
             let new =
                 NewEvent { id, function, name, qualifier, accepted_ms, trace, lineage, payload };
-            match inner.queue.accept(new.clone()).await {
-                Ok(number) => {
+            let number = match mark {
+                None => inner.queue.accept(new.clone()).await.map(Some),
+                Some(mark) => inner.queue.accept_once(new.clone(), mark).await,
+            };
+            match number {
+                Ok(Some(number)) => {
                     METRICS.events_async_accepted.inc();
                     inner.queued(QueuedEvent::of(number, &new), new.payload);
-                    Ok(())
+                    Ok(true)
                 }
+                Ok(None) => Ok(false),
                 Err(err) => {
                     // It was not promised, and may be there.
                     inner.lanes(|lanes, now_ms| lanes.look_soon(function, now_ms));

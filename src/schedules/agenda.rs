@@ -142,11 +142,6 @@ impl<W: Clone> Agenda<W> {
         }
     }
 
-    /// Everything between two names, the second not included.
-    pub fn names(&self, from: &Name, to: &Name) -> Vec<Name> {
-        self.slots.range(from..to).map(|(name, _)| name.clone()).collect()
-    }
-
     /// When to look again, milliseconds since the epoch; `None` if nothing waits.
     pub fn next_ms(&self) -> Option<i64> {
         self.times.first().map(|(at, _)| *at)

@@ -13,19 +13,20 @@
 //! was set, so it is looked at every few seconds while anything waits, and not at all while nothing
 //! does.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use model::Home;
 use model::schedule::{Rule, Schedule};
+use store::events::Mark;
 use store::{ChangeError, Refusal, ScheduleRefusal, Store};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::agenda::{Agenda, Due, Fate, Name, Next};
 use crate::event::{self, Run};
-use crate::hand_over::{Firing, HandOver, Handed, Mark, NotHanded};
+use crate::hand_over::{Firing, HandOver, Handed, NotHanded};
 use crate::plan::{self, Work};
 
 /// Events that are being handed over at once at most. One commit takes many of them.
@@ -80,6 +81,8 @@ struct Engine {
     agenda: Agenda<Work>,
     /// How far each has got, by the key of its mark.
     taken: HashMap<String, i64>,
+    /// The key of everything there is, enabled or not.
+    known: BTreeMap<Name, String>,
     running: JoinSet<Finished>,
 }
 
@@ -130,7 +133,8 @@ impl Handle {
 pub async fn start(parts: Parts) -> Result<(Handle, impl Future<Output = ()> + Send), NotHanded> {
     let taken = parts.hand_over.marks().await?;
     let (handle, changes) = Handle::detached();
-    let engine = Engine { parts, changes, agenda: Agenda::new(), taken, running: JoinSet::new() };
+    let (agenda, known) = (Agenda::new(), BTreeMap::new());
+    let engine = Engine { parts, changes, agenda, taken, known, running: JoinSet::new() };
     Ok((handle, engine.run()))
 }
 
@@ -223,7 +227,11 @@ impl Engine {
         };
         let fate = match &result {
             Ok(_) => {
-                self.taken.insert(due.what.key(), due.instant_ms);
+                let key = due.what.key();
+                // Of what was deleted meanwhile nothing has to be known.
+                if self.known.get(&due.name) == Some(&key) {
+                    self.taken.insert(key, due.instant_ms);
+                }
                 Fate::Over
             }
             Err(NotHanded::NoFunction) => Fate::Over,
@@ -264,7 +272,12 @@ impl Engine {
         let deleted =
             self.parts.store.delete_schedule(schedule.path.clone(), Some(schedule.id)).await;
         match deleted {
-            Ok(()) => self.agenda.remove(&Name::Schedule(schedule.path.clone())),
+            Ok(()) => {
+                let name = Name::Schedule(schedule.path.clone());
+                self.agenda.remove(&name);
+                let key = self.known.remove(&name);
+                self.forget(key.into_iter().collect());
+            }
             // Somebody was faster.
             Err(ChangeError::Refused(Refusal::Schedule(ScheduleRefusal::NoSchedule))) => {}
             Err(err) => {
@@ -283,42 +296,74 @@ impl Engine {
         for rule in there.rules(None) {
             self.enter_rule(rule);
         }
+        let owned: BTreeSet<&String> = self.known.values().collect();
+        let gone: Vec<String> =
+            self.taken.keys().filter(|key| !owned.contains(key)).cloned().collect();
+        self.forget(gone);
     }
 
     async fn enter_again(&mut self, changed: Changed) {
         let snapshot = Arc::clone(&self.parts.store.snapshot());
+        let there = snapshot.schedules();
+        let schedule = |text: String| Name::Schedule(text);
+        let target = |rule: String| Name::Target(rule, String::new());
         match changed {
+            // The smallest text after another is that text with a zero byte behind it.
             Changed::Schedule(path) => {
-                self.agenda.remove(&Name::Schedule(path.clone()));
-                if let Some(schedule) = snapshot.schedules().schedule(&path) {
+                let before = self.leave(&schedule(path.clone()), &schedule(format!("{path}\0")));
+                if let Some(schedule) = there.schedule(&path) {
                     self.enter_schedule(schedule).await;
                 }
+                self.forget_all_but_known(before);
             }
+            // `0` follows `/`.
             Changed::Group(name) => {
-                // `0` follows `/`.
-                let of = |end: char| Name::Schedule(format!("{name}{end}"));
-                for name in self.agenda.names(&of('/'), &of('0')) {
-                    self.agenda.remove(&name);
-                }
+                let all = (schedule(format!("{name}/")), schedule(format!("{name}0")));
+                let before = self.leave(&all.0, &all.1);
                 // It may have been made anew meanwhile.
-                for schedule in snapshot.schedules().in_group(&name) {
+                for schedule in there.in_group(&name) {
                     self.enter_schedule(schedule).await;
                 }
+                self.forget_all_but_known(before);
             }
             Changed::Rule(name) => {
-                let of = |rule: &str| Name::Target(rule.to_owned(), String::new());
-                // The smallest text after a name is that name with a zero byte behind it.
-                for old in self.agenda.names(&of(&name), &of(&format!("{name}\0"))) {
-                    self.agenda.remove(&old);
-                }
-                if let Some(rule) = snapshot.schedules().rule(&name) {
+                let before = self.leave(&target(name.clone()), &target(format!("{name}\0")));
+                if let Some(rule) = there.rule(&name) {
                     self.enter_rule(rule);
                 }
+                self.forget_all_but_known(before);
             }
         }
     }
 
+    /// Takes everything between two names out; gives back what it was.
+    fn leave(&mut self, from: &Name, to: &Name) -> Vec<(Name, String)> {
+        let names: Vec<Name> = self.known.range(from..to).map(|(name, _)| name.clone()).collect();
+        let leave = |name: Name| {
+            self.agenda.remove(&name);
+            self.known.remove(&name).map(|key| (name, key))
+        };
+        names.into_iter().filter_map(leave).collect()
+    }
+
+    /// Forgets how far those had got that are gone, or others by now.
+    fn forget_all_but_known(&mut self, before: Vec<(Name, String)>) {
+        let gone = before.into_iter().filter(|(name, key)| self.known.get(name) != Some(key));
+        let keys: Vec<String> = gone.map(|(_, key)| key).collect();
+        self.forget(keys);
+    }
+
+    fn forget(&mut self, mut keys: Vec<String>) {
+        keys.retain(|key| self.taken.remove(key).is_some());
+        if !keys.is_empty() {
+            let hand_over = Arc::clone(&self.parts.hand_over);
+            tokio::spawn(async move { hand_over.forget(keys).await });
+        }
+    }
+
     async fn enter_schedule(&mut self, schedule: &Arc<Schedule>) {
+        let name = Name::Schedule(schedule.path.clone());
+        self.known.insert(name.clone(), Work::Schedule(Arc::clone(schedule)).key());
         let Some(plan) = plan::of_schedule(schedule) else {
             if schedule.content.enabled {
                 // Taken when it was made: the host has lost a time zone since.
@@ -331,16 +376,20 @@ impl Engine {
         if taken.is_some() && has_ended {
             // It had run, and this process ended before it could say so.
             self.complete(schedule).await;
+            return;
         }
-        self.agenda.put(Name::Schedule(schedule.path.clone()), plan, taken);
+        self.agenda.put(name, plan, taken);
     }
 
     fn enter_rule(&mut self, rule: &Arc<Rule>) {
         for target in &rule.targets {
-            let Some(plan) = plan::of_target(rule, target) else { continue };
-            let taken = self.taken.get(&plan.what.key()).copied();
             let name = Name::Target(rule.name.clone(), target.id.clone());
-            self.agenda.put(name, plan, taken);
+            let key = Work::Target(Arc::clone(rule), target.clone()).key();
+            let taken = self.taken.get(&key).copied();
+            self.known.insert(name.clone(), key);
+            if let Some(plan) = plan::of_target(rule, target) {
+                self.agenda.put(name, plan, taken);
+            }
         }
     }
 }

@@ -55,7 +55,7 @@ pub fn of_schedule(home: &Home, schedule: &Schedule, run: Run) -> String {
         let detail = Value::String("{}".to_owned());
         return written(home, "aws.scheduler", &arn, run, detail).to_string();
     };
-    fill_in(input, &arn, run)
+    filled(input, &arn, run)
 }
 
 /// What a rule calls a target with.
@@ -77,8 +77,8 @@ pub fn of_rule(home: &Home, rule: &Rule, target: &RuleTarget, run: Run) -> Strin
     }
 }
 
-/// Puts the values of context attributes into an input.
-fn fill_in(input: &str, arn: &str, run: Run) -> String {
+/// The input of a schedule of that ARN, with the values of its context attributes.
+pub fn filled(input: &str, arn: &str, run: Run) -> String {
     if !input.contains("<aws.scheduler.") {
         return input.to_owned();
     }

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use model::{FunctionName, Qualifier, RequestId};
+use store::events::Mark;
 
 /// An event that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,15 +24,6 @@ pub struct Firing {
     pub payload: String,
     /// What is noted with it.
     pub mark: Mark,
-}
-
-/// How far something that runs by the clock has got.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mark {
-    /// Whose.
-    pub key: String,
-    /// The latest instant that was taken, milliseconds since the epoch. It never goes back.
-    pub instant_ms: i64,
 }
 
 /// What became of an event.
@@ -64,6 +56,9 @@ pub type HandingOver<'a> = Pin<Box<dyn Future<Output = Result<Handed, NotHanded>
 pub type Marks<'a> =
     Pin<Box<dyn Future<Output = Result<HashMap<String, i64>, NotHanded>> + Send + 'a>>;
 
+/// The end of marks.
+pub type Forgetting<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
 /// Takes events over for good.
 pub trait HandOver: Send + Sync {
     /// Accepts an event and notes its mark, both or neither; `Ok` only when both are on the disk.
@@ -71,4 +66,8 @@ pub trait HandOver: Send + Sync {
 
     /// Every mark.
     fn marks(&self) -> Marks<'_>;
+
+    /// Takes marks away whose owners are gone for ever. Those that stay in spite of it take some bytes,
+    /// until the next start.
+    fn forget(&self, keys: Vec<String>) -> Forgetting<'_>;
 }

@@ -25,5 +25,5 @@ pub mod hand_over;
 pub use agenda::Agenda;
 pub use engine::{Changed, Clock, Handle, WallClock};
 pub use expression::{Dialect, Expression};
-pub use hand_over::{Firing, HandOver, Handed, Mark, NotHanded};
+pub use hand_over::{Firing, HandOver, Handed, NotHanded};
 pub use recurrence::Recurrence;

@@ -50,6 +50,16 @@ pub struct NewEvent {
     pub payload: Bytes,
 }
 
+/// How far something has got that hands over one event for each of its instants, noted together with
+/// the event. It never goes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// Whose.
+    pub key: String,
+    /// The latest instant that an event was accepted for, milliseconds since the epoch.
+    pub instant_ms: i64,
+}
+
 /// Names a queued event within its file; later ones have higher numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EventNumber(pub u64);

@@ -213,16 +213,6 @@ fn only_so_much_is_taken_at_once_and_the_rest_is_not_lost() {
     assert_eq!(taken, [10, 10, 5, 0]);
 }
 
-#[test]
-fn names_are_found_by_what_they_begin_with() {
-    let mut agenda = Agenda::new();
-    for path in ["a/1", "a/2", "a-b/1", "b/1"] {
-        agenda.put(Name::Schedule(path.to_owned()), plan("rate(1 hour)"), None);
-    }
-    let of = |path: &str| Name::Schedule(path.to_owned());
-    assert_eq!(agenda.names(&of("a/"), &of("a0")), [of("a/1"), of("a/2")]);
-}
-
 proptest! {
     /// Within its window, before the next instant, the same each time, and in order.
     #[test]

@@ -12,7 +12,7 @@ use store::{NewRule, NewSchedule, TargetChange};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::hand_over::{HandingOver, Marks};
+use crate::hand_over::{Forgetting, HandingOver, Marks};
 
 const HOUR: i64 = 3_600_000;
 /// A midnight of 2027.
@@ -57,6 +57,13 @@ impl HandOver for Taker {
 
     fn marks(&self) -> Marks<'_> {
         Box::pin(async { Ok(self.0.lock().unwrap().marks.clone()) })
+    }
+
+    fn forget(&self, keys: Vec<String>) -> Forgetting<'_> {
+        Box::pin(async move {
+            let mut disk = self.0.lock().unwrap();
+            disk.marks.retain(|key, _| !keys.contains(key));
+        })
     }
 }
 
@@ -400,6 +407,35 @@ fn a_schedule_that_had_run_when_the_daemon_was_killed_is_deleted_by_the_next() {
             })
             .await;
         assert!(world.accepted().is_empty());
+        world.stop().await;
+    });
+}
+
+#[test]
+fn how_far_something_had_got_is_forgotten_with_it() {
+    test(async |path| {
+        let taker = Taker::default();
+        taker.0.lock().unwrap().marks.insert("schedule/of-an-earlier-run".to_owned(), START);
+        let world = World::start(path, taker, START).await;
+        let marks = |world: &World| world.taker.0.lock().unwrap().marks.len();
+        world.eventually("what has no owner is forgotten", |world| marks(world) == 0).await;
+        world.create("default/s", |_| ()).await;
+        world.create("default/kept", |_| ()).await;
+        world
+            .create("default/once", |content| {
+                content.expression = "at(2027-03-07T01:00:00)".into();
+                content.delete_after = true;
+            })
+            .await;
+        world.move_to(1);
+        world.until(3).await;
+        world.store.delete_schedule("default/s".to_owned(), None).await.unwrap();
+        world.changed(Changed::Schedule("default/s".to_owned()));
+        world.eventually("one is left", |world| marks(world) == 1).await;
+        world.changed(Changed::Schedule("default/kept".to_owned()));
+        world.move_to(2);
+        world.until(4).await;
+        assert_eq!(marks(&world), 1);
         world.stop().await;
     });
 }

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::events::thread::{Change, Job, Probe, Thread};
-use crate::events::{Due, EventNumber, NewEvent, Settled, Verdict, rows};
+use crate::events::{Due, EventNumber, Mark, NewEvent, Settled, Verdict, rows};
 use crate::refusal::StorageError;
 use crate::sqlite::OpenError;
 
@@ -82,6 +82,37 @@ impl EventQueue {
     pub async fn accept(&self, new: NewEvent) -> Result<EventNumber, StorageError> {
         let (answer, answered) = oneshot::channel();
         self.change(Change::Accept { new, answer }, answered).await
+    }
+
+    /// Keeps an event and notes its mark, both or neither, unless the mark had got as far before: then
+    /// `None`. So it can be asked for again after an error, and the event is kept once.
+    ///
+    /// # Errors
+    /// If it is not known to be on the disk. It may be there all the same.
+    pub async fn accept_once(
+        &self,
+        new: NewEvent,
+        mark: Mark,
+    ) -> Result<Option<EventNumber>, StorageError> {
+        let (answer, answered) = oneshot::channel();
+        self.change(Change::AcceptOnce { new, mark, answer }, answered).await
+    }
+
+    /// Every mark.
+    ///
+    /// # Errors
+    /// Only the database's.
+    pub async fn marks(&self) -> Result<Vec<Mark>, StorageError> {
+        self.read(rows::marks).await
+    }
+
+    /// Takes marks away whose owners are gone for ever; how many it were.
+    ///
+    /// # Errors
+    /// Only the database's.
+    pub async fn forget(&self, keys: Vec<String>) -> Result<u64, StorageError> {
+        let (answer, answered) = oneshot::channel();
+        self.change(Change::Forget { keys, answer }, answered).await
     }
 
     /// Writes what becomes of an event, and keeps what follows from it, together. An event that is

@@ -7,7 +7,7 @@ use model::{FunctionId, FunctionName, Qualifier, RequestId};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use crate::events::{Due, EventNumber, NewEvent, QueuedEvent, Verdict};
+use crate::events::{Due, EventNumber, Mark, NewEvent, QueuedEvent, Verdict};
 
 const COLUMNS: &str = "number, id, function, name, qualifier, accepted_ms, due_ms, attempts,
     setbacks, trace, lineage, bytes";
@@ -114,6 +114,30 @@ pub(super) fn insert(
         .prepare_cached("INSERT INTO payload (number, body) VALUES (?1, ?2)")?
         .execute(params![integer(number.0), &*new.payload])?;
     Ok(())
+}
+
+/// Notes how far something has got; whether it had not got as far before.
+pub(super) fn advance(connection: &Connection, mark: &Mark) -> Result<bool, rusqlite::Error> {
+    let rows = connection
+        .prepare_cached(
+            "INSERT INTO mark (key, instant_ms) VALUES (?1, ?2)
+             ON CONFLICT (key) DO UPDATE SET instant_ms = ?2 WHERE instant_ms < ?2",
+        )?
+        .execute(params![mark.key, mark.instant_ms])?;
+    Ok(rows > 0)
+}
+
+/// Every mark.
+pub(super) fn marks(connection: &Connection) -> Result<Vec<Mark>, rusqlite::Error> {
+    let mut query = connection.prepare_cached("SELECT key, instant_ms FROM mark")?;
+    let rows = query.query_map([], |row| Ok(Mark { key: row.get(0)?, instant_ms: row.get(1)? }))?;
+    rows.collect()
+}
+
+/// Takes marks away; how many it were.
+pub(super) fn forget(connection: &Connection, keys: &[String]) -> Result<u64, rusqlite::Error> {
+    let mut delete = connection.prepare_cached("DELETE FROM mark WHERE key = ?1")?;
+    keys.iter().map(|key| delete.execute([key]).map(|rows| rows as u64)).sum()
 }
 
 /// Writes what becomes of an event; whether there was one.

@@ -4,7 +4,7 @@
 //! megabyte that is written again.
 
 /// Every step; the first is step 1. One that has been released is never edited.
-pub(crate) const STEPS: &[&str] = &[STEP_1];
+pub(crate) const STEPS: &[&str] = &[STEP_1, STEP_2];
 
 /// Queued events. The index gives what of a function is due, and every function that has any,
 /// without a look at the others.
@@ -30,4 +30,13 @@ CREATE TABLE payload (
     number INTEGER NOT NULL PRIMARY KEY REFERENCES event (number) ON DELETE CASCADE,
     body   BLOB NOT NULL
 ) STRICT;
+";
+
+/// How far schedules have got: noted in the transaction that accepts an event, so that no instant has
+/// two.
+const STEP_2: &str = "
+CREATE TABLE mark (
+    key        TEXT NOT NULL PRIMARY KEY,
+    instant_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 ";

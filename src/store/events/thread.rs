@@ -25,7 +25,7 @@ use telemetry::metrics::METRICS;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::events::queue::Found;
-use crate::events::{EventNumber, NewEvent, Settled, Verdict, rows};
+use crate::events::{EventNumber, Mark, NewEvent, Settled, Verdict, rows};
 use crate::refusal::StorageError;
 use crate::sqlite::{self, OpenError};
 
@@ -82,6 +82,10 @@ pub(super) enum Job {
 pub(super) enum Change {
     /// See [`super::EventQueue::accept`].
     Accept { new: NewEvent, answer: Answer<EventNumber> },
+    /// See [`super::EventQueue::accept_once`].
+    AcceptOnce { new: NewEvent, mark: Mark, answer: Answer<Option<EventNumber>> },
+    /// See [`super::EventQueue::forget`].
+    Forget { keys: Vec<String>, answer: Answer<u64> },
     /// See [`super::EventQueue::settle`].
     Settle {
         number: EventNumber,
@@ -98,6 +102,7 @@ pub(super) enum Change {
 /// What a change came to, if its transaction is committed.
 enum Done {
     Number(EventNumber),
+    Once(Option<EventNumber>),
     Settled(Settled),
     Rows(u64),
 }
@@ -309,6 +314,11 @@ fn fill(
     };
     let apply = |change: &Change| match change {
         Change::Accept { new, .. } => keep(new).map(Done::Number),
+        Change::AcceptOnce { new, mark, .. } => match rows::advance(connection, mark)? {
+            true => keep(new).map(|number| Done::Once(Some(number))),
+            false => Ok(Done::Once(None)),
+        },
+        Change::Forget { keys, .. } => rows::forget(connection, keys).map(Done::Rows),
         Change::Settle { number, verdict, follow, .. } => {
             let there = rows::settle(connection, *number, *verdict)?;
             let follow = follow.as_ref().filter(|_| there);
@@ -337,13 +347,13 @@ impl Done {
     /// How many events came by that, and how many went.
     fn rows(&self, change: &Change) -> (u64, u64) {
         match (self, change) {
-            (Self::Number(_), _) => (1, 0),
+            (Self::Number(_) | Self::Once(Some(_)), _) => (1, 0),
             (Self::Settled(settled), Change::Settle { verdict, .. }) => {
                 let over = *verdict == Verdict::Over && settled.there;
                 (u64::from(settled.follow.is_some()), u64::from(over))
             }
             (Self::Rows(rows), Change::Purge { .. }) => (0, *rows),
-            (Self::Settled(_) | Self::Rows(_), _) => (0, 0),
+            (Self::Once(None) | Self::Settled(_) | Self::Rows(_), _) => (0, 0),
         }
     }
 }
@@ -354,9 +364,9 @@ impl Change {
     /// Bytes of payload in it.
     fn bytes(&self) -> usize {
         match self {
-            Self::Accept { new, .. } => new.payload.len(),
+            Self::Accept { new, .. } | Self::AcceptOnce { new, .. } => new.payload.len(),
             Self::Settle { follow, .. } => follow.as_ref().map_or(0, |new| new.payload.len()),
-            Self::Purge { .. } | Self::Tame { .. } => 0,
+            Self::Purge { .. } | Self::Tame { .. } | Self::Forget { .. } => 0,
         }
     }
 
@@ -364,10 +374,14 @@ impl Change {
     fn succeed(self, done: Done) {
         match (self, done) {
             (Self::Accept { answer, .. }, Done::Number(number)) => drop(answer.send(Ok(number))),
+            (Self::AcceptOnce { answer, .. }, Done::Once(number)) => drop(answer.send(Ok(number))),
             (Self::Settle { answer, .. }, Done::Settled(settled)) => drop(answer.send(Ok(settled))),
-            (Self::Purge { answer, .. } | Self::Tame { answer, .. }, Done::Rows(rows)) => {
-                drop(answer.send(Ok(rows)));
-            }
+            (
+                Self::Purge { answer, .. }
+                | Self::Tame { answer, .. }
+                | Self::Forget { answer, .. },
+                Done::Rows(rows),
+            ) => drop(answer.send(Ok(rows))),
             // Never: `fill` gives each its own. Whoever waits sees the other end gone.
             (change, _) => drop(change),
         }
@@ -376,8 +390,11 @@ impl Change {
     fn fail(self, err: &StorageError) {
         match self {
             Self::Accept { answer, .. } => drop(answer.send(Err(err.clone()))),
+            Self::AcceptOnce { answer, .. } => drop(answer.send(Err(err.clone()))),
             Self::Settle { answer, .. } => drop(answer.send(Err(err.clone()))),
-            Self::Purge { answer, .. } | Self::Tame { answer, .. } => {
+            Self::Purge { answer, .. }
+            | Self::Tame { answer, .. }
+            | Self::Forget { answer, .. } => {
                 drop(answer.send(Err(err.clone())));
             }
         }

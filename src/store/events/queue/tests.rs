@@ -188,3 +188,59 @@ fn a_database_of_functions_is_not_taken_for_one_of_events() {
     let refused = EventQueue::open(&path);
     assert!(matches!(refused, Err(OpenError::Foreign { .. })), "{refused:?}");
 }
+
+fn mark(instant_ms: i64) -> Mark {
+    Mark { key: "schedule/1".to_owned(), instant_ms }
+}
+
+#[tokio::test]
+async fn one_event_is_kept_for_an_instant_and_none_for_an_earlier_one() {
+    let (directory, queue) = queue();
+    let keep = async |queue: &EventQueue, instant_ms| {
+        queue.accept_once(event(1, "{}"), mark(instant_ms)).await.unwrap().is_some()
+    };
+    assert!(keep(&queue, 100).await);
+    assert!(!keep(&queue, 100).await);
+    assert!(!keep(&queue, 99).await);
+    assert!(keep(&queue, 101).await);
+    let other = Mark { key: "schedule/2".to_owned(), instant_ms: -5 };
+    assert!(queue.accept_once(event(1, "{}"), other.clone()).await.unwrap().is_some());
+    // Long after the events are over, in another process.
+    assert_eq!(queue.purge(FunctionId(1)).await.unwrap(), 3);
+    drop(queue);
+    let queue = EventQueue::open(&directory.path().join("events.db")).unwrap();
+    assert!(!keep(&queue, 101).await);
+    let mut marks = queue.marks().await.unwrap();
+    marks.sort_by(|one, two| one.key.cmp(&two.key));
+    assert_eq!(marks, [mark(101), other]);
+    let gone = ["schedule/1", "schedule/none"].map(str::to_owned).to_vec();
+    assert_eq!(queue.forget(gone).await.unwrap(), 1);
+    assert_eq!(queue.marks().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_mark_and_its_event_are_on_the_disk_together_or_not_at_all() {
+    for (step, fault, kept) in [
+        (Step::Filled, Fault::Full, false),
+        // What failed may be there all the same, and then both are.
+        (Step::Filled, Fault::Io, true),
+        (Step::Committed, Fault::Io, true),
+    ] {
+        let (_directory, queue) = faulty(vec![(step, fault)]);
+        queue.accept_once(event(1, "{}"), mark(100)).await.unwrap_err();
+        in_use_again(&queue).await;
+        assert_eq!(queue.marks().await.unwrap().len(), usize::from(kept), "{step:?} {fault:?}");
+        assert_eq!(queue.count().await.unwrap(), u64::from(kept), "{step:?} {fault:?}");
+        let again = queue.accept_once(event(1, "{}"), mark(100)).await.unwrap();
+        assert_eq!(again.is_none(), kept);
+        assert_eq!(queue.count().await.unwrap(), 1, "once, whatever happened");
+    }
+    for (step, kept) in [(Step::Filled, 0), (Step::Committed, 1)] {
+        let (directory, queue) = faulty(vec![(step, Fault::Dead)]);
+        queue.accept_once(event(1, "{}"), mark(100)).await.unwrap_err();
+        drop(queue);
+        let queue = EventQueue::open(&directory.path().join("events.db")).unwrap();
+        assert_eq!(queue.marks().await.unwrap().len(), kept, "{step:?}");
+        assert_eq!(queue.count().await.unwrap(), kept as u64, "{step:?}");
+    }
+}
