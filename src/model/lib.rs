@@ -5,6 +5,7 @@
 //! the columns of the database to the one that keeps them.
 
 pub mod account;
+pub mod alias;
 pub mod configuration;
 pub mod digest;
 pub mod environment;
