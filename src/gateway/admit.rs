@@ -6,10 +6,11 @@
 
 use std::sync::Arc;
 
+use model::alias::Roll;
 use model::name::Qualifier;
 use model::policy::Statement;
 use model::url::{AuthType, UrlConfig};
-use model::{Home, Runnable};
+use model::{Home, RequestId, Runnable};
 use store::{Function, PolicyScope, Snapshot, State};
 
 use crate::address::Address;
@@ -36,8 +37,8 @@ pub enum Callee {
     Broken,
 }
 
-/// Finds what an address names; `None` if there is no such URL.
-pub fn find(snapshot: &Snapshot, address: &Address<'_>) -> Option<Target> {
+/// Finds what an address names, for one request; `None` if there is no such URL.
+pub fn find(snapshot: &Snapshot, address: &Address<'_>, request: &RequestId) -> Option<Target> {
     let (function, url) = match address {
         Address::Nothing => return None,
         Address::Url(id) => {
@@ -50,7 +51,7 @@ pub fn find(snapshot: &Snapshot, address: &Address<'_>) -> Option<Target> {
         }
     };
     let qualifier = url.alias.clone().map(Qualifier::Alias);
-    let version = function.version(qualifier.as_ref())?;
+    let version = function.serving(qualifier.as_ref(), || Roll::of(request))?;
     let callee = match version.state {
         State::Active => Callee::Ready(Arc::clone(&version.runnable)),
         State::Pending => Callee::Pending,

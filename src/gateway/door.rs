@@ -145,7 +145,7 @@ impl<E: Engine> Gateway<E> {
     ) -> (Option<Arc<UrlConfig>>, Result<Response<Bytes>, Refused>) {
         let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let address = address::read(host, parts.uri.path(), &self.suffix);
-        let found = admit::find(&self.store.snapshot(), &address);
+        let found = admit::find(&self.store.snapshot(), &address, request_id);
         let Some(target) = found else { return (None, Err(Refused::Unknown)) };
         if let Some(cors) = &target.url.cors
             && let Some(headers) = cors::preflight(cors, &parts.method, &parts.headers)
@@ -239,7 +239,7 @@ impl<E: Engine> Gateway<E> {
                     return Err(Refused::Ours);
                 }
                 Err(Refusal::Retired) => {
-                    let found = admit::find(&self.store.snapshot(), address);
+                    let found = admit::find(&self.store.snapshot(), address, request_id);
                     // Another URL may have another policy; this request was let in by this one.
                     target = found
                         .filter(|found| found.url == target.url && found.public == target.public)

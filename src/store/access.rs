@@ -103,6 +103,9 @@ impl Function {
         if self.url(new.alias.as_ref()).is_some() {
             return Err(Refusal::UrlExists);
         }
+        if new.alias.as_ref().is_some_and(|alias| self.alias(alias).is_none()) {
+            return Err(Refusal::NoAlias);
+        }
         let url = Arc::new(UrlConfig {
             id: UrlId::random(),
             name: self.name.clone(),
@@ -206,7 +209,8 @@ impl Function {
             (None, PolicyScope::Version(number)) => {
                 self.versions.get(number).ok_or(Refusal::NoVersion)?.revision
             }
-            (None, _) => self.latest.revision,
+            (None, PolicyScope::Alias(name)) => self.alias(name).ok_or(Refusal::NoAlias)?.revision,
+            (None, PolicyScope::Function) => self.latest.revision,
         };
         match seen {
             Some(seen) if seen != current.as_str() => Err(Refusal::PolicyRevision),

@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::alias::Alias;
 use model::configuration::{
     Description, EphemeralStorage, Handler, LogGroup, MemorySize, RoleArn, RuntimeId, SnapStart,
     Timeout,
 };
+use model::name::AliasName;
 use model::url::UrlConfig;
 use model::{
     Configuration, Digest, Environment, FunctionId, FunctionName, Generation, Qualifier,
@@ -39,6 +41,8 @@ pub struct Function {
     pub latest: Arc<FunctionVersion>,
     /// Published versions by number.
     pub versions: Arc<BTreeMap<u64, Arc<FunctionVersion>>>,
+    /// Aliases by name.
+    pub aliases: Arc<BTreeMap<AliasName, Arc<Alias>>>,
     /// Tags, at most 50.
     pub tags: Arc<BTreeMap<String, String>>,
     /// Resource policies, one per qualifier that has any.
@@ -49,11 +53,12 @@ pub struct Function {
     pub provisioned: Arc<BTreeMap<Qualifier, Provisioned>>,
 }
 
-/// What a function has that has no versions, tags, policies, URLs or anything provisioned: the same for
-/// all of them, or each would pay for five empty allocations.
+/// What a function has that has no versions, aliases, tags, policies, URLs or anything provisioned: the
+/// same for all of them, or each would pay for six empty allocations.
 #[derive(Debug, Default)]
 pub(crate) struct Nothing {
     pub(crate) versions: Arc<BTreeMap<u64, Arc<FunctionVersion>>>,
+    pub(crate) aliases: Arc<BTreeMap<AliasName, Arc<Alias>>>,
     pub(crate) tags: Arc<BTreeMap<String, String>>,
     pub(crate) policies: Arc<BTreeMap<PolicyScope, Policy>>,
     pub(crate) urls: Arc<Vec<Arc<UrlConfig>>>,
@@ -170,14 +175,13 @@ pub struct ConfigurationChange {
 // === impl Function ===
 
 impl Function {
-    /// The version a qualifier names; without one, `$LATEST`.
-    ///
-    /// Aliases name nothing yet.
+    /// The version a qualifier names; without one, `$LATEST`. Of two that an alias divides its calls
+    /// between it is the first; who calls asks [`Function::serving`].
     pub fn version(&self, qualifier: Option<&Qualifier>) -> Option<&Arc<FunctionVersion>> {
         match qualifier {
             None | Some(Qualifier::Latest) => Some(&self.latest),
             Some(Qualifier::Version(number)) => self.versions.get(number),
-            Some(Qualifier::Alias(_)) => None,
+            Some(Qualifier::Alias(name)) => self.numbered(self.alias(name)?.version),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What survives a restart: functions, their versions, policies, URLs, tags, and access keys.
+//! What survives a restart: functions, their versions, aliases, policies, URLs, tags, and access keys.
 //!
 //! ```text
 //!   readers ──────────► Snapshot (immutable, swapped whole) ◄─────┐
@@ -20,6 +20,7 @@
 
 // Decided in pure code.
 mod access;
+mod alias;
 mod function;
 mod lifecycle;
 mod provisioned;
@@ -43,6 +44,7 @@ mod writer;
 mod example;
 
 pub use access::{AccessKey, NewUrl, Policy, PolicyScope, UrlChange};
+pub use alias::{AliasChange, NewAlias};
 pub use function::{
     Code, ConfigurationChange, Failure, FailureCode, Function, FunctionVersion, LastUpdate, State,
 };

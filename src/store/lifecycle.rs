@@ -110,6 +110,7 @@ impl Function {
             reserved_concurrency: None,
             latest: Arc::new(latest),
             versions: Arc::default(),
+            aliases: Arc::default(),
             tags: Arc::new(new.tags),
             policies: Arc::default(),
             urls: Arc::default(),
@@ -205,8 +206,12 @@ impl Function {
         Ok(self.with_new_version(description.cloned(), publication.at_ms, generation))
     }
 
-    /// The same function without a version.
-    pub(crate) fn without_version(&self, number: u64) -> Self {
+    /// The same function without a version, which no alias may point to.
+    pub(crate) fn without_version(&self, number: u64) -> Result<Self, Refusal> {
+        let aliases: Vec<_> = self.aliases_of(Version::Number(number)).cloned().collect();
+        if !aliases.is_empty() {
+            return Err(Refusal::VersionAliased { aliases });
+        }
         let mut versions = (*self.versions).clone();
         versions.remove(&number);
         let scope = PolicyScope::Version(number);
@@ -219,7 +224,7 @@ impl Function {
         if provisioned.contains_key(&qualifier) {
             Arc::make_mut(&mut provisioned).remove(&qualifier);
         }
-        Self { versions: Arc::new(versions), policies, provisioned, ..self.clone() }
+        Ok(Self { versions: Arc::new(versions), policies, provisioned, ..self.clone() })
     }
 
     /// The last published version, if publishing again would only repeat it.

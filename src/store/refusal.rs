@@ -3,7 +3,8 @@
 //! A [`Refusal`] is an answer: the caller asked for something that cannot be. A [`StorageError`] is
 //! a failure: nobody knows the answer. The sentences callers read are the API's.
 
-use model::Digest;
+use model::name::AliasName;
+use model::{Digest, Version};
 
 use crate::schedules::ScheduleRefusal;
 
@@ -16,6 +17,36 @@ pub enum Refusal {
     /// The function has no such version or alias.
     #[error("there is no such version")]
     NoVersion,
+    /// The function has no such version.
+    #[error("there is no version {version}")]
+    VersionMissing {
+        /// Which.
+        version: Version,
+    },
+    /// There is an alias of that name.
+    #[error("the alias exists")]
+    AliasExists,
+    /// There is no alias of that name.
+    #[error("there is no such alias")]
+    NoAlias,
+    /// An alias would point to the same version twice.
+    #[error("the alias points to version {version} already")]
+    VersionRepeated {
+        /// Which.
+        version: Version,
+    },
+    /// An alias would divide its calls between `$LATEST` and another.
+    #[error("calls of $LATEST cannot be divided")]
+    LatestWeighted,
+    /// An alias would divide its calls between versions with different roles.
+    #[error("the versions have different roles")]
+    RolesDiffer,
+    /// Aliases send calls to the version.
+    #[error("aliases point to the version")]
+    VersionAliased {
+        /// Which, by name.
+        aliases: Vec<AliasName>,
+    },
     /// There is a function of that name.
     #[error("the function exists")]
     FunctionExists,
@@ -75,6 +106,12 @@ pub enum Refusal {
     /// The version that the alias points to is provisioned itself.
     #[error("the version is provisioned")]
     VersionProvisioned,
+    /// `$LATEST`, or an alias that points to it, cannot be provisioned.
+    #[error("what is not published cannot be provisioned")]
+    Unpublished,
+    /// What is provisioned for an alias cannot be set while it divides its calls.
+    #[error("the alias divides its calls")]
+    AliasWeighted,
     /// An alias that points to the version is provisioned.
     #[error("an alias of the version is provisioned")]
     AliasProvisioned,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use model::alias::Roll;
 use model::url::UrlConfig;
 use model::{Digest, Qualifier};
 
@@ -97,13 +98,15 @@ impl Snapshot {
         self.functions.get(name)
     }
 
-    /// A version of a function by names: what every invocation starts with.
+    /// The version that serves a call of a function by these names: what every invocation starts
+    /// with.
     pub fn resolve(
         &self,
         name: &str,
         qualifier: Option<&Qualifier>,
+        roll: impl FnOnce() -> Roll,
     ) -> Option<&Arc<FunctionVersion>> {
-        self.functions.get(name)?.version(qualifier)
+        self.functions.get(name)?.serving(qualifier, roll)
     }
 
     /// A URL by its identifier.

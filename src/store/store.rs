@@ -1,5 +1,7 @@
 //! The store as the rest of the program sees it.
 
+mod aliases;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -220,7 +222,7 @@ impl Store {
     /// Deletes a published version; gives back what it was, if there was one.
     ///
     /// # Errors
-    /// [`Refusal::NoFunction`].
+    /// [`Refusal::NoFunction`], [`Refusal::VersionAliased`].
     pub async fn delete_version(
         &self,
         name: &FunctionName,
@@ -229,7 +231,7 @@ impl Store {
         self.change_function(name, move |function| {
             let version = function.versions.get(&number).cloned();
             let without = version.is_some().then(|| function.without_version(number));
-            Ok((without, version))
+            Ok((without.transpose()?, version))
         })
         .await
     }

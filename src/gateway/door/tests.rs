@@ -12,6 +12,7 @@ use httpd::{Peer, collect_body};
 use model::configuration::{
     Architecture, Description, EphemeralStorage, Handler, MemorySize, RoleArn, RuntimeId, Timeout,
 };
+use model::name::AliasName;
 use model::policy::Statement;
 use model::url::{AuthType, Cors, UrlConfig};
 use model::{Configuration, Digest, FunctionName, Home, Version};
@@ -20,8 +21,8 @@ use serde_json::Value;
 use sigv4::sign::Scope;
 use sigv4::{Credentials, PathStyle, Payload, Secret, sign};
 use store::{
-    AccessKey, Code, Failure, FailureCode, Function, NewFunction, NewUrl, PolicyScope, Settlement,
-    Store,
+    AccessKey, AliasChange, Code, Failure, FailureCode, Function, NewAlias, NewFunction, NewUrl,
+    PolicyScope, Publication, Settlement, Store,
 };
 
 use super::{Config, Gateway, MAX_REQUEST};
@@ -129,6 +130,16 @@ impl World {
     }
 
     async fn open(&self, principal: &str, action: &str, url_auth: Option<&str>) {
+        self.open_scope(PolicyScope::Function, principal, action, url_auth).await;
+    }
+
+    async fn open_scope(
+        &self,
+        scope: PolicyScope,
+        principal: &str,
+        action: &str,
+        url_auth: Option<&str>,
+    ) {
         let statement = Statement {
             id: "open".to_owned(),
             action: action.to_owned(),
@@ -141,10 +152,7 @@ impl World {
             via_url: None,
         };
         let name = FunctionName::parse(NAME).unwrap();
-        self.store
-            .add_statement(&name, PolicyScope::Function, None, statement, |_| 1)
-            .await
-            .unwrap();
+        self.store.add_statement(&name, scope, None, statement, |_| 1).await.unwrap();
     }
 
     async fn send(&self, mut request: Request<Body>) -> Answered {
@@ -406,6 +414,48 @@ async fn a_function_that_is_not_ready_is_503_and_one_that_cannot_be_is_502() {
     world.store.delete_function(&function.name).await.unwrap();
     assert_eq!(world.get("/echo").await.status, 403);
     assert!(world.calls().is_empty());
+}
+
+#[tokio::test]
+async fn the_url_of_an_alias_calls_what_it_points_to_and_is_let_in_by_its_own_policy() {
+    let world = World::new();
+    let name = world.create().await;
+    world.store.publish_version(&name, Publication::default()).await.unwrap();
+    let alias = AliasName::parse("live").unwrap();
+    let new = NewAlias {
+        name: alias.clone(),
+        version: Version::Latest,
+        description: Description::default(),
+        second: None,
+    };
+    world.store.create_alias(&name, new).await.unwrap();
+    let new = NewUrl {
+        alias: Some(alias.clone()),
+        auth: AuthType::None,
+        cors: None,
+        invoke_mode: None,
+        at_ms: 1,
+    };
+    let url = world.store.create_url(&name, new).await.unwrap();
+    let host = format!("{}.lambda-url.us-east-1.localhost:8080", url.id);
+    let get = async || world.send(request(Method::GET, "/", &[("host", &host)], "")).await.status;
+
+    world.open("*", "lambda:InvokeFunctionUrl", Some("NONE")).await;
+    assert_eq!(get().await, 403, "the function's own policy says nothing of its alias");
+    let scope = PolicyScope::Alias(alias.clone());
+    world.open_scope(scope, "*", "lambda:InvokeFunctionUrl", Some("NONE")).await;
+    assert_eq!(get().await, 200);
+    let moved = AliasChange { version: Some(Version::Number(1)), ..AliasChange::default() };
+    world.store.update_alias(&name, alias.clone(), moved).await.unwrap();
+    assert_eq!(get().await, 200);
+    let versions: Vec<Version> = world.calls().iter().map(|call| call.function.version).collect();
+    assert_eq!(versions, [Version::Latest, Version::Number(1)]);
+    let arn = "arn:aws:lambda:us-east-1:000000000000:function:echo:live";
+    assert!(world.calls().iter().all(|call| &*call.invoked_arn == arn));
+
+    world.store.delete_alias(&name, alias.clone()).await.unwrap();
+    assert_eq!(get().await, 403, "a URL of nothing");
+    assert_eq!(world.calls().len(), 2);
 }
 
 #[tokio::test]

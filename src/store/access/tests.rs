@@ -1,8 +1,10 @@
 //! Promises about policies and URLs.
 
-use model::{FunctionId, Generation};
+use model::configuration::Description;
+use model::{FunctionId, Generation, Version};
 
 use super::*;
+use crate::alias::NewAlias;
 use crate::example::new_function;
 
 fn function() -> Function {
@@ -73,6 +75,13 @@ fn a_policy_that_grows_past_its_limit_is_refused() {
 fn a_qualifier_has_one_url_and_keeps_its_identifier_when_changed() {
     let (with, url) = function().with_url(new_url(None)).unwrap();
     assert_eq!(with.with_url(new_url(None)).unwrap_err(), Refusal::UrlExists);
+    let alias = NewAlias {
+        name: AliasName::parse("live").unwrap(),
+        version: Version::Latest,
+        description: Description::default(),
+        second: None,
+    };
+    let (with, _) = with.with_alias(alias).unwrap();
     let (with, _) = with.with_url(new_url(Some("live"))).unwrap();
     let change = UrlChange { auth: Some(AuthType::AwsIam), at_ms: 9, ..UrlChange::default() };
     let (with, changed) = with.with_url_changed(None, change).unwrap();

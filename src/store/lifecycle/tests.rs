@@ -171,7 +171,7 @@ fn publishing_after_a_change_makes_the_next_version_and_numbers_are_not_reused()
     let (function, second) =
         function.publish(&Publication::default(), || generations.next()).unwrap();
     assert_eq!(second.version, Version::Number(2));
-    let function = function.without_version(2);
+    let function = function.without_version(2).unwrap();
     let (_, third) = function.publish(&Publication::default(), || generations.next()).unwrap();
     assert_eq!(third.version, Version::Number(3));
 }

@@ -78,7 +78,7 @@ fn a_version_has_a_floor_once_it_can_be_served() {
 
 #[test]
 fn a_version_that_is_deleted_takes_what_it_had_provisioned_with_it() {
-    let function = provision(&function(), 3, 0).unwrap().without_version(1);
+    let function = provision(&function(), 3, 0).unwrap().without_version(1).unwrap();
     assert_eq!((function.provisioned_total(), function.floors().len()), (0, 0));
 }
 

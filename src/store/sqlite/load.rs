@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::iter::Peekable;
 use std::sync::Arc;
 
+use model::alias::{Alias, Share, Weight};
 use model::configuration::Description;
+use model::name::AliasName;
 use model::url::UrlConfig;
 use model::{FunctionId, FunctionName, Generation, Qualifier, Version};
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -56,6 +58,25 @@ type PolicyRow = (String, String, String);
 /// Qualifier, number and time of a row of `provisioned`.
 type ProvisionedRow = (String, u32, u64);
 
+/// What belongs to one function beside its versions.
+struct Attached {
+    aliases: Vec<AliasRow>,
+    tags: BTreeMap<String, String>,
+    policies: Vec<PolicyRow>,
+    urls: Vec<(String, String)>,
+    provisioned: Vec<ProvisionedRow>,
+}
+
+/// A row of `alias`.
+struct AliasRow {
+    name: String,
+    version: i64,
+    description: String,
+    second: Option<i64>,
+    weight: Option<f64>,
+    revision: String,
+}
+
 /// A row of `function`.
 struct FunctionRow {
     id: i64,
@@ -90,6 +111,7 @@ pub(crate) fn load(connection: &Connection) -> Result<(Snapshot, Counters), Load
     // same order, so that no row outlives what is made of it. There are fewer of everything else.
     let mut query = connection.prepare(VERSIONS)?;
     let mut versions = query.query_map([], version_row)?.peekable();
+    let mut aliases = aliases(connection)?;
     let mut tags = tags(connection)?;
     let mut policies = policies(connection)?;
     let mut urls = urls(connection)?;
@@ -108,15 +130,15 @@ pub(crate) fn load(connection: &Connection) -> Result<(Snapshot, Counters), Load
     for row in rows {
         let row = row?;
         let id = row.id;
-        functions.push(Arc::new(function(
-            row,
-            rows_of(&mut versions, id)?,
-            tags.remove(&id).unwrap_or_default(),
-            policies.remove(&id).unwrap_or_default(),
-            urls.remove(&id).unwrap_or_default(),
-            provisioned.remove(&id).unwrap_or_default(),
-            &none,
-        )?));
+        let attached = Attached {
+            aliases: aliases.remove(&id).unwrap_or_default(),
+            tags: tags.remove(&id).unwrap_or_default(),
+            policies: policies.remove(&id).unwrap_or_default(),
+            urls: urls.remove(&id).unwrap_or_default(),
+            provisioned: provisioned.remove(&id).unwrap_or_default(),
+        };
+        let versions = rows_of(&mut versions, id)?;
+        functions.push(Arc::new(function(row, versions, attached, &none)?));
     }
     let mut snapshot = Snapshot::of(functions);
     let mut query = connection.prepare("SELECT id, secret, created_ms FROM access_key")?;
@@ -156,12 +178,10 @@ fn counter(connection: &Connection, name: &str) -> Result<u64, LoadError> {
 fn function(
     row: FunctionRow,
     versions: Vec<VersionRow>,
-    tags: BTreeMap<String, String>,
-    policies: Vec<PolicyRow>,
-    urls: Vec<(String, String)>,
-    provisioned: Vec<ProvisionedRow>,
+    attached: Attached,
     none: &Nothing,
 ) -> Result<Function, LoadError> {
+    let Attached { aliases, tags, policies, urls, provisioned } = attached;
     let failed = |source| LoadError::Row { what: format!("function '{}'", row.name), source };
     let name = FunctionName::parse(&row.name)
         .map_err(|_| failed(document::value("function name", &row.name)))?;
@@ -175,6 +195,11 @@ fn function(
             Version::Number(number) => drop(published.insert(number, version)),
         }
     }
+    let aliases = aliases
+        .into_iter()
+        .map(|row| alias(row).map(|alias| (alias.name.clone(), Arc::new(alias))))
+        .collect::<Result<BTreeMap<_, _>, _>>()
+        .map_err(failed)?;
     let policies: BTreeMap<PolicyScope, Policy> = policies
         .into_iter()
         .map(|(scope, revision, statements)| {
@@ -206,6 +231,7 @@ fn function(
         last_version: row.last_version,
         reserved_concurrency: row.reserved,
         versions: shared(published, &none.versions),
+        aliases: shared(aliases, &none.aliases),
         tags: shared(tags, &none.tags),
         policies: shared(policies, &none.policies),
         urls: shared(urls, &none.urls),
@@ -219,10 +245,7 @@ fn version(
     name: &FunctionName,
     reserved: Option<u32>,
 ) -> Result<FunctionVersion, DocumentError> {
-    let version = match row.number {
-        LATEST => Version::Latest,
-        number => Version::Number(number.cast_unsigned()),
-    };
+    let version = version_of(row.number);
     let revision = document::revision(&row.revision)?;
     let code = Code { digest: document::digest(&row.code)?, size: row.code_size };
     let (configuration, optimization) = document::read_configuration(&row.configuration)?;
@@ -240,10 +263,7 @@ fn version(
         Some("Failed") => Some(LastUpdate::Failed(failure(&row.update_failure)?)),
         Some(other) => return Err(document::value("update status", other)),
     };
-    let published_from = row
-        .published_from
-        .map(|text| Description::parse(&text).map_err(|_| document::value("description", &text)))
-        .transpose()?;
+    let published_from = row.published_from.map(|text| description(&text)).transpose()?;
     let runnable = |generation, code, configuration: &_| {
         runnable(function, name, version, generation, code, configuration, reserved)
     };
@@ -283,6 +303,32 @@ fn version(
         previous,
         runnable,
     })
+}
+
+fn alias(row: AliasRow) -> Result<Alias, DocumentError> {
+    let second = row.second.zip(row.weight).map(|(version, weight)| {
+        let weight =
+            Weight::parse(weight).ok_or_else(|| document::value("weight", &weight.to_string()))?;
+        Ok(Share { version: version.cast_unsigned(), weight })
+    });
+    Ok(Alias {
+        name: AliasName::parse(&row.name).map_err(|_| document::value("alias", &row.name))?,
+        version: version_of(row.version),
+        description: description(&row.description)?,
+        second: second.transpose()?,
+        revision: document::revision(&row.revision)?,
+    })
+}
+
+fn version_of(number: i64) -> Version {
+    match number {
+        LATEST => Version::Latest,
+        number => Version::Number(number.cast_unsigned()),
+    }
+}
+
+fn description(text: &str) -> Result<Description, DocumentError> {
+    Description::parse(text).map_err(|_| document::value("description", text))
 }
 
 /// Every version, in the order of [`load`]'s functions.
@@ -326,6 +372,23 @@ fn rows_of<T>(
         }
     }
     Ok(found)
+}
+
+fn aliases(connection: &Connection) -> Result<Parts<Vec<AliasRow>>, rusqlite::Error> {
+    let mut query = connection.prepare(
+        "SELECT function, name, version, description, second, weight, revision FROM alias",
+    )?;
+    gather(query.query_map([], |row| {
+        let alias = AliasRow {
+            name: row.get(1)?,
+            version: row.get(2)?,
+            description: row.get(3)?,
+            second: row.get(4)?,
+            weight: row.get(5)?,
+            revision: row.get(6)?,
+        };
+        Ok((row.get(0)?, alias))
+    })?)
 }
 
 fn tags(connection: &Connection) -> Result<Parts<BTreeMap<String, String>>, rusqlite::Error> {

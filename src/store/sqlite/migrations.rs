@@ -29,7 +29,7 @@ pub enum MigrateError {
 }
 
 /// Every step of `control.db`; the first is step 1.
-pub(crate) const CONTROL: &[&str] = &[STEP_1, STEP_2, STEP_3];
+pub(crate) const CONTROL: &[&str] = &[STEP_1, STEP_2, STEP_3, STEP_4];
 
 /// Functions and what belongs to them, access keys, settings.
 ///
@@ -132,6 +132,22 @@ CREATE TABLE rule (
     id       TEXT NOT NULL PRIMARY KEY,
     name     TEXT NOT NULL UNIQUE,
     document TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+/// Aliases. A version with number 0 is `$LATEST`; the second version and its weight are there, both of
+/// them, where an alias divides its calls.
+const STEP_4: &str = "
+CREATE TABLE alias (
+    function    INTEGER NOT NULL REFERENCES function (id) ON DELETE CASCADE,
+    name        TEXT NOT NULL,
+    version     INTEGER NOT NULL,
+    description TEXT NOT NULL,
+    second      INTEGER,
+    weight      REAL,
+    revision    TEXT NOT NULL,
+    PRIMARY KEY (function, name),
+    CHECK ((second IS NULL) = (weight IS NULL))
 ) STRICT, WITHOUT ROWID;
 ";
 

@@ -36,6 +36,9 @@ pub(crate) fn save(
         let empty = BTreeMap::new();
         save_versions(connection, now, before.map_or(&empty, |before| &before.versions))?;
     }
+    if before.is_none_or(|before| !Arc::ptr_eq(&before.aliases, &now.aliases)) {
+        save_aliases(connection, now)?;
+    }
     if before.is_none_or(|before| !Arc::ptr_eq(&before.tags, &now.tags)) {
         save_tags(connection, now)?;
     }
@@ -132,10 +135,6 @@ fn save_version(
     function: FunctionId,
     version: &FunctionVersion,
 ) -> Result<(), rusqlite::Error> {
-    let number = match version.version {
-        Version::Latest => LATEST,
-        Version::Number(number) => integer(number),
-    };
     let state_failure = match &version.state {
         State::Failed(failure) => Some(document::write_failure(failure)),
         State::Pending | State::Active => None,
@@ -153,7 +152,7 @@ fn save_version(
         )?
         .execute(params![
             integer(function.0),
-            number,
+            number(version.version),
             integer(version.generation.0),
             version.revision.as_str(),
             integer(version.modified_ms),
@@ -167,6 +166,27 @@ fn save_version(
             version.published_from.as_ref().map(|description| description.as_str()),
             version.previous.as_deref().map(document::Previous::write),
         ])?;
+    Ok(())
+}
+
+fn save_aliases(connection: &Connection, now: &Function) -> Result<(), rusqlite::Error> {
+    let function = integer(now.id.0);
+    connection.prepare_cached("DELETE FROM alias WHERE function = ?1")?.execute([function])?;
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO alias (function, name, version, description, second, weight, revision)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    for alias in now.aliases.values() {
+        insert.execute(params![
+            function,
+            alias.name.as_str(),
+            number(alias.version),
+            alias.description.as_str(),
+            alias.second.map(|share| integer(share.version)),
+            alias.second.map(|share| share.weight.get()),
+            alias.revision.as_str(),
+        ])?;
+    }
     Ok(())
 }
 
@@ -229,6 +249,13 @@ fn save_provisioned(connection: &Connection, now: &Function) -> Result<(), rusql
         ])?;
     }
     Ok(())
+}
+
+fn number(version: Version) -> i64 {
+    match version {
+        Version::Latest => LATEST,
+        Version::Number(number) => integer(number),
+    }
 }
 
 /// SQLite's integers are signed; identifiers keep their bits.

@@ -3,11 +3,13 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
+use model::alias::{Share, Weight};
 use model::configuration::Description;
 use model::url::{AuthType, Cors};
 use model::{Environment, Version};
 
 use super::*;
+use crate::alias::NewAlias;
 use crate::example::{code, configuration, name, new_function};
 use crate::function::{ConfigurationChange, LastUpdate, State};
 
@@ -106,6 +108,18 @@ fn everything_acknowledged_is_there_after_a_restart() {
             at_ms: 3,
         };
         store.create_url(&name("rich"), url).await.unwrap();
+        for (alias, version, second) in
+            [("plain", Version::Latest, None), ("both", Version::Number(1), Some(2))]
+        {
+            let weight = Weight::parse(0.1).unwrap();
+            let alias = NewAlias {
+                name: AliasName::parse(alias).unwrap(),
+                version,
+                description: Description::parse("what for").unwrap(),
+                second: second.map(|version| Share { version, weight }),
+            };
+            store.create_alias(&name("rich"), alias).await.unwrap();
+        }
         for scope in [PolicyScope::Function, PolicyScope::Version(1)] {
             store.add_statement(&name("rich"), scope, None, statement("s"), |_| 1).await.unwrap();
         }
