@@ -11,6 +11,7 @@ use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
 use httpd::AwsError;
 use lambda::Unreadable;
+use model::name::AliasName;
 use store::{ChangeError, Refusal, StorageError};
 
 type Text = Cow<'static, str>;
@@ -149,6 +150,28 @@ pub(crate) fn refused(err: ChangeError, arn: &str) -> AwsError {
 fn refusal_words(refusal: &Refusal, arn: &str) -> AwsError {
     match refusal {
         Refusal::NoFunction | Refusal::NoVersion => function_not_found(arn),
+        Refusal::NoAlias => not_found(format!("Cannot find alias arn: {arn}")),
+        Refusal::VersionMissing { version } => function_not_found(&format!("{arn}:{version}")),
+        Refusal::AliasExists => conflict(format!("Alias already exists: {arn}")),
+        Refusal::VersionRepeated { version } => invalid(format!(
+            "Invalid function version {version}. Function version {version} is already included in \
+             routing configuration."
+        )),
+        Refusal::LatestWeighted => AwsError::new(
+            StatusCode::BAD_REQUEST,
+            "InvalidParameterValueException",
+            "$LATEST is not supported for an alias pointing to more than 1 version",
+        ),
+        Refusal::RolesDiffer => {
+            invalid("Specified versions must be associated with the same execution role")
+        }
+        Refusal::VersionAliased { aliases } => {
+            let names: Vec<&str> = aliases.iter().map(AliasName::as_str).collect();
+            conflict(format!(
+                "Unable to delete version because the following aliases reference it: [{}]",
+                names.join(", ")
+            ))
+        }
         Refusal::FunctionExists => {
             let name = arn.rsplit(':').next().unwrap_or_default();
             conflict(format!("Function already exist: {name}"))
@@ -198,6 +221,12 @@ fn refusal_words(refusal: &Refusal, arn: &str) -> AwsError {
                  UnreservedConcurrentExecution below its minimum value of [{minimum}]."
             ),
         ),
+        Refusal::Unpublished => invalid(
+            "Provisioned Concurrency Configs cannot be applied to unpublished function versions.",
+        ),
+        Refusal::AliasWeighted => {
+            invalid("Alias with weights can not be used with Provisioned Concurrency")
+        }
         Refusal::VersionProvisioned => conflict(
             "Alias can't be used for Provisioned Concurrency configuration on an already \
              Provisioned version",

@@ -17,7 +17,7 @@ use crate::shapes::{
     CodeSigningResponse, Concurrency, FunctionCodeLocation, FunctionConfiguration,
     GetFunctionResponse, ListFunctionsResponse, Shown,
 };
-use crate::target::{self, Target};
+use crate::target::{self, Local, Target};
 use crate::validate::{Text, Violations};
 use crate::{activation, code, configuration, errors, patterns, payload, tags};
 
@@ -93,8 +93,6 @@ pub(crate) async fn create(call: &Call<'_>) -> Answer {
 pub(crate) fn get(call: &Call<'_>) -> Answer {
     let local = call.local(call.violations())?;
     let (function, version) = call.version(&local)?;
-    let shown = if local.qualifier.is_some() { Shown::Qualified } else { Shown::Full };
-    let runtime = call.api.runtime_version_arn(version.configuration.runtime.as_str());
     let location = call.api.presigner.location(
         call.host().unwrap_or("localhost"),
         &call.api.home.account,
@@ -104,13 +102,7 @@ pub(crate) fn get(call: &Call<'_>) -> Answer {
     );
     let tags: BTreeMap<String, String> = (*function.tags).clone();
     let response = GetFunctionResponse {
-        configuration: FunctionConfiguration::of(
-            &call.api.home,
-            &function,
-            &version,
-            shown,
-            runtime,
-        ),
+        configuration: shown_as_asked(call, &local, &function, &version),
         code: FunctionCodeLocation { repository_type: "S3", location },
         tags: Some(tags).filter(|tags| !tags.is_empty()),
         concurrency: function
@@ -124,10 +116,23 @@ pub(crate) fn get(call: &Call<'_>) -> Answer {
 pub(crate) fn get_configuration(call: &Call<'_>) -> Answer {
     let local = call.local(call.violations())?;
     let (function, version) = call.version(&local)?;
+    json(StatusCode::OK, &shown_as_asked(call, &local, &function, &version))
+}
+
+/// A version under the ARN by which it was asked for: the alias', if it was one.
+fn shown_as_asked(
+    call: &Call<'_>,
+    local: &Local<'_>,
+    function: &Function,
+    version: &FunctionVersion,
+) -> FunctionConfiguration {
     let shown = if local.qualifier.is_some() { Shown::Qualified } else { Shown::Full };
     let runtime = call.api.runtime_version_arn(version.configuration.runtime.as_str());
-    let shape = FunctionConfiguration::of(&call.api.home, &function, &version, shown, runtime);
-    json(StatusCode::OK, &shape)
+    let shape = FunctionConfiguration::of(&call.api.home, function, version, shown, runtime);
+    match local.parsed_qualifier() {
+        Ok(Some(Qualifier::Alias(_))) => shape.under(local.arn(&call.api.home)),
+        _ => shape,
+    }
 }
 
 /// DeleteFunction: a function with everything, or one version.

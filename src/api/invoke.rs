@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
 use httpd::AwsError;
+use model::alias::Roll;
 use model::{Runnable, Version};
 use pool::{Invocation, Outcome, Refusal};
 use serde::de::IgnoredAny;
@@ -126,7 +127,9 @@ fn resolve(call: &Call<'_>, local: &Local<'_>) -> Result<Arc<Runnable>, AwsError
     };
     let qualifier = local.parsed_qualifier().map_err(|()| none())?;
     let snapshot = call.api.store.snapshot();
-    let version = snapshot.resolve(local.name, qualifier.as_ref()).ok_or_else(none)?;
+    let version = snapshot
+        .resolve(local.name, qualifier.as_ref(), || Roll::of(&call.request_id))
+        .ok_or_else(none)?;
     match &version.state {
         State::Active => Ok(Arc::clone(&version.runnable)),
         State::Pending if version.takes_snapshot() => Err(snapshots::not_ready()),

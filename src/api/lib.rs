@@ -35,6 +35,7 @@ mod validate;
 
 // Operations, group by group.
 mod account;
+mod aliases;
 mod code;
 mod concurrency;
 mod configuration;

@@ -178,6 +178,9 @@ fn find(call: &Call<'_>, local: &Local<'_>) -> Result<(Arc<Function>, PolicyScop
         Ok(Some(Qualifier::Version(number))) if function.versions.contains_key(&number) => {
             PolicyScope::Version(number)
         }
+        Ok(Some(Qualifier::Alias(alias))) if function.alias(&alias).is_some() => {
+            PolicyScope::Alias(alias)
+        }
         Ok(Some(Qualifier::Alias(_))) => {
             return Err(errors::not_found(format!("Cannot find alias arn: {arn}")));
         }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use httpd::AwsError;
 use model::{FunctionName, Qualifier};
-use pool::{Provision, Shortfall};
+use pool::Shortfall;
 use store::{ChangeError, Function, Provisioned, Provisioning, Refusal};
 
 use crate::listing::{self, Page};
@@ -132,22 +132,24 @@ fn progress(
     qualifier: &Qualifier,
     provisioned: &Provisioned,
 ) -> Configured {
-    let version = function.version(Some(qualifier));
-    let standing = version.and_then(|version| call.api.pool.provisioned(version.generation));
-    // What other aliases of the same version have before this one.
-    let before: u32 = function
-        .provisioned
-        .iter()
-        .take_while(|(other, _)| *other != qualifier)
-        .filter(|(other, _)| {
-            let other = function.version(Some(other)).map(|other| other.generation);
-            other == version.map(|version| version.generation)
-        })
-        .map(|(_, other)| other.wanted)
-        .sum();
-    let up = standing.map_or(0, |standing| standing.up.saturating_sub(before));
-    let up = up.min(provisioned.wanted);
-    let shortfall = standing.and_then(|Provision { shortfall, .. }| shortfall);
+    let (mut up, mut shortfall) = (0, None);
+    for (version, wanted) in function.provisioned_parts(qualifier, provisioned.wanted) {
+        let Some(standing) = call.api.pool.provisioned(version.generation) else { continue };
+        // What other aliases of the same version have before this one.
+        let before: u32 = function
+            .provisioned
+            .iter()
+            .take_while(|(other, _)| *other != qualifier)
+            .flat_map(|(other, provisioned)| function.provisioned_parts(other, provisioned.wanted))
+            .filter(|(other, _)| other.generation == version.generation)
+            .map(|(_, wanted)| wanted)
+            .sum();
+        let own = standing.up.saturating_sub(before).min(wanted);
+        if own < wanted {
+            shortfall = shortfall.or(standing.shortfall);
+        }
+        up += own;
+    }
     Configured::new(provisioned, up, shortfall.map(reason))
 }
 

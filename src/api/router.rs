@@ -25,8 +25,8 @@ use crate::server::Api;
 use crate::target::{self, Local, Target};
 use crate::validate::{Text, Violations};
 use crate::{
-    account, code, concurrency, configuration, download, errors, functions, health, invoke, logs,
-    payload, permissions, provisioned, tags, unserved, urls, versions,
+    account, aliases, code, concurrency, configuration, download, errors, functions, health,
+    invoke, logs, payload, permissions, provisioned, tags, unserved, urls, versions,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
@@ -170,13 +170,16 @@ impl Call<'_> {
         use Lambda as O;
         match operation {
             O::AddPermission => permissions::add(self).await,
+            O::CreateAlias => aliases::create(self).await,
             O::CreateFunction => functions::create(self).await,
             O::CreateFunctionUrlConfig => urls::create(self).await,
+            O::DeleteAlias => aliases::delete(self).await,
             O::DeleteFunction => functions::delete(self).await,
             O::DeleteFunctionConcurrency => concurrency::delete(self).await,
             O::DeleteFunctionUrlConfig => urls::delete(self).await,
             O::DeleteProvisionedConcurrencyConfig => provisioned::delete(self).await,
             O::GetAccountSettings => account::get(self),
+            O::GetAlias => aliases::get(self),
             O::GetFunction => functions::get(self),
             O::GetFunctionCodeSigningConfig => functions::get_code_signing(self),
             O::GetFunctionConcurrency => concurrency::get(self),
@@ -185,6 +188,7 @@ impl Call<'_> {
             O::GetPolicy => permissions::get(self),
             O::GetProvisionedConcurrencyConfig => provisioned::get(self),
             O::Invoke => invoke::invoke(self).await,
+            O::ListAliases => aliases::list(self),
             O::ListFunctionUrlConfigs => urls::list(self),
             O::ListFunctions => functions::list(self),
             O::ListProvisionedConcurrencyConfigs => provisioned::list(self),
@@ -196,6 +200,7 @@ impl Call<'_> {
             O::RemovePermission => permissions::remove(self).await,
             O::TagResource => tags::tag(self).await,
             O::UntagResource => tags::untag(self).await,
+            O::UpdateAlias => aliases::update(self).await,
             O::UpdateFunctionCode => code::update(self).await,
             O::UpdateFunctionConfiguration => configuration::update(self).await,
             O::UpdateFunctionUrlConfig => urls::update(self).await,

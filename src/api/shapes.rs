@@ -307,6 +307,11 @@ impl FunctionConfiguration {
             },
         }
     }
+
+    /// The same under the ARN of the alias by which it was asked for.
+    pub(crate) fn under(self, arn: String) -> Self {
+        Self { function_arn: arn, ..self }
+    }
 }
 
 // === impl Progress ===

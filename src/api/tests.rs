@@ -7,6 +7,7 @@
 //! * `invoke`: calls.
 //! * `attachments`: tags, URLs, policies.
 //! * `compiling`: code is compiled before its function is made ready, or is not, and it is made ready.
+//! * `aliases`: aliases, and what is done through them.
 //! * `concurrency`: what is reserved.
 //! * `provisioned`: what is provisioned.
 //! * `snapshots`: SnapStart.
@@ -15,6 +16,7 @@
 //! * `model`: every answer against AWS's own model.
 
 mod access;
+mod aliases;
 mod attachments;
 mod changes;
 mod compiling;

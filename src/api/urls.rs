@@ -7,7 +7,7 @@ use http::StatusCode;
 use httpd::AwsError;
 use model::name::AliasName;
 use model::url::{AuthType, Cors, InvokeMode, UrlConfig};
-use store::{Function, NewUrl, UrlChange};
+use store::{ChangeError, Function, NewUrl, Refusal, UrlChange};
 
 use crate::errors;
 use crate::listing::{self, Page};
@@ -28,10 +28,6 @@ pub(crate) async fn create(call: &Call<'_>) -> Answer {
     violations.required("authType", request.auth_type.is_some());
     check(&mut violations, &request);
     let (function, alias, arn) = find(call, violations)?;
-    if alias.is_some() {
-        // There are no aliases yet, so there is nothing it could be the URL of.
-        return Err(no_function());
-    }
     let new = NewUrl {
         alias,
         auth: auth(&request).unwrap_or(AuthType::AwsIam),
@@ -40,7 +36,10 @@ pub(crate) async fn create(call: &Call<'_>) -> Answer {
         at_ms: now_ms(),
     };
     let created = call.api.store.create_url(&function.name, new).await;
-    let url = created.map_err(|err| errors::refused(err, &arn))?;
+    let url = created.map_err(|err| match err {
+        ChangeError::Refused(Refusal::NoAlias) => no_function(),
+        err => errors::refused(err, &arn),
+    })?;
     let shape = FunctionUrlConfig::created(&call.api.home, &call.api.urls, &url);
     json(StatusCode::CREATED, &shape)
 }

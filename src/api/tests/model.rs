@@ -108,12 +108,19 @@ async fn every_answer_has_the_status_and_only_the_members_of_the_model() {
         json!({ "StatementId": "s", "Action": "lambda:InvokeFunction", "Principal": "*" });
     let provisioned = "/2019-09-30/functions/f/provisioned-concurrency?Qualifier=1";
     let two = json!({ "ProvisionedConcurrentExecutions": 2 });
+    let live = "/2015-03-31/functions/f/aliases/live";
+    let alias = json!({
+        "Name": "live", "FunctionVersion": "1", "Description": "d",
+        "RoutingConfig": { "AdditionalVersionWeights": { "2": 0.5 } },
+    });
     let calls: Vec<(&str, &str, Value)> = vec![
         ("CreateFunction", "", function),
         ("GetFunction", "", Value::Null),
         ("GetFunctionConfiguration", "", Value::Null),
         ("UpdateFunctionCode", "", json!({ "ZipFile": package_text("two") })),
         ("UpdateFunctionConfiguration", "", json!({ "Timeout": 5 })),
+        ("PublishVersion", "", json!({})),
+        ("UpdateFunctionConfiguration", "", json!({ "Timeout": 6 })),
         ("PublishVersion", "", json!({})),
         ("ListVersionsByFunction", "", Value::Null),
         ("ListFunctions", "", Value::Null),
@@ -126,6 +133,11 @@ async fn every_answer_has_the_status_and_only_the_members_of_the_model() {
         ("GetProvisionedConcurrencyConfig", provisioned, Value::Null),
         ("ListProvisionedConcurrencyConfigs", "", Value::Null),
         ("DeleteProvisionedConcurrencyConfig", provisioned, Value::Null),
+        ("CreateAlias", "", alias),
+        ("GetAlias", live, Value::Null),
+        ("UpdateAlias", live, json!({ "Description": "d" })),
+        ("ListAliases", "", Value::Null),
+        ("DeleteAlias", live, Value::Null),
         ("CreateFunctionUrlConfig", "", json!({ "AuthType": "NONE", "Cors": cors })),
         ("GetFunctionUrlConfig", "", Value::Null),
         ("UpdateFunctionUrlConfig", "", json!({ "InvokeMode": "BUFFERED" })),
