@@ -6,6 +6,7 @@
 #![allow(unreachable_pub, reason = "in a binary, `pub` says that another file uses it")]
 
 mod activation;
+mod aliases;
 mod args;
 mod client;
 mod config;

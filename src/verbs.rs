@@ -17,9 +17,10 @@ use crate::args::{Format, Invoke, Logs, Named};
 use crate::client::Client;
 use crate::deploy;
 use crate::exit::Exit;
-use crate::{output, provisioned, starts};
+use crate::{aliases, output, provisioned, starts};
 
-const FUNCTIONS: &str = "/2015-03-31/functions";
+/// Where functions are found.
+pub const FUNCTIONS: &str = "/2015-03-31/functions";
 /// Longer than the daemon takes to write the lines of a call that has been answered.
 const A_MOMENT: Duration = Duration::from_millis(300);
 
@@ -130,6 +131,10 @@ pub async fn describe(client: &Client, args: &Named, format: Format) -> Result<E
     if !provisioned.is_empty() {
         document["ProvisionedConcurrencyConfigs"] = provisioned.clone().into();
     }
+    let aliases = aliases::list(client, &name).await?;
+    if !aliases.is_empty() {
+        document["Aliases"] = aliases.clone().into();
+    }
     if format == Format::Json {
         document["Starts"] = starts;
         return output::json(&document).map(|()| Exit::Done);
@@ -162,6 +167,7 @@ pub async fn describe(client: &Client, args: &Named, format: Format) -> Result<E
     if let Some(reserved) = document["Concurrency"]["ReservedConcurrentExecutions"].as_u64() {
         rows.push(vec!["ReservedConcurrentExecutions".to_owned(), reserved.to_string()]);
     }
+    rows.extend(aliases.iter().map(aliases::row));
     rows.extend(provisioned.iter().map(provisioned::row));
     if let Some(url) = document["FunctionUrlConfig"]["FunctionUrl"].as_str() {
         rows.push(vec!["FunctionUrl".to_owned(), url.to_owned()]);

@@ -14,6 +14,8 @@ mod harness;
 mod clients;
 // Who may ask: signatures, their refusals in AWS's words, what --dev still refuses.
 mod sigv4;
+// Aliases: calls by another name, divided between two versions.
+mod aliases;
 // What the API says about functions: shapes, states, revisions, versions, pages.
 mod management;
 // A function that works: events, answers, context, environment.
