@@ -14,7 +14,7 @@ use crate::respond::{Answer, json};
 use crate::router::Call;
 use crate::server::{Api, now_ms};
 use crate::shapes::{FunctionConfiguration, Shown};
-use crate::{activation, configuration, errors, payload};
+use crate::{activation, code_signing, configuration, errors, payload};
 
 /// UpdateFunctionCode.
 pub(crate) async fn update(call: &Call<'_>) -> Answer {
@@ -47,6 +47,7 @@ pub(crate) async fn update(call: &Call<'_>) -> Answer {
         .store
         .preview_update(before.name.as_str(), &update)
         .map_err(|refusal| errors::refused(refusal.into(), &arn))?;
+    code_signing::admit_code(call.api, before.name.as_str())?;
     let stored = take_in(call.api, request.take_code()).await?;
     update.code = Some(Code { digest: stored.digest, size: stored.size });
 

@@ -319,17 +319,6 @@ fn refuse_unavailable(request: &FunctionRequest) -> Result<(), AwsError> {
             ));
         }
     }
-    if text(&request.code_signing_config_arn) {
-        return Err(AwsError::user(
-            StatusCode::NOT_FOUND,
-            "CodeSigningConfigNotFoundException",
-            format!(
-                "The code signing configuration cannot be found. Check that the provided \
-                 configuration is not deleted: {}.",
-                request.code_signing_config_arn.as_deref().unwrap_or_default()
-            ),
-        ));
-    }
     let others = [
         ("CapacityProviderConfig is", request.capacity_provider_config.is_some()),
         ("DurableConfig is", request.durable_config.is_some()),

@@ -249,6 +249,10 @@ fn refusal_words(refusal: &Refusal, arn: &str) -> AwsError {
         ),
         // The services that schedules belong to have words of their own.
         Refusal::Schedule(refusal) => invalid(refusal.to_string()),
+        Refusal::NoSigning => crate::code_signing::not_found(arn),
+        Refusal::SigningUsed => conflict(format!(
+            "Cannot delete the code signing configuration {arn} while functions refer to it."
+        )),
         Refusal::OtherCode { .. } | Refusal::StatementExists | Refusal::NoStatement => {
             invalid(refusal.to_string())
         }

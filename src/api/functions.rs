@@ -1,5 +1,4 @@
-//! Functions: CreateFunction, GetFunction, GetFunctionConfiguration, DeleteFunction, ListFunctions,
-//! GetFunctionCodeSigningConfig.
+//! Functions: CreateFunction, GetFunction, GetFunctionConfiguration, DeleteFunction, ListFunctions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,12 +13,12 @@ use crate::respond::{Answer, empty, json};
 use crate::router::Call;
 use crate::server::now_ms;
 use crate::shapes::{
-    CodeSigningResponse, Concurrency, FunctionCodeLocation, FunctionConfiguration,
-    GetFunctionResponse, ListFunctionsResponse, Shown,
+    Concurrency, FunctionCodeLocation, FunctionConfiguration, GetFunctionResponse,
+    ListFunctionsResponse, Shown,
 };
 use crate::target::{self, Local, Target};
 use crate::validate::{Text, Violations};
-use crate::{activation, code, configuration, errors, patterns, payload, tags};
+use crate::{activation, code, code_signing, configuration, errors, patterns, payload, tags};
 
 /// CreateFunction.
 pub(crate) async fn create(call: &Call<'_>) -> Answer {
@@ -58,6 +57,8 @@ pub(crate) async fn create(call: &Call<'_>) -> Answer {
     if call.api.store.snapshot().function(name.as_str()).is_some() {
         return Err(errors::refused(store::Refusal::FunctionExists.into(), &arn));
     }
+    let signing = request.code_signing_config_arn.as_deref();
+    let signing = code_signing::of_new(call.api, signing, name.as_str())?;
     let mut source = request.code.take().unwrap_or_default();
     if source.image_uri.take().is_some() {
         return Err(errors::unavailable(
@@ -74,7 +75,7 @@ pub(crate) async fn create(call: &Call<'_>) -> Answer {
         publish: request.publish.unwrap_or(false),
         at_ms: now_ms(),
     };
-    let created = call.api.store.create_function(new).await;
+    let created = call.api.store.create_signed_function(new, signing).await;
     let function = created.map_err(|err| {
         activation::forget_package(call.api, stored.digest);
         errors::refused(err, &arn)
@@ -213,11 +214,4 @@ pub(crate) fn list(call: &Call<'_>) -> Answer {
         (page.into_iter().map(shape).collect(), next)
     };
     json(StatusCode::OK, &ListFunctionsResponse { next_marker, functions })
-}
-
-/// GetFunctionCodeSigningConfig: no function has one, and Terraform asks for it all the time.
-pub(crate) fn get_code_signing(call: &Call<'_>) -> Answer {
-    let local = call.unqualified(call.violations())?;
-    let function = call.function(&local)?;
-    json(StatusCode::OK, &CodeSigningResponse { function_name: function.name.to_string() })
 }

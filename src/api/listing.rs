@@ -44,7 +44,16 @@ impl Page {
         })?;
         violations.number("maxItems", number, 1, Some(most));
         violations.finish()?;
-        let after = query.get("Marker").filter(|text| !text.is_empty()).map(unmark).transpose()?;
+        Self::of(query.get("Marker").map(str::to_owned), number)
+    }
+
+    /// The same of a request that was read.
+    ///
+    /// # Errors
+    /// For a marker that is none.
+    pub(crate) fn of(marker: Option<String>, number: Option<i64>) -> Result<Self, AwsError> {
+        let marker = marker.filter(|text| !text.is_empty());
+        let after = marker.as_deref().map(unmark).transpose()?;
         let size = number.and_then(|number| usize::try_from(number).ok()).unwrap_or(PAGE).min(PAGE);
         Ok(Self { after, size })
     }

@@ -160,13 +160,6 @@ pub(crate) struct ListVersionsResponse {
     pub(crate) versions: Vec<FunctionConfiguration>,
 }
 
-/// `GetFunctionCodeSigningConfigResponse` of a function without one.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct CodeSigningResponse {
-    pub(crate) function_name: String,
-}
-
 /// `FunctionUrlConfig` and the responses that look like it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -403,7 +396,7 @@ impl CorsResponse {
 }
 
 /// `2026-11-20T05:11:00.123+0000`, as functions have it.
-fn function_time(ms: u64) -> String {
+pub(crate) fn function_time(ms: u64) -> String {
     timestamp(ms).strftime("%Y-%m-%dT%H:%M:%S%.3f+0000").to_string()
 }
 

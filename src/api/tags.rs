@@ -1,20 +1,24 @@
 //! Tags: TagResource, UntagResource, ListTags.
 //!
-//! Functions have tags; what else AWS gives tags to is not here, and said to be not found.
+//! Functions and code signing configurations have tags; what else AWS gives tags to is not here, and
+//! said to be not found.
+
+use std::collections::BTreeMap;
 
 use http::StatusCode;
 use httpd::AwsError;
+use lambda::scalar::Pairs;
 use lambda::types::{ListTagsRequest, ListTagsResponse, TagResourceRequest, UntagResourceRequest};
 use model::FunctionName;
-use store::{ChangeError, Function};
+use model::settings::{SigningConfig, SigningId};
 
-use crate::errors;
 use crate::patterns::{self, every};
-use crate::requests::Pairs;
+use crate::requests;
 use crate::respond::{Answer, empty, json};
 use crate::router::Call;
 use crate::target::{self, Target};
 use crate::validate::{Text, Violations};
+use crate::{code_signing, errors};
 
 /// What a `TaggableResource` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,54 +40,75 @@ const VALUE: Text = Text { least: 0, most: 256, pattern: None };
 /// TagResource.
 pub(crate) async fn tag(call: &Call<'_>) -> Answer {
     let request: TagResourceRequest = call.read()?;
-    let (name, arn) = resource(call)?;
-    let tags = request.tags.unwrap_or_default().0.into_iter().collect();
-    let tagged = call.api.store.tag(&name, tags).await;
-    tagged.map_err(|err: ChangeError| errors::refused(err, &arn))?;
+    let tags: BTreeMap<String, String> = request.tags.unwrap_or_default().0.into_iter().collect();
+    let tagged = match resource(call)? {
+        Tagged::Function(name) => call.api.store.tag(&name, tags).await,
+        Tagged::Signing(id) => {
+            call.api.store.change_signing(&id, |config| config.tags.extend(tags)).await.map(drop)
+        }
+    };
+    tagged.map_err(|err| errors::refused(err, call.target))?;
     empty(StatusCode::NO_CONTENT)
 }
 
 /// UntagResource.
 pub(crate) async fn untag(call: &Call<'_>) -> Answer {
     let request: UntagResourceRequest = call.read()?;
-    let (name, arn) = resource(call)?;
-    let untagged = call.api.store.untag(&name, request.tag_keys.unwrap_or_default()).await;
-    untagged.map_err(|err| errors::refused(err, &arn))?;
+    let names = request.tag_keys.unwrap_or_default();
+    let untagged = match resource(call)? {
+        Tagged::Function(name) => call.api.store.untag(&name, names).await,
+        Tagged::Signing(id) => {
+            let change = move |config: &mut SigningConfig| {
+                config.tags.retain(|name, _| !names.contains(name));
+            };
+            call.api.store.change_signing(&id, change).await.map(drop)
+        }
+    };
+    untagged.map_err(|err| errors::refused(err, call.target))?;
     empty(StatusCode::NO_CONTENT)
 }
 
 /// ListTags.
 pub(crate) fn list(call: &Call<'_>) -> Answer {
     call.read::<ListTagsRequest>()?;
-    let (name, arn) = resource(call)?;
     let snapshot = call.api.store.snapshot();
-    let function: &Function =
-        snapshot.function(name.as_str()).ok_or_else(|| errors::function_not_found(&arn))?;
-    let tags = function.tags.iter().map(|(name, value)| (name.clone(), value.clone()));
-    json(StatusCode::OK, &ListTagsResponse { tags: Some(tags.collect()) })
+    let tags: Option<Pairs<String>> = match resource(call)? {
+        Tagged::Function(name) => {
+            snapshot.function(name.as_str()).map(|function| pairs(&function.tags))
+        }
+        Tagged::Signing(id) => snapshot.settings().signing(&id).map(|config| pairs(&config.tags)),
+    };
+    let tags = Some(tags.ok_or_else(|| errors::function_not_found(call.target))?);
+    json(StatusCode::OK, &ListTagsResponse { tags })
+}
+
+fn pairs(tags: &BTreeMap<String, String>) -> Pairs<String> {
+    tags.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// Collects what is wrong with tags.
-pub(crate) fn check(violations: &mut Violations, tags: Option<&Pairs>) {
+pub(crate) fn check(violations: &mut Violations, tags: Option<&requests::Pairs>) {
     if let Some(tags) = tags {
         violations.map("tags", &tags.0, NAME, VALUE);
     }
 }
 
-/// The function whose tags are meant, and its ARN.
-fn resource(call: &Call<'_>) -> Result<(FunctionName, String), AwsError> {
+/// What has the tags that are meant.
+enum Tagged {
+    Function(FunctionName),
+    Signing(SigningId),
+}
+
+/// The resource whose tags are meant, of a request that was read.
+fn resource(call: &Call<'_>) -> Result<Tagged, AwsError> {
     let arn = call.target;
     match Taggable::parse(arn) {
         Some(Taggable::Function) => {}
         Some(Taggable::CodeSigningConfig) => {
-            return Err(AwsError::user(
-                StatusCode::NOT_FOUND,
-                "CodeSigningConfigNotFoundException",
-                format!(
-                    "The code signing configuration cannot be found. Check that the provided \
-                     configuration is not deleted: {arn}."
-                ),
-            ));
+            let snapshot = call.api.store.snapshot();
+            let id = code_signing::id_here(&call.api.home, arn);
+            let id = id.filter(|id| snapshot.settings().signing(id).is_some());
+            return id.map(Tagged::Signing).ok_or_else(|| code_signing::not_found(arn));
         }
         Some(Taggable::EventSourceMapping) => {
             return Err(errors::not_found(format!("Event source mapping not found: {arn}")));
@@ -102,7 +127,7 @@ fn resource(call: &Call<'_>) -> Result<(FunctionName, String), AwsError> {
         ));
     }
     let name = local.function_name().ok_or_else(|| errors::function_not_found(arn))?;
-    Ok((name, arn.to_owned()))
+    Ok(Tagged::Function(name))
 }
 
 // === impl Taggable ===

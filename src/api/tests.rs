@@ -8,6 +8,7 @@
 //! * `attachments`: tags, URLs, policies.
 //! * `compiling`: code is compiled before its function is made ready, or is not, and it is made ready.
 //! * `aliases`: aliases, and what is done through them.
+//! * `settings`: code signing, runtime management, recursion.
 //! * `concurrency`: what is reserved.
 //! * `provisioned`: what is provisioned.
 //! * `snapshots`: SnapStart.
@@ -28,4 +29,5 @@ mod model;
 mod provisioned;
 mod refusals;
 mod server;
+mod settings;
 mod snapshots;

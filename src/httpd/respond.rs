@@ -14,21 +14,31 @@ use serde_json::{Map, Value};
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
-/// Errors whose shape spells the member `Message`; all others spell it `message`.
-const CAPITAL: [&str; 9] = [
+/// Errors whose shape spells the member `Message`; all others spell it `message`. The API's tests hold
+/// this against the service model.
+const CAPITAL: [&str; 18] = [
     "AccessDeniedException",
+    "CallbackTimeoutException",
     "CodeSigningConfigNotFoundException",
     "CodeVerificationFailedException",
+    "DurableExecutionAlreadyStartedException",
     "InvalidCodeSignatureException",
-    "PolicyLengthExceededException",
+    "InvalidRuntimeException",
+    "InvalidSecurityGroupIDException",
+    "InvalidSubnetIDException",
+    "InvalidZipFileException",
+    "NoPublishedVersionException",
+    "PublicPolicyException",
+    "RecursiveInvocationException",
+    "ResourceInUseException",
     "ResourceNotFoundException",
-    "ResourceNotReadyException",
     "ServiceException",
+    "ServiceQuotaExceededException",
     "SubnetIPAddressLimitReachedException",
 ];
 
 /// Families of errors that spell it `Message`, by the beginning of their names.
-const CAPITAL_FAMILIES: [&str; 4] = ["EC2", "EFS", "KMS", "SnapStart"];
+const CAPITAL_FAMILIES: [&str; 6] = ["EC2", "EFS", "ENI", "KMS", "S3Files", "SnapStart"];
 
 /// Whose fault an error is: the member `Type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

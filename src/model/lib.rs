@@ -14,6 +14,7 @@ pub mod id;
 pub mod name;
 pub mod policy;
 pub mod schedule;
+pub mod settings;
 pub mod url;
 
 pub use account::{AccountId, Home, Region};

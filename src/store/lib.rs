@@ -26,6 +26,7 @@ mod lifecycle;
 mod provisioned;
 mod refusal;
 mod schedules;
+mod settings;
 
 // What readers hold.
 mod ordered;
@@ -52,6 +53,7 @@ pub use lifecycle::{NewFunction, Publication, Settlement, Update};
 pub use provisioned::{Provisioned, Provisioning};
 pub use refusal::{ChangeError, Refusal, StorageError};
 pub use schedules::{NewRule, NewSchedule, ScheduleRefusal, Schedules, TargetChange};
+pub use settings::AllSettings;
 pub use snapshot::{Snapshot, Totals};
 pub use snapshots::{Optimization, Preparation};
 pub use sqlite::{DocumentError, LoadError, MigrateError, OpenError};

@@ -130,6 +130,12 @@ pub enum Refusal {
     /// The policy has no statement of that name.
     #[error("there is no such statement")]
     NoStatement,
+    /// There is no such code signing configuration.
+    #[error("there is no such code signing configuration")]
+    NoSigning,
+    /// A function refers to the code signing configuration.
+    #[error("a function refers to the code signing configuration")]
+    SigningUsed,
     /// Of something that runs by the clock.
     #[error(transparent)]
     Schedule(ScheduleRefusal),

@@ -11,6 +11,7 @@ use crate::access::AccessKey;
 use crate::function::{Function, FunctionVersion};
 use crate::ordered::{Keyed, Ordered};
 use crate::schedules::Schedules;
+use crate::settings::AllSettings;
 
 /// Everything, at one moment; a copy shares almost all of it.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +26,8 @@ pub struct Snapshot {
     keys: Arc<HashMap<String, AccessKey>>,
     /// What runs by the clock.
     schedules: Arc<Schedules>,
+    /// What is said about functions beside their configuration.
+    settings: Arc<AllSettings>,
     /// Sums over all functions.
     totals: Totals,
 }
@@ -89,8 +92,8 @@ impl Snapshot {
         let packages = users.into_iter().map(|(digest, users)| Arc::new(Package { digest, users }));
         let packages = Ordered::of(packages.collect());
         let (functions, urls) = (Ordered::of(functions), Ordered::of(urls));
-        let (keys, schedules) = (Arc::default(), Arc::default());
-        Self { functions, urls, packages, keys, schedules, totals }
+        let (keys, schedules, settings) = (Arc::default(), Arc::default(), Arc::default());
+        Self { functions, urls, packages, keys, schedules, settings, totals }
     }
 
     /// A function by its name.
@@ -147,6 +150,16 @@ impl Snapshot {
         Arc::make_mut(&mut self.schedules)
     }
 
+    /// What is said about functions beside their configuration.
+    pub fn settings(&self) -> &AllSettings {
+        &self.settings
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn settings_mut(&mut self) -> &mut AllSettings {
+        Arc::make_mut(&mut self.settings)
+    }
+
     /// Sums over all functions.
     pub fn totals(&self) -> Totals {
         self.totals
@@ -162,6 +175,7 @@ impl Snapshot {
     /// Takes a function out.
     pub(crate) fn remove(&mut self, name: &str) -> Option<Arc<Function>> {
         let before = self.functions.remove(name);
+        AllSettings::forget(&mut self.settings, name);
         self.account_for(before.as_deref(), None);
         before
     }

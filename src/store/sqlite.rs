@@ -8,6 +8,7 @@ mod load;
 pub(crate) mod migrations;
 pub(crate) mod rows;
 pub(crate) mod schedules;
+pub(crate) mod settings;
 
 use std::fs::OpenOptions;
 use std::io;

@@ -21,10 +21,10 @@ use crate::refusal::{ChangeError, Refusal};
 use crate::snapshot::Snapshot;
 use crate::snapshots::Preparation;
 use crate::sqlite::{self, OpenError};
-use crate::writer::Writer;
+use crate::writer::{Batch, Writer};
 
 /// Most tags of a function (an AWS limit).
-const MAX_TAGS: usize = 50;
+pub(crate) const MAX_TAGS: usize = 50;
 
 /// Everything that survives a restart.
 ///
@@ -83,19 +83,7 @@ impl Store {
     /// # Errors
     /// [`Refusal::FunctionExists`], [`Refusal::TooManyTags`].
     pub async fn create_function(&self, new: NewFunction) -> Result<Arc<Function>, ChangeError> {
-        self.writer
-            .change(move |batch| {
-                if batch.snapshot().function(new.name.as_str()).is_some() {
-                    return Ok(Err(Refusal::FunctionExists));
-                }
-                if new.tags.len() > MAX_TAGS {
-                    return Ok(Err(Refusal::TooManyTags));
-                }
-                let id = batch.next_function();
-                let function = Function::create(id, new, || batch.next_generation());
-                batch.put(function).map(Ok)
-            })
-            .await
+        self.writer.change(move |batch| create(batch, new)).await
     }
 
     /// Begins an update of code, configuration, or both; [`Store::settle`] ends it.
@@ -461,6 +449,22 @@ impl Store {
             })
             .await
     }
+}
+
+/// Creates a function, as part of a change.
+pub(crate) fn create(
+    batch: &mut Batch<'_>,
+    new: NewFunction,
+) -> Result<Result<Arc<Function>, Refusal>, rusqlite::Error> {
+    if batch.snapshot().function(new.name.as_str()).is_some() {
+        return Ok(Err(Refusal::FunctionExists));
+    }
+    if new.tags.len() > MAX_TAGS {
+        return Ok(Err(Refusal::TooManyTags));
+    }
+    let id = batch.next_function();
+    let function = Function::create(id, new, || batch.next_generation());
+    batch.put(function).map(Ok)
 }
 
 /// Sixteen random bytes in hexadecimal digits.

@@ -34,6 +34,8 @@ mod packages;
 mod compiled;
 // Concurrency as AWS's own clients reserve it.
 mod concurrency;
+// What is said of functions beside their configuration.
+mod settings;
 // The machine runs short of something, and comes to itself again.
 mod bad_days;
 // What becomes of them between calls: frozen, and let go.

@@ -23,7 +23,7 @@ use crate::snapshot::Snapshot;
 use crate::snapshots::Optimization;
 use crate::sqlite::document::{self, DocumentError, Previous};
 use crate::sqlite::rows::{LAST_FUNCTION, LAST_GENERATION, LATEST};
-use crate::sqlite::schedules;
+use crate::sqlite::{schedules, settings};
 use crate::writer::Counters;
 
 /// Why the database cannot be read.
@@ -150,6 +150,7 @@ pub(crate) fn load(connection: &Connection) -> Result<(Snapshot, Counters), Load
         snapshot.put_key(key?);
     }
     schedules::load(connection, snapshot.schedules_mut())?;
+    *snapshot.settings_mut() = settings::load(connection)?;
     let counters = Counters {
         function: counter(connection, LAST_FUNCTION)?,
         generation: counter(connection, LAST_GENERATION)?,

@@ -29,7 +29,7 @@ pub enum MigrateError {
 }
 
 /// Every step of `control.db`; the first is step 1.
-pub(crate) const CONTROL: &[&str] = &[STEP_1, STEP_2, STEP_3, STEP_4];
+pub(crate) const CONTROL: &[&str] = &[STEP_1, STEP_2, STEP_3, STEP_4, STEP_5];
 
 /// Functions and what belongs to them, access keys, settings.
 ///
@@ -149,6 +149,19 @@ CREATE TABLE alias (
     PRIMARY KEY (function, name),
     CHECK ((second IS NULL) = (weight IS NULL))
 ) STRICT, WITHOUT ROWID;
+";
+
+/// What is said about functions beside their configuration.
+const STEP_5: &str = "
+CREATE TABLE signing_config (
+    id       TEXT NOT NULL PRIMARY KEY,
+    document TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE function_settings (
+    function INTEGER NOT NULL PRIMARY KEY REFERENCES function (id) ON DELETE CASCADE,
+    document TEXT NOT NULL
+) STRICT;
 ";
 
 /// Takes every step of a schema that is missing.
