@@ -166,22 +166,24 @@ fn a_path_or_method_that_no_operation_has_is_refused_in_aws_s_form() {
 }
 
 #[test]
-fn operations_that_are_not_there_yet_are_refused_and_not_pretended() {
+fn operations_that_are_not_served_are_refused_in_aws_s_form_and_not_pretended() {
     let daemon = shared();
     let function = Function::python("def handler(event, context):\n    pass\n").deploy(&daemon);
     let name = &function.name;
-    for (method, target, body) in [
-        ("POST", format!("/2015-03-31/functions/{name}/aliases"), json!({"Name": "live"})),
-        ("GET", format!("/2015-03-31/functions/{name}/aliases"), Value::Null),
-        ("POST", "/2018-10-31/layers/any/versions".to_owned(), json!({})),
-        ("GET", "/2018-10-31/layers".to_owned(), Value::Null),
-        ("POST", "/2015-03-31/event-source-mappings".to_owned(), json!({})),
-        ("PUT", format!("/2019-09-25/functions/{name}/event-invoke-config"), json!({})),
-        ("POST", format!("/2021-11-15/functions/{name}/response-streaming-invocations"), json!({})),
-        ("POST", format!("/2014-11-13/functions/{name}/invoke-async"), json!({})),
+    let arn = function.arn();
+    for (method, target) in [
+        ("GET", "/2025-11-30/capacity-providers".to_owned()),
+        ("POST", "/2025-11-30/capacity-providers".to_owned()),
+        ("GET", format!("/2025-11-30/functions/{name}/function-scaling-config?Qualifier=1")),
+        ("GET", format!("/2025-12-01/functions/{name}/durable-executions")),
+        ("POST", "/2025-12-01/durable-execution-callbacks/any/heartbeat".to_owned()),
+        ("GET", format!("/2026-07-09/resource-policy/{arn}")),
     ] {
-        let response = daemon.api(method, &target, &body);
-        assert!(response.status >= 400, "{method} {target}: {response:?}");
+        let response = daemon.api(method, &target, &json!({}));
+        assert_eq!(response.status, 400, "{method} {target}: {response:?}");
         assert!(response.header("x-amzn-errortype").is_some(), "{method} {target}: {response:?}");
+        let says = response.json()["message"].as_str().map(str::to_owned).unwrap_or_default();
+        let refused = says.contains("not available on this server") || says.contains("validation");
+        assert!(refused, "{method} {target}: {response:?}");
     }
 }
