@@ -19,7 +19,6 @@ use crate::errors;
 use crate::listing::{self, Page};
 use crate::respond::{Answer, empty, json};
 use crate::router::Call;
-use crate::validate::Violations;
 
 /// CreateAlias.
 pub(crate) async fn create(call: &Call<'_>) -> Answer {
@@ -88,7 +87,7 @@ pub(crate) async fn delete(call: &Call<'_>) -> Answer {
 /// ListAliases.
 pub(crate) fn list(call: &Call<'_>) -> Answer {
     let request: ListAliasesRequest = call.read()?;
-    let page = Page::read(&call.query, Violations::default(), 10_000)?;
+    let page = Page::of(request.marker, request.max_items)?;
     let local = call.meant_unqualified()?;
     let function = call.function(&local)?;
     // A version that cannot be is one that no alias points to.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::StatusCode;
+use lambda::types::ListFunctionsRequest;
 use model::{FunctionName, Qualifier, Version};
 use store::{Code, Function, FunctionVersion, NewFunction};
 
@@ -17,8 +18,8 @@ use crate::shapes::{
     ListFunctionsResponse, Shown,
 };
 use crate::target::{self, Local, Target};
-use crate::validate::{Text, Violations};
-use crate::{activation, code, code_signing, configuration, errors, patterns, payload, tags};
+use crate::validate::Violations;
+use crate::{activation, code, code_signing, configuration, errors, payload, tags};
 
 /// CreateFunction.
 pub(crate) async fn create(call: &Call<'_>) -> Answer {
@@ -171,13 +172,9 @@ pub(crate) async fn delete(call: &Call<'_>) -> Answer {
 
 /// ListFunctions.
 pub(crate) fn list(call: &Call<'_>) -> Answer {
-    let mut violations = Violations::default();
-    let region = call.query.get("MasterRegion");
-    let form = Text { pattern: Some(patterns::MASTER_REGION), ..Text::default() };
-    violations.text("masterRegion", region, form);
-    let versions = call.query.get("FunctionVersion").filter(|text| !text.is_empty());
-    violations.one_of("functionVersion", versions, &["ALL"]);
-    let page = Page::read(&call.query, violations, 10_000)?;
+    let request: ListFunctionsRequest = call.read()?;
+    let versions = request.function_version;
+    let page = Page::of(request.marker, request.max_items)?;
     let snapshot = call.api.store.snapshot();
     let home = &call.api.home;
     let (functions, next_marker) = if versions.is_some() {

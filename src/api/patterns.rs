@@ -70,28 +70,6 @@ pub(crate) const VARIABLE: Pattern =
 pub(crate) const LOG_GROUP: Pattern =
     Pattern { text: r"[\.\-_/#A-Za-z0-9]+", matches: |text| every(text, b".-_/#") };
 
-/// A statement of a policy.
-pub(crate) const STATEMENT: Pattern =
-    Pattern { text: "([a-zA-Z0-9-_]+)", matches: |text| every(text, b"-_") };
-
-/// A statement of a policy in a path.
-pub(crate) const NAMESPACED_STATEMENT: Pattern =
-    Pattern { text: "([a-zA-Z0-9-_.]+)", matches: |text| every(text, b"-_.") };
-
-/// What a statement permits.
-pub(crate) const ACTION: Pattern = Pattern {
-    text: "(lambda:[*]|lambda:[a-zA-Z]+|[*])",
-    matches: |text| match text.strip_prefix("lambda:") {
-        Some(action) => {
-            action == "*" || (!action.is_empty() && action.bytes().all(|b| b.is_ascii_alphabetic()))
-        }
-        None => text == "*",
-    },
-};
-
-/// To whom.
-pub(crate) const PRINCIPAL: Pattern = Pattern { text: r"[^\s]+", matches: HANDLER.matches };
-
 /// Any resource.
 pub(crate) const ARN: Pattern = Pattern {
     text: r"arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:(\d{12})?:(.*)",
@@ -106,30 +84,6 @@ pub(crate) const ARN: Pattern = Pattern {
             && (account.is_empty() || crate::target::is_account(account))
             && !rest.contains(['\n', '\r'])
     },
-};
-
-/// An account.
-pub(crate) const ACCOUNT: Pattern = Pattern { text: r"\d{12}", matches: crate::target::is_account };
-
-/// Alexa's token.
-pub(crate) const EVENT_SOURCE_TOKEN: Pattern =
-    Pattern { text: r"[a-zA-Z0-9._\-]+", matches: |text| every(text, b"._-") };
-
-/// An organisation.
-pub(crate) const ORGANIZATION: Pattern = Pattern {
-    text: "o-[a-z0-9]{10,32}",
-    matches: |text| {
-        text.strip_prefix("o-").is_some_and(|id| {
-            (10..=32).contains(&id.len())
-                && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-        })
-    },
-};
-
-/// Where replicas of a function live.
-pub(crate) const MASTER_REGION: Pattern = Pattern {
-    text: r"ALL|[a-z]{2}(-gov)?-[a-z]+-\d{1}",
-    matches: |text| text == "ALL" || crate::target::is_region(text),
 };
 
 /// `aws`, `aws-cn` and the like.

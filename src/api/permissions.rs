@@ -7,17 +7,18 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use httpd::AwsError;
+use lambda::types::{
+    AddPermissionRequest, AddPermissionResponse, GetPolicyRequest, GetPolicyResponse,
+    RemovePermissionRequest,
+};
 use model::Qualifier;
 use model::policy::Statement;
 use serde::Serialize;
 use store::{ChangeError, Function, PolicyScope, Refusal};
 
-use crate::requests::{self, PermissionRequest};
 use crate::respond::{Answer, empty, json};
 use crate::router::Call;
-use crate::shapes::{AddPermissionResponse, GetPolicyResponse};
 use crate::target::Local;
-use crate::validate::{Text, Violations};
 use crate::{errors, patterns};
 
 /// A policy, as IAM writes them.
@@ -57,10 +58,8 @@ enum Principal<'a> {
 
 /// AddPermission.
 pub(crate) async fn add(call: &Call<'_>) -> Answer {
-    let request: PermissionRequest = requests::parse(&call.body)?;
-    let mut violations = call.violations();
-    check(&mut violations, &request);
-    let local = call.local(violations)?;
+    let request: AddPermissionRequest = call.read()?;
+    let local = call.meant()?;
     let arn = local.arn(&call.api.home);
     let (function, scope) = find(call, &local)?;
     let statement = statement(&request)?;
@@ -90,12 +89,13 @@ pub(crate) async fn add(call: &Call<'_>) -> Answer {
         )),
         err => errors::refused(err, &arn),
     })?;
-    json(StatusCode::CREATED, &AddPermissionResponse { statement: shown })
+    json(StatusCode::CREATED, &AddPermissionResponse { statement: Some(shown) })
 }
 
 /// GetPolicy.
 pub(crate) fn get(call: &Call<'_>) -> Answer {
-    let local = call.local(call.violations())?;
+    call.read::<GetPolicyRequest>()?;
+    let local = call.meant()?;
     let (function, scope) = find(call, &local)?;
     let policy = function
         .policies
@@ -105,16 +105,15 @@ pub(crate) fn get(call: &Call<'_>) -> Answer {
         tracing::error!(%err, "a policy could not be written as JSON");
         errors::internal()
     })?;
-    let response = GetPolicyResponse { policy: text, revision_id: policy.revision.to_string() };
+    let response =
+        GetPolicyResponse { policy: Some(text), revision_id: Some(policy.revision.to_string()) };
     json(StatusCode::OK, &response)
 }
 
 /// RemovePermission.
 pub(crate) async fn remove(call: &Call<'_>) -> Answer {
-    let mut violations = call.violations();
-    let must = Text { least: 1, most: 100, pattern: Some(patterns::NAMESPACED_STATEMENT) };
-    violations.text("statementId", Some(call.statement), must);
-    let local = call.local(violations)?;
+    let request: RemovePermissionRequest = call.read()?;
+    let local = call.meant()?;
     let arn = local.arn(&call.api.home);
     if call.api.store.snapshot().function(local.name).is_none() {
         return Err(errors::not_found(format!("No policy found for: {arn}")));
@@ -123,11 +122,10 @@ pub(crate) async fn remove(call: &Call<'_>) -> Answer {
     if function.statements(&scope).is_empty() {
         return Err(errors::not_found("No policy is associated with the given resource."));
     }
-    let revision = call.query.get("RevisionId").map(str::to_owned);
     let removed = call
         .api
         .store
-        .remove_statement(&function.name, scope, revision, call.statement.to_owned())
+        .remove_statement(&function.name, scope, request.revision_id, call.statement.to_owned())
         .await;
     removed.map_err(|err| match err {
         ChangeError::Refused(Refusal::NoStatement) => errors::not_found(format!(
@@ -137,27 +135,6 @@ pub(crate) async fn remove(call: &Call<'_>) -> Answer {
         err => errors::refused(err, &arn),
     })?;
     empty(StatusCode::NO_CONTENT)
-}
-
-fn check(violations: &mut Violations, request: &PermissionRequest) {
-    let form = |pattern| Text { pattern: Some(pattern), ..Text::default() };
-    let within = |least, most, pattern| Text { least, most, pattern: Some(pattern) };
-    violations.required("statementId", request.statement_id.is_some());
-    let must = within(1, 100, patterns::STATEMENT);
-    violations.text("statementId", request.statement_id.as_deref(), must);
-    violations.required("action", request.action.is_some());
-    violations.text("action", request.action.as_deref(), form(patterns::ACTION));
-    violations.required("principal", request.principal.is_some());
-    violations.text("principal", request.principal.as_deref(), form(patterns::PRINCIPAL));
-    violations.text("sourceArn", request.source_arn.as_deref(), form(patterns::ARN));
-    let account = within(0, 12, patterns::ACCOUNT);
-    violations.text("sourceAccount", request.source_account.as_deref(), account);
-    let token = within(0, 256, patterns::EVENT_SOURCE_TOKEN);
-    violations.text("eventSourceToken", request.event_source_token.as_deref(), token);
-    let organization = within(12, 34, patterns::ORGANIZATION);
-    violations.text("principalOrgID", request.principal_org_id.as_deref(), organization);
-    let auth = request.function_url_auth_type.as_deref();
-    violations.one_of("functionUrlAuthType", auth, &["NONE", "AWS_IAM"]);
 }
 
 /// The function and what of it the policy is about.
@@ -189,7 +166,7 @@ fn find(call: &Call<'_>, local: &Local<'_>) -> Result<(Arc<Function>, PolicyScop
     Ok((function, scope))
 }
 
-fn statement(request: &PermissionRequest) -> Result<Statement, AwsError> {
+fn statement(request: &AddPermissionRequest) -> Result<Statement, AwsError> {
     let action = request.action.clone().unwrap_or_default();
     if request.function_url_auth_type.is_some() && action != "lambda:InvokeFunctionUrl" {
         return Err(errors::invalid(

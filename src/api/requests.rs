@@ -131,58 +131,11 @@ pub(crate) struct LoggingConfig {
     pub(crate) log_group: Option<String>,
 }
 
-/// PublishVersion.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub(crate) struct PublishRequest {
-    pub(crate) code_sha256: Option<String>,
-    pub(crate) description: Option<String>,
-    pub(crate) revision_id: Option<String>,
-    pub(crate) publish_to: Option<String>,
-}
-
 /// PutProvisionedConcurrencyConfig.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct ProvisionedRequest {
     pub(crate) provisioned_concurrent_executions: Option<i64>,
-}
-
-/// CreateFunctionUrlConfig and UpdateFunctionUrlConfig.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub(crate) struct UrlRequest {
-    pub(crate) auth_type: Option<String>,
-    pub(crate) cors: Option<CorsRequest>,
-    pub(crate) invoke_mode: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub(crate) struct CorsRequest {
-    pub(crate) allow_credentials: Option<bool>,
-    pub(crate) allow_headers: Option<Vec<String>>,
-    pub(crate) allow_methods: Option<Vec<String>>,
-    pub(crate) allow_origins: Option<Vec<String>>,
-    pub(crate) expose_headers: Option<Vec<String>>,
-    pub(crate) max_age: Option<i64>,
-}
-
-/// AddPermission.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub(crate) struct PermissionRequest {
-    pub(crate) statement_id: Option<String>,
-    pub(crate) action: Option<String>,
-    pub(crate) principal: Option<String>,
-    pub(crate) source_arn: Option<String>,
-    pub(crate) source_account: Option<String>,
-    pub(crate) event_source_token: Option<String>,
-    pub(crate) revision_id: Option<String>,
-    #[serde(rename = "PrincipalOrgID")]
-    pub(crate) principal_org_id: Option<String>,
-    pub(crate) function_url_auth_type: Option<String>,
-    pub(crate) invoked_via_function_url: Option<bool>,
 }
 
 /// Reads a body; an empty one is one without members.

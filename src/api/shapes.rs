@@ -202,21 +202,6 @@ pub(crate) struct ListUrlsResponse {
     pub(crate) next_marker: Option<String>,
 }
 
-/// `AddPermissionResponse`.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct AddPermissionResponse {
-    pub(crate) statement: String,
-}
-
-/// `GetPolicyResponse`.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct GetPolicyResponse {
-    pub(crate) policy: String,
-    pub(crate) revision_id: String,
-}
-
 /// `GetAccountSettingsResponse`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]

@@ -5,34 +5,31 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use httpd::AwsError;
+use lambda::types;
+use lambda::types::{
+    CreateFunctionUrlConfigRequest, DeleteFunctionUrlConfigRequest, GetFunctionUrlConfigRequest,
+    ListFunctionUrlConfigsRequest, UpdateFunctionUrlConfigRequest,
+};
 use model::name::AliasName;
 use model::url::{AuthType, Cors, InvokeMode, UrlConfig};
 use store::{ChangeError, Function, NewUrl, Refusal, UrlChange};
 
 use crate::errors;
 use crate::listing::{self, Page};
-use crate::requests::{self, CorsRequest, UrlRequest};
 use crate::respond::{Answer, empty, json};
 use crate::router::Call;
 use crate::server::now_ms;
 use crate::shapes::{FunctionUrlConfig, ListUrlsResponse};
-use crate::validate::{Text, Violations};
-
-/// Longest that a browser may remember what it was told, seconds: a day (an AWS limit).
-const MAX_AGE: i64 = 86_400;
 
 /// CreateFunctionUrlConfig.
 pub(crate) async fn create(call: &Call<'_>) -> Answer {
-    let request: UrlRequest = requests::parse(&call.body)?;
-    let mut violations = call.violations();
-    violations.required("authType", request.auth_type.is_some());
-    check(&mut violations, &request);
-    let (function, alias, arn) = find(call, violations)?;
+    let request: CreateFunctionUrlConfigRequest = call.read()?;
+    let (function, alias, arn) = find(call)?;
     let new = NewUrl {
         alias,
-        auth: auth(&request).unwrap_or(AuthType::AwsIam),
-        cors: request.cors.as_ref().map(cors),
-        invoke_mode: mode(&request)?,
+        auth: auth(request.auth_type).unwrap_or(AuthType::AwsIam),
+        cors: request.cors.map(cors),
+        invoke_mode: mode(request.invoke_mode)?,
         at_ms: now_ms(),
     };
     let created = call.api.store.create_url(&function.name, new).await;
@@ -47,7 +44,8 @@ pub(crate) async fn create(call: &Call<'_>) -> Answer {
 /// GetFunctionUrlConfig.
 pub(crate) fn get(call: &Call<'_>) -> Answer {
     let none = || errors::not_found("The resource you requested does not exist.");
-    let (function, alias, _) = find(call, call.violations())
+    call.read::<GetFunctionUrlConfigRequest>()?;
+    let (function, alias, _) = find(call)
         .map_err(|err| if err.code == "ResourceNotFoundException" { none() } else { err })?;
     let url = function.url(alias.as_ref()).ok_or_else(none)?;
     json(StatusCode::OK, &FunctionUrlConfig::of(&call.api.home, &call.api.urls, url))
@@ -55,14 +53,12 @@ pub(crate) fn get(call: &Call<'_>) -> Answer {
 
 /// UpdateFunctionUrlConfig.
 pub(crate) async fn update(call: &Call<'_>) -> Answer {
-    let request: UrlRequest = requests::parse(&call.body)?;
-    let mut violations = call.violations();
-    check(&mut violations, &request);
-    let (function, alias, arn) = find(call, violations)?;
+    let request: UpdateFunctionUrlConfigRequest = call.read()?;
+    let (function, alias, arn) = find(call)?;
     let change = UrlChange {
-        auth: auth(&request),
-        cors: request.cors.as_ref().map(cors),
-        invoke_mode: mode(&request)?,
+        auth: auth(request.auth_type),
+        cors: request.cors.map(cors),
+        invoke_mode: mode(request.invoke_mode)?,
         at_ms: now_ms(),
     };
     let updated = call.api.store.update_url(&function.name, alias, change).await;
@@ -72,7 +68,8 @@ pub(crate) async fn update(call: &Call<'_>) -> Answer {
 
 /// DeleteFunctionUrlConfig.
 pub(crate) async fn delete(call: &Call<'_>) -> Answer {
-    let (function, alias, arn) = find(call, call.violations())?;
+    call.read::<DeleteFunctionUrlConfigRequest>()?;
+    let (function, alias, arn) = find(call)?;
     let deleted = call.api.store.delete_url(&function.name, alias).await;
     deleted.map_err(|err| errors::refused(err, &arn))?;
     empty(StatusCode::NO_CONTENT)
@@ -80,8 +77,9 @@ pub(crate) async fn delete(call: &Call<'_>) -> Answer {
 
 /// ListFunctionUrlConfigs.
 pub(crate) fn list(call: &Call<'_>) -> Answer {
-    let page = Page::read(&call.query, call.violations(), 50)?;
-    let (function, _, _) = find(call, Violations::default())?;
+    let request: ListFunctionUrlConfigsRequest = call.read()?;
+    let page = Page::of(request.marker, request.max_items)?;
+    let (function, _, _) = find(call)?;
     let name = |url: &&Arc<UrlConfig>| url.id.to_string();
     let before = page.after.as_deref().map_or(0, |after| {
         // A marker whose URL is gone begins again: a function has a handful of them.
@@ -95,11 +93,8 @@ pub(crate) fn list(call: &Call<'_>) -> Answer {
 }
 
 /// The function whose URL is meant, for which alias, and its ARN as meant.
-fn find(
-    call: &Call<'_>,
-    violations: Violations,
-) -> Result<(Arc<Function>, Option<AliasName>, String), AwsError> {
-    let local = call.local(violations)?;
+fn find(call: &Call<'_>) -> Result<(Arc<Function>, Option<AliasName>, String), AwsError> {
+    let local = call.meant()?;
     let function =
         call.api.store.snapshot().function(local.name).cloned().ok_or_else(no_function)?;
     let alias = local.qualifier.map(AliasName::parse).transpose().map_err(|_| no_function())?;
@@ -110,35 +105,12 @@ fn no_function() -> AwsError {
     errors::not_found("Function does not exist")
 }
 
-fn check(violations: &mut Violations, request: &UrlRequest) {
-    violations.one_of("authType", request.auth_type.as_deref(), &["NONE", "AWS_IAM"]);
-    if let Some(cors) = &request.cors {
-        let headers = Text { least: 0, most: 1024, pattern: None };
-        let methods = Text { least: 0, most: 6, pattern: None };
-        let origins = Text { least: 1, most: 253, pattern: None };
-        let lists = [
-            ("cors.allowHeaders", &cors.allow_headers, 100, headers),
-            ("cors.allowMethods", &cors.allow_methods, 6, methods),
-            ("cors.allowOrigins", &cors.allow_origins, 100, origins),
-            ("cors.exposeHeaders", &cors.expose_headers, 100, headers),
-        ];
-        for (at, list, most, must) in lists {
-            violations.count(at, list.as_deref(), 0, most);
-            violations.each_text(at, list.as_deref(), must);
-        }
-        violations.number("cors.maxAge", cors.max_age, 0, Some(MAX_AGE));
-    }
-    // AWS prints this set in this order.
-    let modes = ["RESPONSE_STREAM", "BUFFERED"];
-    violations.one_of("invokeMode", request.invoke_mode.as_deref(), &modes);
+fn auth(given: Option<String>) -> Option<AuthType> {
+    given.as_deref().and_then(AuthType::parse)
 }
 
-fn auth(request: &UrlRequest) -> Option<AuthType> {
-    request.auth_type.as_deref().and_then(AuthType::parse)
-}
-
-fn mode(request: &UrlRequest) -> Result<Option<InvokeMode>, AwsError> {
-    match request.invoke_mode.as_deref().and_then(InvokeMode::parse) {
+fn mode(given: Option<String>) -> Result<Option<InvokeMode>, AwsError> {
+    match given.as_deref().and_then(InvokeMode::parse) {
         Some(InvokeMode::ResponseStream) => Err(errors::unavailable(
             "InvokeMode RESPONSE_STREAM is",
             "Use BUFFERED, or leave InvokeMode out.",
@@ -147,13 +119,13 @@ fn mode(request: &UrlRequest) -> Result<Option<InvokeMode>, AwsError> {
     }
 }
 
-fn cors(request: &CorsRequest) -> Cors {
+fn cors(given: types::Cors) -> Cors {
     Cors {
-        allow_credentials: request.allow_credentials,
-        allow_headers: request.allow_headers.clone(),
-        allow_methods: request.allow_methods.clone(),
-        allow_origins: request.allow_origins.clone(),
-        expose_headers: request.expose_headers.clone(),
-        max_age: request.max_age.and_then(|seconds| u32::try_from(seconds).ok()),
+        allow_credentials: given.allow_credentials,
+        allow_headers: given.allow_headers,
+        allow_methods: given.allow_methods,
+        allow_origins: given.allow_origins,
+        expose_headers: given.expose_headers,
+        max_age: given.max_age.and_then(|seconds| u32::try_from(seconds).ok()),
     }
 }

@@ -3,26 +3,22 @@
 use std::sync::Arc;
 
 use http::StatusCode;
+use lambda::types::{ListVersionsByFunctionRequest, PublishVersionRequest};
 use model::configuration::Description;
 use model::{Digest, Version};
 use store::{ChangeError, FunctionVersion, Publication, Refusal};
 
 use crate::listing::{self, Page};
-use crate::requests::{self, PublishRequest};
 use crate::respond::{Answer, json};
 use crate::router::Call;
 use crate::server::now_ms;
 use crate::shapes::{FunctionConfiguration, ListVersionsResponse, Shown};
-use crate::validate::Text;
 use crate::{errors, snapshots};
 
 /// PublishVersion.
 pub(crate) async fn publish(call: &Call<'_>) -> Answer {
-    let request: PublishRequest = requests::parse(&call.body)?;
-    let mut violations = call.violations();
-    let description = Text { most: Description::MAX, ..Text::default() };
-    violations.text("description", request.description.as_deref(), description);
-    let local = call.unqualified(violations)?;
+    let request: PublishVersionRequest = call.read()?;
+    let local = call.meant_unqualified()?;
     let arn = local.arn(&call.api.home);
     let before = call.function(&local)?;
     if request.publish_to.is_some() {
@@ -55,12 +51,9 @@ pub(crate) async fn publish(call: &Call<'_>) -> Answer {
 
 /// ListVersionsByFunction: `$LATEST` first, then what was published.
 pub(crate) fn list(call: &Call<'_>) -> Answer {
-    let mut violations = call.violations();
-    let items = call.query.get("MaxItems").and_then(|text| text.parse().ok());
-    violations.number("maxItems", items, 1, Some(10_000));
-    let local = call.unqualified(violations)?;
-    let function = call.function(&local)?;
-    let page = Page::read(&call.query, crate::validate::Violations::default(), 10_000)?;
+    let request: ListVersionsByFunctionRequest = call.read()?;
+    let function = call.function(&call.meant_unqualified()?)?;
+    let page = Page::of(request.marker, request.max_items)?;
     let number = |version: Version| match version {
         Version::Latest => 0,
         Version::Number(number) => number,

@@ -25,21 +25,6 @@ fn qualifiers_have_two_forms() {
 }
 
 #[test]
-fn statements_name_actions_principals_and_conditions() {
-    check(STATEMENT, &["s1", "a-b_c"], &["", "example.com", "a b"]);
-    check(NAMESPACED_STATEMENT, &["s1", "example.com"], &["", "a/b"]);
-    check(
-        ACTION,
-        &["*", "lambda:*", "lambda:InvokeFunction"],
-        &["", "lambda:", "s3:Get", "lambda:a-b"],
-    );
-    check(PRINCIPAL, &["*", "s3.amazonaws.com"], &["", "a b"]);
-    check(ACCOUNT, &["123456789012"], &["", "12345678901", "12345678901a"]);
-    check(ORGANIZATION, &["o-0123456789"], &["o-", "o-012345678", "x-0123456789", "o-ABCDEFGHIJ"]);
-    check(EVENT_SOURCE_TOKEN, &["a.b_c-d"], &["", "a b"]);
-}
-
-#[test]
 fn arns_have_six_parts_some_of_them_empty() {
     check(
         ARN,

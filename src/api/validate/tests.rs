@@ -45,7 +45,9 @@ fn one_error_is_told_in_the_singular_and_more_in_the_plural() {
 #[test]
 fn one_value_can_break_several_constraints() {
     let mut violations = Violations::default();
-    let must = Text { least: 1, most: 3, pattern: Some(patterns::STATEMENT) };
+    let matches = |text: &str| patterns::every(text, b"-_");
+    let statement = patterns::Pattern { text: "([a-zA-Z0-9-_]+)", matches };
+    let must = Text { least: 1, most: 3, pattern: Some(statement) };
     violations.text("id", Some("a.b.c"), must);
     violations.text("id", Some(""), must);
     let expected = "4 validation errors detected: Value 'a.b.c' at 'id' failed to satisfy \

@@ -69,6 +69,24 @@ fn no_text_is_expensive() {
     assert!(!pattern.matches(&format!("{}!", "a-a.".repeat(500))));
 }
 
+#[test]
+fn statements_name_actions_principals_and_conditions() {
+    let add = |member: &str, text: &str| matches(Operation::AddPermission, member, text);
+    for (member, fits, others) in [
+        ("StatementId", ["s1", "a-b_c"], ["", "example.com"]),
+        ("Action", ["*", "lambda:InvokeFunction"], ["lambda:", "lambda:a-b"]),
+        ("Principal", ["*", "s3.amazonaws.com"], ["", "a b"]),
+        ("SourceAccount", ["123456789012", "000000000000"], ["12345678901", "12345678901a"]),
+        ("PrincipalOrgID", ["o-0123456789", "o-abcdefghij"], ["o-012345678", "x-0123456789"]),
+        ("EventSourceToken", ["a.b_c-d", "1"], ["", "a b"]),
+    ] {
+        assert!(fits.iter().all(|text| add(member, text)), "{member}");
+        assert!(!others.iter().any(|text| add(member, text)), "{member}");
+    }
+    let remove = |text: &str| matches(Operation::RemovePermission, "StatementId", text);
+    assert!(remove("example.com") && !remove("a/b"));
+}
+
 proptest! {
     #[test]
     fn digits_alone_are_no_alias_and_everything_else_of_its_characters_is(text in "[a-zA-Z0-9_-]{1,128}") {
