@@ -72,6 +72,8 @@ ORDINARY = frozenset(sys.modules)
 
 # The id of the event being served, for log records; empty while the module is imported.
 request_id = ""
+# Whether what happens is for nobody.
+rehearsing = False
 
 
 class Settings:
@@ -599,8 +601,10 @@ class Pinned:
 def set_up_imports():
     """The search path of AWS's runtimes: the function, its layers, then what the image has."""
     layer = ["/opt/python/lib/%s/site-packages" % VERSION, "/opt/python"]
+    global ours
     rest = [entry for entry in sys.path if entry and entry != OWN]
-    sys.path[:] = [settings.task_root, *layer, *rest, PACKAGES, OWN]
+    ours = (*rest, PACKAGES, OWN)
+    sys.path[:] = [settings.task_root, *layer, *ours]
     for finder in sys.meta_path:
         if getattr(finder, "__name__", "") == "PathFinder":
             path = [STANDARD, STANDARD + "/lib-dynload"]
@@ -809,6 +813,8 @@ def set_up_stream(stream):
 
 # === what was imported ahead of time ===
 
+# The end of the search path, which is not the function's.
+ours = ()
 # What a template has imported and no function has asked for yet, by name: the module, and the names of
 # what its import imported in turn.
 ahead = {}
@@ -848,21 +854,42 @@ class Kept:
         return getattr(self.found.loader, name)
 
 
+# What has been taken from there. To free it would be to write to hundreds of pages, which would be copied.
+spent = []
+# Those that are the operator's, and not of the standard library: a template that has them serves only
+# functions that import some.
+heavy = []
+# By name, for those that a template was asked to import: all that comes with each.
+closures = {}
+# The same, names of packages and of what is in none: all but what is found wherever a search begins.
+tops = {}
+
+
+def closure(name):
+    """A module, its packages, and what its import imported in turn, as far as nobody has it yet."""
+    found, pending = {}, [name]
+    while pending:
+        name = pending.pop()
+        if name in ahead and name not in found:
+            found[name] = None
+            pending += (*ahead[name][1], name.rpartition(".")[0])
+    return tuple(found)
+
+
 def bring(name):
-    """Puts a module, and what it imports, where an import would have put it."""
-    if name not in ahead:
-        return
-    module, imports = ahead.pop(name)
-    sys.modules[name] = module
-    package, _, child = name.rpartition(".")
-    if package:
-        bring(package)
+    """Puts a module, and what comes with it, where an import would have put it."""
+    names = [each for each in closures.get(name) or closure(name) if each in ahead]
+    for each in names:
+        kept = ahead.pop(each)
+        sys.modules[each] = kept[0]
+        spent.append(kept)
+    for each in names:
+        package, _, child = each.rpartition(".")
         if package in sys.modules:
-            setattr(sys.modules[package], child, module)
-    for other in imports:
-        bring(other)
-    if name == "logging":
+            setattr(sys.modules[package], child, sys.modules[each])
+    if "logging" in names and not rehearsing:
         # Records say how long ago that was.
+        module = sys.modules["logging"]
         precise = isinstance(module._startTime, int)
         module._startTime = time.time_ns() if precise else time.time()
         set_up_logging(module)
@@ -876,12 +903,16 @@ class Finds:
     """
 
     def __init__(self, finder):
-        self.finder, self.path, self.known = finder, (), {}
+        self.finder, self.path, self.known, self.first = finder, (), {}, None
 
     def same(self, name):
         """Whether that is so for a module and all that its import imports."""
         if self.path != tuple(sys.path):
             self.path, self.known = tuple(sys.path), {}
+            self.first = self.names_before_ours()
+        if self.first is not None and name in closures:
+            if self.first.isdisjoint(tops[name]):
+                return True
         pending, seen = [name], set()
         while pending:
             name = pending.pop()
@@ -893,15 +924,38 @@ class Finds:
                     return False
         return True
 
+    def names_before_ours(self):
+        """What the directories have that come before those a template has looked in, by names up to the
+        first dot; or None where there is more to a search than that."""
+        before = self.path[: -len(ours)]
+        if self.path[len(before) :] != ours:
+            return None
+        found = set()
+        for entry in before:
+            try:
+                names = os.listdir(entry or ".")
+            except FileNotFoundError:
+                continue
+            except OSError:
+                return None
+            found.update(name.partition(".")[0] for name in names)
+        return found
+
     def leads_to(self, name):
         if name not in self.known:
-            spec = getattr(there(name), "__spec__", None)
-            if name in PINNED or getattr(spec, "origin", None) in ("built-in", "frozen"):
-                self.known[name] = True
-            else:
-                found = self.finder.find_spec(name)
-                self.known[name] = bool(spec and found and found.origin == spec.origin)
+            found = None if everywhere(name) else self.finder.find_spec(name)
+            self.known[name] = everywhere(name) or bool(found and found.origin == origin(name))
         return self.known[name]
+
+
+def everywhere(name):
+    """Whether a module is found wherever a search begins."""
+    return name in PINNED or origin(name) in ("built-in", "frozen")
+
+
+def origin(name):
+    """Where a module that was imported was found."""
+    return getattr(getattr(there(name), "__spec__", None), "origin", None) or ""
 
 
 def import_ahead(names):
@@ -956,18 +1010,32 @@ def import_ahead(names):
             continue
         module = sys.modules.pop(name)
         ahead[name] = module, edges.setdefault(name, {})
-        package, _, child = name.rpartition(".")
         if getattr(getattr(module, "__spec__", None), "name", None) != name:
             # Not imported but put there, by the module it is named after.
-            edges.setdefault(package, {})[name] = None
-        parent = there(package)
-        if getattr(parent, child, None) is module:
-            delattr(parent, child)
+            edges.setdefault(name.rpartition(".")[0], {})[name] = None
+    for name in ahead:
+        detach(name)
+
+
+def detach(name):
+    """Takes a module that is put aside out of its package, where an import would have put it."""
+    package, _, child = name.rpartition(".")
+    parent = there(package)
+    if getattr(parent, child, None) is ahead[name][0]:
+        delattr(parent, child)
 
 
 def be_copied(names):
     """What a template does before it is copied, with modules that functions are likely to ask for."""
+    global heavy
     import_ahead([*names, "select"])
+    for name in names:
+        while name in ahead:
+            closures[name] = closure(name)
+            first = {each.partition(".")[0] for each in closures[name]}
+            tops[name] = frozenset(each for each in first if not everywhere(each))
+            name = name.rpartition(".")[0]
+    heavy = [name for name in names if name in ahead and origin(name).startswith(PACKAGES + "/")]
     # What these two do for the first time, no copy has to; what is random every copy makes its own.
     reseed()
     rehearse(REHEARSALS)
@@ -1044,8 +1112,9 @@ def rehearse(rounds):
 
     Afterwards everything that a function could see of it is as it was.
     """
-    global request_id, settings
-    tables = [(table, dict(table)) for table in (sys.modules, sys.path_importer_cache)]
+    global rehearsing, request_id, settings
+    rehearsing = True
+    tables = [(table, dict(table)) for table in (sys.modules, sys.path_importer_cache, ahead)]
     lists = [(entries, list(entries)) for entries in (sys.path, sys.meta_path)]
     streams, before, folder = (sys.stdout, sys.stderr), settings, os.getcwd()
     environment = [b"=".join(pair) for pair in os.environb.items()]
@@ -1075,14 +1144,20 @@ def rehearse(rounds):
             send(INVOKE, head + event)
             serve(link, handler)
         os.read(drain, CHUNK)
+        for name in heavy:
+            __import__(name)
+        brought = [name for name in tables[-1][1] if name not in ahead]
         for entries, had in lists:
             entries[:] = had
         for table, had in tables:
             restore(table, had)
+        for name in brought:
+            detach(name)
+        spent.clear()
         os.chdir(folder)
     sys.stdout, sys.stderr = streams
     replace_environment(environment)
-    settings, request_id = before, ""
+    settings, request_id, rehearsing = before, "", False
     for pipe in pipes:
         for end in pipe:
             os.close(end)

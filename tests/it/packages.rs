@@ -19,7 +19,7 @@ const IMPORTS: &str = "
 
     def handler(event, context):
         return {'own': os.getpid(), 'importer': requests.IMPORTER, 'from': requests.__file__,
-                'path': sys.path}
+                'path': sys.path, 'handlers': len(requests.logging.getLogger().handlers)}
     ";
 
 /// What `pip install --target` would have made, under a name that a template imports. It is the same for
@@ -32,8 +32,9 @@ fn packages() -> &'static PathBuf {
         fs::create_dir_all(&package).expect("the target folder is writable");
         let (path, new) = (package.join("__init__.py"), package.join("new"));
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
-        if !path.exists() {
-            fs::write(&new, "import os\nIMPORTER = os.getpid()\n").expect("a file");
+        let source = "import logging\nimport os\nIMPORTER = os.getpid()\n";
+        if !fs::read_to_string(&path).is_ok_and(|there| there == source) {
+            fs::write(&new, source).expect("a file");
             File::options()
                 .append(true)
                 .open(&new)
@@ -65,12 +66,13 @@ fn code_that_imports_a_package_of_the_image_is_served_by_a_template_that_has_imp
     let file = answer["from"].as_str().expect("text");
     assert!(file.starts_with("/var/lang/lib/python3."), "{file}");
     assert_eq!(answer["path"][0], "/var/task");
+    assert_eq!(answer["handlers"], 1, "of the log, which the package has imported");
 }
 
 #[test]
 fn a_functions_own_package_of_that_name_is_the_one_it_gets() {
     let daemon = daemon();
-    let own = "import os\nIMPORTER = os.getpid()\n";
+    let own = "import logging\nimport os\nIMPORTER = os.getpid()\n";
     let package = Package::new().file("app.py", dedent(IMPORTS)).file("requests.py", own).build();
     let own = Function::new(setup::python_runtime(), "app.handler", package).deploy(&daemon);
     let answer = own.answer(&json!({}));

@@ -2,6 +2,8 @@
 
 import sys
 
+# What a template's copy has of its template, and nobody else.
+OF_TEMPLATES = ("ahead", "closures", "tops", "spent", "heavy")
 # What is there before this module imports anything.
 MODULES = sorted(sys.modules)
 HOOKS = [type(hook).__name__ for hook in sys.meta_path]
@@ -34,7 +36,8 @@ def everything(event, context):
         "program": {
             name: repr_of(value)
             for name, value in sorted(vars(program).items())
-            if name not in ("ahead", "settings", "__doc__") and not isinstance(value, frozenset)
+            if name not in (*OF_TEMPLATES, "settings", "__doc__")
+            and not isinstance(value, frozenset)
         },
         "of the program": sorted(
             {
