@@ -279,7 +279,8 @@ fn read_ahead(
         snapshot.functions(None).flat_map(|function| function.packages()).collect();
     let images = images.images().into_iter();
     let images = images.map(|digest| images::Cache::tree_in(&config.image_dir, digest));
-    let code = packages.iter().map(|digest| code.tree_path(digest));
+    let code =
+        packages.iter().flat_map(|digest| [code.tree_path(digest), code.compiled_root(digest)]);
     readahead::start(images.collect(), code.collect())
 }
 

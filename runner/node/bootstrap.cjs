@@ -60,6 +60,8 @@ const EXIT_UNSETTLED = 13;
 // As often as it takes until V8 has compiled what is worth it.
 const REHEARSALS = 12;
 
+// What was compiled of the function's files when they were taken in: a pack, as `compile.cjs` writes it.
+const COMPILED = `/var/lang/compiled/nodejs${process.versions.node.split('.')[0]}.x`;
 const TRACE_ID = '_X_AMZN_TRACE_ID';
 // Libraries look here for the id of the event being served.
 const REQUEST_ID = Symbol.for('aws.lambda.runtime.requestId');
@@ -587,8 +589,19 @@ function crash(what, err, status) {
   process.exit(status);
 }
 
+/** Has modules loaded as they were compiled when the function's code was taken in, if they were. */
+function useCompiled() {
+  if (!fs.existsSync(COMPILED)) return;
+  const before = module.children;
+  require('./compiled.cjs').use(COMPILED);
+  // Nothing that a function would look for its own modules in.
+  delete require.cache[path.join(__dirname, 'compiled.cjs')];
+  module.children = before.filter((child) => child.filename !== path.join(__dirname, 'compiled.cjs'));
+}
+
 /** Loads the handler, and says so; who cannot, does not return. */
 async function begin() {
+  useCompiled();
   // Until then only the module's own doings keep the event loop going.
   link.socket.unref();
   onEmptyLoop = () => process.exit(EXIT_UNSETTLED);

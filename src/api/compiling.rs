@@ -31,8 +31,11 @@ use crate::server::Api;
 /// How long making a function ready may be held up by this, with the time it stands in line.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Code with fewer bytes than this is compiled at every start in the time in which it would have been
-/// found that it is compiled already, or hardly more: a tenth of a millisecond for each KiB.
+/// found that it is compiled already, or hardly more. Python takes a tenth of a millisecond for a KiB.
 pub(crate) const WORTHWHILE: u64 = 4 << 10;
+/// The same for Node, which takes less than a hundredth: it compiles what is called, and only looks at
+/// the rest.
+const WORTHWHILE_NODE: u64 = 256 << 10;
 
 /// Why there is nothing compiled.
 #[derive(Debug, thiserror::Error)]
@@ -112,9 +115,8 @@ async fn begin(
     let looking = tokio::task::spawn_blocking(move || {
         let code = &api.code;
         let Some(stored) = code.hold(edition.code)? else { return Ok(None) };
-        if code.is_compiled(&edition)?
-            || !code.has_sources(&edition.code, suffixes(kind), WORTHWHILE)?
-        {
+        let (suffixes, least) = worthwhile(kind);
+        if code.is_compiled(&edition)? || !code.has_sources(&edition.code, suffixes, least)? {
             return Ok(None);
         }
         let (draft, file) = code.begin_compiled()?;
@@ -123,11 +125,11 @@ async fn begin(
     looking.await.map_err(|_| NotCompiled::Stopping)?
 }
 
-/// What the files are called that a language compiles.
-fn suffixes(kind: Kind) -> &'static [&'static str] {
+/// What the files are called that a language compiles, and how many bytes of them are worth it.
+fn worthwhile(kind: Kind) -> (&'static [&'static str], u64) {
     match kind {
-        Kind::Python => &[".py"],
-        Kind::Node => &[".js", ".cjs"],
-        Kind::Custom => &[],
+        Kind::Python => (&[".py"], WORTHWHILE),
+        Kind::Node => (&[".js", ".cjs"], WORTHWHILE_NODE),
+        Kind::Custom => (&[], u64::MAX),
     }
 }

@@ -62,7 +62,12 @@ impl CodeStore {
 
     /// Where an edition is kept, whether or not it is there.
     pub fn compiled_path(&self, Edition { code, image, runtime }: &Edition) -> PathBuf {
-        self.path(code).join(COMPILED).join(image.hex()).join(runtime)
+        self.compiled_root(code).join(image.hex()).join(runtime)
+    }
+
+    /// Where everything is kept that was compiled of a package, whether or not it is there.
+    pub fn compiled_root(&self, code: &Digest) -> PathBuf {
+        self.path(code).join(COMPILED)
     }
 
     /// Makes an empty file for an edition: what to keep, and what to write to.
@@ -96,7 +101,7 @@ impl CodeStore {
         debug_assert_eq!(stored.digest, edition.code);
         let place = self.compiled_path(edition);
         let package = self.path(&edition.code);
-        let compiled = package.join(COMPILED);
+        let compiled = self.compiled_root(&edition.code);
         let image = compiled.join(edition.image.hex());
         File::open(&draft.path)
             .and_then(|file| {

@@ -175,17 +175,21 @@ const NODE_BOOTSTRAP: &str = "/var/runtime/bootstrap.cjs";
 const PYTHON_TEMPLATE: &str = "/var/runtime/template.py";
 /// What compiles the code of Python functions, in the image.
 const PYTHON_COMPILER: &str = "/var/runtime/compile.py";
+/// What compiles the code of Node functions, in the image.
+const NODE_COMPILER: &str = "/var/runtime/compile.cjs";
 /// What it forks with, in the image: see `build.rs`.
 const PYTHON_FORK: &str = "/var/runtime/fork.so";
 const FORK_LIBRARY: &[u8] = include_bytes!(env!("HEARTH_FORK_LIBRARY"));
 /// Behind the arguments of a bootstrap: there is no function yet.
 const SPARE: &str = "spare";
 /// What of ours is in every image: the bootstraps, and the functions they rehearse with.
-const OURS: [(&str, &str); 7] = [
+const OURS: [(&str, &str); 9] = [
     (PYTHON_BOOTSTRAP, include_str!("../../runner/python/bootstrap.py")),
     (PYTHON_TEMPLATE, include_str!("../../runner/python/template.py")),
     (PYTHON_COMPILER, include_str!("../../runner/python/compile.py")),
     (NODE_BOOTSTRAP, include_str!("../../runner/node/bootstrap.cjs")),
+    (NODE_COMPILER, include_str!("../../runner/node/compile.cjs")),
+    ("/var/runtime/compiled.cjs", include_str!("../../runner/node/compiled.cjs")),
     (
         "/var/runtime/rehearsal/rehearsed.py",
         include_str!("../../runner/python/rehearsal/rehearsed.py"),
@@ -358,6 +362,10 @@ impl HostImage {
         let spare = Spare { argv: spare, env: environment::entries(kind, identifier) };
         let mut start = Start::executed(kind, argv(&bootstrap));
         start.version = Some(version);
+        if kind == Kind::Node {
+            let argv = argv(Path::new(NODE_COMPILER));
+            start.compiler = Some(Compiler { argv, env: Vec::new() });
+        }
         if kind == Kind::Python {
             // With a fixed seed the same code compiles to the same bytes.
             let env = vec!["PYTHONHASHSEED=0".to_owned()];

@@ -92,7 +92,7 @@ pub const LARGEST: u64 = 64 << 20;
 const CELL_PATIENCE: Duration = Duration::from_secs(5);
 /// What it may use: what the largest source that is compiled takes, several times, and what all
 /// results together may be.
-const LIMITS: Limits = Limits { memory_mib: 512, tmp_mib: 512, pids: 16, cpu_weight: 72 };
+const LIMITS: Limits = Limits { memory_mib: 512, tmp_mib: 512, pids: 64, cpu_weight: 72 };
 
 /// Compiles code for a runtime, into a file; how many bytes that were.
 ///

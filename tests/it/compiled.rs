@@ -140,3 +140,45 @@ fn code_that_does_not_compile_is_served_all_the_same() {
     assert_eq!(function.answer(&json!({}))["answer"], "broken");
     assert_eq!((compilations(&daemon, "kept"), compilations(&daemon, "failed")), (1, 0));
 }
+
+/// Says what Node has loaded it with, and what it finds of that.
+const LOOKS_IN_NODE: &str = "
+    const fs = require('fs');
+    const Module = require('module');
+    const { answer } = require('library');
+    exports.handler = async () => ({
+      answer: answer(),
+      compiled: fs.readdirSync('/var/lang/compiled'),
+      by: Module.prototype._compile.toString().includes('cachedData'),
+      task: fs.readdirSync('/var/task', { recursive: true }).filter((name) => name.endsWith('.js')),
+      cache: Object.keys(require.cache).filter((name) => !name.startsWith('/var/task')),
+      descriptors: fs.readdirSync('/proc/self/fd').length,
+      path: (await import('node:path')).sep,
+    });
+    ";
+
+#[test]
+fn a_function_in_node_is_loaded_from_what_was_compiled() {
+    let home = Home::new();
+    let daemon = Daemon::start_in(&home, &Options::default());
+    let one = "exports.unused = (one) => [one].map((value) => value * 2);\n";
+    // The handler imports a module when it runs, so it is not in the pack; the library is.
+    let library = format!("exports.answer = () => 'one';\n{}", one.repeat((300 << 10) / one.len()));
+    let deploy = |library: &str| {
+        let package = Package::new()
+            .file("index.js", dedent(LOOKS_IN_NODE))
+            .file("node_modules/library/index.js", library);
+        Function::new(&setup::node().runtime, "index.handler", package.build()).deploy(&daemon)
+    };
+    let with = deploy(&library);
+    assert_eq!((compilations(&daemon, "kept"), compilations(&daemon, "failed")), (1, 0));
+    assert!(std::fs::metadata(&packs(&home)[0]).expect("a pack").len() > 10_000);
+    let mut seen = with.answer(&json!({}));
+    assert_eq!(seen["by"].take(), true);
+    assert_eq!(seen["compiled"].take(), json!([setup::node().runtime]));
+    assert_eq!((&seen["answer"], &seen["path"]), (&json!("one"), &json!("/")));
+    // Too little to be worth it.
+    let mut other = deploy("exports.answer = () => 'one';\n").answer(&json!({}));
+    assert_eq!((other["by"].take(), other["compiled"].take()), (json!(false), json!([])));
+    assert_eq!(seen, other);
+}

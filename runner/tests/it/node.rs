@@ -7,12 +7,14 @@
 //! * `surroundings`: the context, the environment.
 //! * `logs`: what is printed and logged, and when.
 //! * `processes`: exits and the end.
+//! * [`compiling`]: modules that were compiled when the code was taken in.
 //! * [`spares`]: what is the same for both of them.
 
 use std::ffi::OsString;
 
 use crate::instance::{Function, Way, interpreter, path};
 
+mod compiling;
 mod spares;
 
 /// What every function finds in its environment and a spare is started with.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use wire::spawner::{Digest, Place, Trees};
 
-use crate::harness::image::CODE;
+use crate::harness::image::{CODE, IMAGE};
 use crate::harness::{Cell, LIMITS, Spawner, World};
 
 /// Names of two trees of layers; no file was ever hashed for them.
@@ -145,7 +145,51 @@ fn layers_that_are_not_there_leave_the_cell_as_it_was() {
     assert_eq!(cell.python("print(open('/opt/hello.txt').read().strip())"), "hello from a layer\n");
 }
 
+#[test]
+fn what_was_compiled_of_code_comes_with_it_into_cells_of_the_image_it_was_compiled_for() {
+    let store = Store::new();
+    let compiled = store.tree(CODE).parent().unwrap().join("compiled");
+    let hex = |digest: Digest| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let look = "import os\n\
+                root = '/var/lang/compiled'\n\
+                def attempt(*a):\n\
+                \x20   try: open(*a); return 'done'\n\
+                \x20   except OSError as e: return e.errno\n\
+                print(os.listdir(root), attempt(root + '/python', 'a'), attempt(root + '/new', 'w'))\n\
+                for line in open('/proc/self/mountinfo'):\n\
+                \x20   fields = line.split()\n\
+                \x20   if fields[4] == root: print(','.join(f for f in fields[5].split(',') if f != 'relatime'))";
+    let world = store.world();
+    let mut spawner = world.start(3);
+    let mut seen = || {
+        let cell = cell_with(&mut spawner, None);
+        let seen = cell.python(look);
+        spawner.ended(&cell);
+        seen
+    };
+    // Read-only as the image is: what it has there is empty.
+    assert_eq!(seen(), "[] 30 30\n");
+    // Another image's.
+    fs::create_dir_all(compiled.join(hex([1; 32]))).unwrap();
+    fs::write(compiled.join(hex([1; 32])).join("python"), "other").unwrap();
+    assert_eq!(seen(), "[] 30 30\n");
+    let own = compiled.join(hex(IMAGE));
+    fs::create_dir_all(&own).unwrap();
+    fs::write(own.join("python"), "own").unwrap();
+    fs::set_permissions(own.join("python"), fs::Permissions::from_mode(0o666)).unwrap();
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o777)).unwrap();
+    assert_eq!(seen(), "['python'] 30 30\nro,nosuid,nodev\n");
+    // A link there leads nowhere.
+    fs::rename(&own, compiled.join("aside")).unwrap();
+    std::os::unix::fs::symlink("aside", &own).unwrap();
+    let mut cell = spawner.make();
+    spawner.settle(&mut cell);
+    let refused = spawner.assign_trees(&cell, Trees::of(CODE), LIMITS).unwrap_err();
+    assert!(refused.contains("what is compiled of"), "{refused}");
+}
+
 on_forked_cells! {
+    what_was_compiled_of_code_comes_with_it_into_cells_of_the_image_it_was_compiled_for,
     layers_are_in_opt_of_the_cell_they_belong_to_and_of_no_other,
     nothing_in_opt_can_be_changed_and_it_lends_nobody_any_power,
 }

@@ -35,7 +35,8 @@ const PYTHON_LIBRARY: &str = "/usr/lib/python3.11";
 const UNWINDER: &str = "/lib/x86_64-linux-gnu/libgcc_s.so.1";
 const NODE: &str = "/usr/bin/node";
 /// Directories every image has for the spawner and the function.
-const EMPTY: [&str; 7] = ["dev", "proc", "tmp", "var/task", "var/runtime", "opt/lib", "etc"];
+const EMPTY: [&str; 8] =
+    ["dev", "proc", "tmp", "var/task", "var/runtime", "opt/lib", "etc", "var/lang/compiled"];
 
 /// How `fork.c` is compiled: as for the product's images.
 const FORK_FLAGS: &str = include_str!("../../../../../runner/python/fork.flags");
