@@ -20,6 +20,9 @@ pub struct Limits {
     pub instances: u32,
     /// Instances of one function that may be started in ten seconds; 0 for no limit. AWS: 1,000.
     pub starts: u32,
+    /// Starts under way at once of instances that are provisioned, of all functions together; at least
+    /// one.
+    pub provisioning: u32,
     /// How long an instance nobody needs stays.
     pub idle_for: Duration,
     /// Memory of the machine that stays free, bytes.
@@ -102,6 +105,9 @@ impl Default for Limits {
             concurrency: 1_000,
             instances: 1_000,
             starts: 1_000,
+            // As many as the spawner is asked for cells at once: it is kept busy, and who is called finds
+            // a handful of starts before him and not a thousand.
+            provisioning: 16,
             idle_for: Duration::from_secs(600),
             // Below this the machine itself (page cache, control plane, ssh) begins to suffer.
             memory_reserve: 256 << 20,

@@ -38,6 +38,8 @@ pub struct Dispatch {
     concurrency: Concurrency,
     memory: Memory,
     rate: StartRate,
+    /// The same for what is provisioned, which takes nothing away from who is called.
+    provision_rate: StartRate,
     /// One per generation that has an event or an instance; forgotten when it has neither.
     queues: IdMap<Generation, Queue>,
     instances: IdMap<InstanceId, Instance>,
@@ -47,6 +49,8 @@ pub struct Dispatch {
     guests: IdMap<EventId, Ticket>,
     /// What is to be ready whether anybody asks or not.
     floors: Floors,
+    /// Starts under way that were made for floors, whether they still are.
+    provisioning: u32,
     next_instance: u64,
     stats: Stats,
     /// The latest moment that was told.
@@ -71,6 +75,8 @@ struct Instance {
     began: Time,
     /// Whether it stands on its generation's floor.
     provisioned: bool,
+    /// Whether it was started for that.
+    for_floor: bool,
     /// Events it serves at once.
     slots: u32,
     /// Of one that serves several: whether it is a second start, and whether it has served any well.
@@ -108,12 +114,14 @@ impl Dispatch {
             concurrency: Concurrency::new(limits.concurrency),
             memory: Memory::new(&limits),
             rate: StartRate::new(limits.starts),
+            provision_rate: StartRate::new(limits.starts),
             limits,
             queues: IdMap::default(),
             instances: IdMap::default(),
             absent: Absent::default(),
             guests: IdMap::default(),
             floors: Floors::default(),
+            provisioning: 0,
             next_instance: 0,
             stats: Stats::default(),
             now: Time::default(),
@@ -181,6 +189,14 @@ impl Dispatch {
     /// An instance has initialised.
     pub fn ready(&mut self, now: Time, instance: InstanceId, out: &mut Vec<Action>) {
         self.now = now;
+        let landed = self.landed(instance);
+        self.initialised(now, instance, out);
+        if landed {
+            self.replenish(now, out);
+        }
+    }
+
+    fn initialised(&mut self, now: Time, instance: InstanceId, out: &mut Vec<Action>) {
         let Some(found) = self.instances.get(&instance) else { return };
         let (generation, began) = (found.generation, found.began);
         let (provisioned, shared) = (found.provisioned, found.slots > 1);
@@ -220,6 +236,19 @@ impl Dispatch {
     /// A start came to nothing. One event is answered with it, or, if it overran for the first
     /// time, gets its second start.
     pub fn start_failed(
+        &mut self,
+        instance: InstanceId,
+        failure: StartFailure,
+        out: &mut Vec<Action>,
+    ) {
+        let landed = self.landed(instance);
+        self.not_initialised(instance, failure, out);
+        if landed {
+            self.replenish(self.now, out);
+        }
+    }
+
+    fn not_initialised(
         &mut self,
         instance: InstanceId,
         failure: StartFailure,
@@ -362,6 +391,7 @@ impl Dispatch {
     pub fn expire(&mut self, now: Time, out: &mut Vec<Action>) {
         self.now = now;
         self.rate.forget(now);
+        self.provision_rate.forget(now);
         while let Some((_, generation)) = self.forget.pop_front_if(|(when, _)| *when <= now) {
             self.retired.remove(&generation);
         }
@@ -372,7 +402,7 @@ impl Dispatch {
 
     /// When [`Dispatch::expire`] will next have something to do, unless something changes.
     pub fn next_expiry(&self) -> Option<Time> {
-        self.next_kept().into_iter().chain(self.floors.next()).min()
+        self.next_kept().into_iter().chain(self.next_provisioned()).min()
     }
 
     /// Serves nothing new: idle instances end now, busy ones after what they serve and what waits.

@@ -14,6 +14,10 @@
 //!   another floor of the function takes its place: it stands until the other is met, or cannot be
 //! ```
 //!
+//! Nobody waits for these starts, so they are made a few at a time, one function's after another's, and
+//! at the rate at which a function may grow: who calls finds a handful before him, and a floor that is
+//! taken back has no more under way than that. When one is up, or came to nothing, the next is made.
+//!
 //! This file only counts; which instance is one of them is the engine's to know.
 
 use std::time::Duration;
@@ -55,6 +59,15 @@ pub enum Shortfall {
     Sandbox,
     /// There is no memory for it, or no place.
     Room,
+}
+
+/// A start that is to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Missing {
+    pub(crate) generation: Generation,
+    pub(crate) function: FunctionId,
+    /// Events that one instance serves at once.
+    pub(crate) slots: u32,
 }
 
 /// All floors.
@@ -164,29 +177,53 @@ impl Floors {
         self.0.clear();
     }
 
-    /// Generations with something missing that may be started now.
-    /// Each with the events that one instance serves at once.
-    pub(crate) fn missing(&mut self, now: Time) -> Vec<(Generation, u32, u32)> {
-        let mut missing: Vec<(Generation, u32, u32)> = Vec::new();
-        for (generation, standing) in &mut self.0 {
-            if standing.may_start(now) && standing.lacks() > 0 {
-                missing.push((*generation, standing.slots, standing.lacks()));
-            }
-        }
-        // Whatever order a map has, the oldest generation comes first.
-        missing.sort_unstable();
-        missing
+    /// The next start that is missing and may be made now: of the function with the fewest under way,
+    /// so that one that wants many delays nobody who wants few. `most` is how many a function may have
+    /// under way at once, `may` whether it may start another.
+    pub(crate) fn next_start(
+        &mut self,
+        now: Time,
+        most: u32,
+        may: impl Fn(FunctionId) -> bool,
+    ) -> Option<Missing> {
+        let under_way = self.under_way();
+        let of = |standing: &Standing| under_way.get(&standing.function).copied().unwrap_or(0);
+        let missing = self.0.iter_mut().filter_map(|(generation, standing)| {
+            let own = of(standing);
+            let due = standing.lacks() > 0 && own < most && standing.may_start(now);
+            let Standing { function, slots, starting, .. } = *standing;
+            // Whatever order a map has, the oldest generation of equals comes first.
+            (due && may(function)).then_some((
+                (own, starting, *generation),
+                Missing { generation: *generation, function, slots },
+            ))
+        });
+        missing.min_by_key(|(order, _)| *order).map(|(_, missing)| missing)
     }
 
-    /// When something may be started that may not be now.
-    pub(crate) fn next(&self) -> Option<Time> {
-        let lacking = self.0.values().filter(|standing| standing.lacks() > 0);
-        lacking
-            .map(|standing| match standing.pause {
+    /// When something may be started that may not be now, as far as time alone decides: a function that
+    /// has `most` under way waits for them. `next` is when it may start another.
+    pub(crate) fn next(&self, most: u32, next: impl Fn(FunctionId) -> Time) -> Option<Time> {
+        let under_way = self.under_way();
+        let of = |standing: &Standing| under_way.get(&standing.function).copied().unwrap_or(0);
+        let waiting = self.0.values().filter(|it| it.lacks() > 0 && of(it) < most);
+        let due = waiting.map(|standing| {
+            let paused = match standing.pause {
                 Pause::None | Pause::For(_) => Time::default(),
                 Pause::Until(when) => when,
-            })
-            .min()
+            };
+            paused.max(next(standing.function))
+        });
+        due.min()
+    }
+
+    /// Starts under way of each function that has any.
+    fn under_way(&self) -> IdMap<FunctionId, u32> {
+        let mut all = IdMap::default();
+        for standing in self.0.values().filter(|standing| standing.starting > 0) {
+            *all.entry(standing.function).or_default() += standing.starting;
+        }
+        all
     }
 
     /// An instance is being started.

@@ -36,6 +36,13 @@ impl StartRate {
         self.after_one_more(now, function) <= now.after(WINDOW)
     }
 
+    /// When there may be one, if there is none before.
+    pub(crate) fn next(&self, function: FunctionId) -> Time {
+        let paid = self.paid_until.get(&function).copied().unwrap_or_default();
+        let window = u64::try_from(WINDOW.as_millis()).unwrap_or(u64::MAX);
+        Time(paid.after(self.interval).0.saturating_sub(window))
+    }
+
     /// There is a start.
     pub(crate) fn count(&mut self, now: Time, function: FunctionId) {
         let paid = self.after_one_more(now, function);

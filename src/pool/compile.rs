@@ -116,7 +116,7 @@ pub(crate) async fn run(
     // A task of its own: it gives the cell back even if nobody waits for the result any more.
     let shell = Arc::clone(shell);
     let job = tokio::spawn(async move {
-        let taking = shell.stock.take(image.0, None);
+        let taking = shell.stock.take(image.0, None, false);
         let cell = match tokio::time::timeout(CELL_PATIENCE, taking).await {
             Ok(Ok(Taken::Cell(cell, _))) => cell,
             Ok(Ok(Taken::Spare(spare))) => spare.cell,

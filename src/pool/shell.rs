@@ -3,6 +3,8 @@
 //! Under the lock nothing waits and nothing is formatted. A decision names events and instances; here
 //! the names become a sender to the task that waits for the event, and the instance itself.
 
+mod perform;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -10,21 +12,19 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use dispatch::{
-    Action, Arrival, Decision, Dispatch, EndReason, EventId, Facts, Fate, Floor, IdMap,
-    Initialization, InstanceId, Next, Provision, StartFailure, Stats, Time,
+    Action, Arrival, Decision, Dispatch, EndReason, EventId, Facts, Fate, Floor, IdMap, InstanceId,
+    Next, Provision, StartFailure, Stats, Time,
 };
 use images::Catalogue;
 use model::{FunctionId, Generation, Home, Runnable};
 use tokio::sync::{Notify, oneshot, watch};
 
-use crate::end;
 use crate::governor::Governor;
 use crate::history::History;
 use crate::instance::Instance;
 use crate::logs::{Budget, LogBudget, LogSink};
 use crate::pool::RuntimeHook;
 use crate::spawner::Spawner;
-use crate::start;
 use crate::stock::Stock;
 
 /// Everything the tasks of one pool share.
@@ -402,66 +402,6 @@ impl Shell {
         // Whoever panicked in between left at worst an action undone, and the governor finds what
         // waits; better than a pool that answers nobody.
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Performs what dispatching said. `function` is whose instances are started; `failure` is what
-    /// a failed start is answered with.
-    fn perform(
-        self: &Arc<Self>,
-        mut core: MutexGuard<'_, Core>,
-        function: Option<&Arc<Runnable>>,
-        failure: Option<Failure>,
-    ) {
-        if core.out.is_empty() {
-            return;
-        }
-        let mut out = std::mem::take(&mut core.out);
-        for action in out.drain(..) {
-            match action {
-                Action::Start { instance, generation, phase, initialization } => {
-                    // Starts are caused by an event of the function or by a start of it; by one that
-                    // is expected, where there were such before; or by what it has provisioned.
-                    let function = function
-                        .filter(|function| function.generation == generation)
-                        .or_else(|| core.known.get(&generation))
-                        .or_else(|| core.provisioned.get(&generation));
-                    let Some(function) = function.map(Arc::clone) else {
-                        let nobody_waits = &mut Vec::new();
-                        core.dispatch.start_failed(instance, StartFailure::NoCell, nobody_waits);
-                        continue;
-                    };
-                    if initialization == Initialization::OnDemand {
-                        core.known.insert(generation, Arc::clone(&function));
-                    }
-                    let shell = Arc::clone(self);
-                    let start = start::run(shell, instance, function, phase, initialization);
-                    self.runtime.spawn(start);
-                }
-                Action::Run { instance, event } => {
-                    let found = core.instances.get(&instance).map(Arc::clone);
-                    if let (Some(found), Some(waiter)) = (found, core.waiting.remove(&event)) {
-                        // Its task lives until it has an answer, so there is somebody to take it.
-                        let _taken = waiter.send(Ok(found));
-                    }
-                }
-                Action::End { instance, reason } => {
-                    if let Some(found) = core.instances.remove(&instance) {
-                        self.runtime.spawn(end::run(Arc::clone(self), found, reason));
-                    }
-                }
-                Action::Fail { event, failure: what } => {
-                    let Some(waiter) = core.waiting.remove(&event) else { continue };
-                    let why = match (what, &failure) {
-                        (None, _) => Failure::Closed,
-                        (Some(StartFailure::NoCell), Some(Failure::Broke { .. })) => no_room(),
-                        (Some(_), failure) => failure.clone().unwrap_or_else(no_room),
-                    };
-                    let _taken = waiter.send(Err(why));
-                }
-            }
-        }
-        // The allocation is kept for the next time.
-        core.out = out;
     }
 }
 

@@ -160,7 +160,9 @@ impl Stock {
         breeds.iter().find(suits).or(breeds.first()).copied()
     }
 
-    /// A spare of `breed` if one stands ready; else an empty cell of `image`, for which it waits.
+    /// A spare of `breed` if one stands ready; else an empty cell of `image`, for which it waits. Where
+    /// nobody waits for what is started (`waited_for`), it is a cell of its own, and after those of all
+    /// others.
     ///
     /// # Errors
     /// If no cell can be made, or the spawner is gone.
@@ -168,8 +170,9 @@ impl Stock {
         &self,
         image: Digest,
         breed: Option<BreedId>,
+        waited_for: bool,
     ) -> Result<Taken, SpawnerError> {
-        let taken = self.shelves().take(self.now(), image, breed);
+        let taken = self.shelves().take(self.now(), image, breed, waited_for);
         self.wanted.notify_one();
         let receiver = match taken {
             Ok(taken) => return Ok(taken),

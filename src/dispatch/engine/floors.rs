@@ -4,7 +4,7 @@ use model::{FunctionId, Generation};
 
 use super::{Dispatch, State};
 use crate::action::{Action, Initialization, InstanceId, Phase};
-use crate::provisioned::{Floor, Provision};
+use crate::provisioned::{Floor, Missing, Provision};
 use crate::time::Time;
 
 // === impl Dispatch ===
@@ -44,21 +44,50 @@ impl Dispatch {
         for (generation, surplus) in self.floors.step_back() {
             self.let_go(now, generation, surplus);
         }
-        for (generation, slots, missing) in self.floors.missing(now) {
-            for _ in 0..missing {
-                if self.make_room(f64::INFINITY, out).is_err() {
-                    self.floors.no_room(now, generation);
-                    break;
-                }
-                self.memory.promise();
-                self.floors.starting(generation);
-                let queue = self.queue(generation);
-                queue.slots = slots;
-                queue.provisioning += 1;
-                let initialization = Initialization::Provisioned;
-                self.start(generation, State::Starting, Phase::Init, initialization, out);
+        while self.provisioning < self.at_once() {
+            let (most, rate) = (self.share(), &self.provision_rate);
+            let missing = self.floors.next_start(now, most, |function| rate.allows(now, function));
+            let Some(Missing { generation, function, slots }) = missing else { return };
+            if self.make_room(f64::INFINITY, out).is_err() {
+                self.floors.no_room(now, generation);
+                continue;
             }
+            self.memory.promise();
+            self.provision_rate.count(now, function);
+            self.floors.starting(generation);
+            self.provisioning += 1;
+            let queue = self.queue(generation);
+            queue.slots = slots;
+            queue.provisioning += 1;
+            let initialization = Initialization::Provisioned;
+            self.start(generation, State::Starting, Phase::Init, initialization, out);
         }
+    }
+
+    /// A start is over; whether it was made for a floor, so that another may be.
+    pub(super) fn landed(&mut self, instance: InstanceId) -> bool {
+        let found = self.instances.get(&instance);
+        let landed =
+            found.is_some_and(|found| found.for_floor && matches!(found.state, State::Starting));
+        self.provisioning -= u32::from(landed);
+        landed
+    }
+
+    /// When something that is missing may be started, if time decides that.
+    pub(super) fn next_provisioned(&self) -> Option<Time> {
+        // With as many under way as may be it is the next end of one.
+        let free = self.provisioning < self.at_once();
+        let next = || self.floors.next(self.share(), |function| self.provision_rate.next(function));
+        free.then(next).flatten()
+    }
+
+    fn at_once(&self) -> u32 {
+        self.limits.provisioning.max(1)
+    }
+
+    /// How many of them may be one function's: one whose starts hang leaves others half.
+    fn share(&self) -> u32 {
+        self.at_once().div_ceil(2)
     }
 
     /// Makes so many instances of a floor ordinary ones: those that only start, then idle ones, then

@@ -10,11 +10,14 @@ use model::{FunctionId, Generation};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{EventId, Floor};
+use crate::{EventId, Floor, Initialization};
+
+mod floors;
 
 /// Small enough that every limit is met in a short sequence.
 const LIMITS: Limits = Limits {
     starts: 7,
+    provisioning: 3,
     concurrency: 8,
     instances: 6,
     idle_for: Duration::from_millis(20),
@@ -125,6 +128,8 @@ struct World {
     /// Instances that are to take no more.
     spent: BTreeSet<InstanceId>,
     retired: BTreeSet<Generation>,
+    /// Instances that were started for a floor.
+    for_floors: BTreeSet<InstanceId>,
     /// The order in which idle instances became idle, last is most recent.
     stack: Vec<InstanceId>,
     next_event: u64,
@@ -173,7 +178,10 @@ impl World {
     fn perform(&mut self, out: &[Action]) {
         for action in out {
             match *action {
-                Action::Start { instance, generation, .. } => {
+                Action::Start { instance, generation, initialization, .. } => {
+                    if initialization == Initialization::Provisioned {
+                        self.for_floors.insert(instance);
+                    }
                     let new = self.instances.insert(instance, (generation, Seen::Starting));
                     assert!(new.is_none(), "a name is used once");
                 }
@@ -197,7 +205,13 @@ impl World {
             Op::Ready(n) => {
                 if let Some(instance) = self.pick(n, |seen| seen == Seen::Starting) {
                     dispatch.ready(now, instance, &mut out);
-                    if out.is_empty() {
+                    // What else is started does not concern it.
+                    let concerns = |action: &Action| match *action {
+                        Action::Run { instance: other, .. }
+                        | Action::End { instance: other, .. } => other == instance,
+                        Action::Start { .. } | Action::Fail { .. } => false,
+                    };
+                    if !out.iter().any(concerns) {
                         let generation = self.instances[&instance].0;
                         assert!(!self.retired.contains(&generation), "a retired one is kept");
                         self.set(instance, Seen::Idle);
@@ -383,37 +397,6 @@ impl World {
         assert_eq!(dispatch.idle_bytes, bytes);
     }
 
-    /// What is counted of floors is what there is of instances.
-    fn check_floors(&self, dispatch: &Dispatch) {
-        if self.stopped {
-            return;
-        }
-        for (generation, _) in GENERATIONS {
-            let generation = Generation(generation);
-            let own = |what: fn(&State) -> bool| {
-                let standing = dispatch.instances.values().filter(|instance| {
-                    instance.provisioned
-                        && instance.generation == generation
-                        && what(&instance.state)
-                });
-                standing.count() as u32
-            };
-            let starting = own(|state| matches!(state, State::Starting));
-            let up =
-                own(|state| matches!(state, State::Idle | State::Busy(..) | State::Shared { .. }));
-            assert_eq!(dispatch.floors.counts(generation), (starting, up), "{generation:?}");
-            let queue = dispatch.queues.get(&generation);
-            let (provisioning, kept) =
-                queue.map_or((0, 0), |queue| (queue.provisioning, queue.kept.len()));
-            assert_eq!(provisioning, starting);
-            assert!(kept as u32 <= up);
-            if let Some(shown) = dispatch.provisioned(generation) {
-                assert!(starting + up <= shown.wanted, "more than wanted");
-                assert!(!self.retired.contains(&generation), "a retired one is provisioned");
-            }
-        }
-    }
-
     /// Lets everything that is under way end well, and finds nothing left.
     fn settle(&mut self, dispatch: &mut Dispatch) {
         for _ in 0..10_000 {
@@ -441,5 +424,6 @@ proptest! {
         }
         world.settle(&mut dispatch);
         world.check(&dispatch);
+        world.meet(&mut dispatch);
     }
 }

@@ -115,7 +115,18 @@ impl Dispatch {
         let provisioned = initialization == Initialization::Provisioned;
         let slots = self.queue(generation).slots.max(1);
         let (second, proven) = (false, false);
-        let new = Instance { generation, state, bytes, began, provisioned, slots, second, proven };
+        let for_floor = provisioned;
+        let new = Instance {
+            generation,
+            state,
+            bytes,
+            began,
+            provisioned,
+            for_floor,
+            slots,
+            second,
+            proven,
+        };
         self.instances.insert(instance, new);
         self.stats.starting += 1;
         out.push(Action::Start { instance, generation, phase, initialization });

@@ -46,6 +46,17 @@ fn what_is_forgotten_was_worth_nothing() {
 }
 
 #[test]
+fn the_next_one_may_be_when_it_is_said_and_not_before() {
+    let mut rate = StartRate::new(7);
+    assert_eq!(rate.next(A), Time(0));
+    assert_eq!(admitted(&mut rate, 50, A), 7);
+    let next = rate.next(A);
+    assert!(next > Time(50));
+    assert!(!rate.allows(Time(next.0 - 1), A));
+    assert!(rate.allows(next, A));
+}
+
+#[test]
 fn without_a_limit_there_is_none() {
     assert_eq!(admitted(&mut StartRate::new(0), 0, A), 10_000);
 }

@@ -138,10 +138,12 @@ impl Attempt<'_> {
         let stock = &self.shell.stock;
         let template = self.shell.images.template(self.served, self.function.code);
         let breed = || stock.breed(&self.function.runtime, template);
-        let mut breed = if early { None } else { breed() };
-        let mut forks = breed;
+        let mut forks = if early { None } else { breed() };
+        // What stands ready is for those who wait.
+        let waited_for = self.initialization != Initialization::Provisioned;
+        let mut breed = forks.filter(|_| waited_for);
         loop {
-            let taken = stock.take(self.served.image.0, breed.take()).await;
+            let taken = stock.take(self.served.image.0, breed.take(), waited_for).await;
             let taken = taken.map_err(|err| not_given("take a cell", &err))?;
             self.lap(|phases| &mut phases.acquire);
             let (rung, done) = match taken {

@@ -42,6 +42,8 @@ pub(super) struct Shelves {
     spares: Vec<Shelf>,
     /// Those who wait for a cell, the longest first.
     waiting: VecDeque<(Digest, Waiter)>,
+    /// Those for whose starts nobody waits; they come after the others.
+    patient: VecDeque<(Digest, Waiter)>,
     /// Cells that exist or are being made, with or without something in them.
     living: u32,
     /// Cells being made for those who wait, by image.
@@ -119,6 +121,7 @@ impl Shelves {
             cells: images.into_iter().map(|image| (image, Vec::new())).collect(),
             spares: breeds.into_iter().map(shelf).collect(),
             waiting: VecDeque::new(),
+            patient: VecDeque::new(),
             living: 0,
             making: HashMap::new(),
             broken: Vec::new(),
@@ -132,13 +135,20 @@ impl Shelves {
         }
     }
 
-    /// The best there is, or a place among those who wait for a cell.
+    /// The best there is, or a place among those who wait for a cell. What nobody waits for is no demand
+    /// and takes nothing that stands ready, as long as there may be another cell.
     pub(super) fn take(
         &mut self,
         now: Duration,
         image: Digest,
         breed: Option<BreedId>,
+        waited_for: bool,
     ) -> Result<Taken, oneshot::Receiver<Result<Cell, SpawnerError>>> {
+        if !waited_for && self.living < self.stocking.capacity {
+            let (sender, receiver) = oneshot::channel();
+            self.patient.push_back((image, sender));
+            return Err(receiver);
+        }
         self.started = now;
         if self.put_off <= self.refilled {
             self.put_off = now;
@@ -241,6 +251,7 @@ impl Shelves {
     /// Nothing stands ready any more, and nobody waits: the spawner is gone.
     pub(super) fn clear(&mut self) {
         self.waiting.clear();
+        self.patient.clear();
         self.cells.clear();
         self.broken.clear();
         self.spares.iter_mut().for_each(Shelf::clear);
@@ -435,8 +446,9 @@ impl Shelves {
     /// An image more of whose cells are waited for than are being made.
     fn uncovered(&mut self) -> Option<Digest> {
         self.waiting.retain(|(_, waiter)| !waiter.is_closed());
+        self.patient.retain(|(_, waiter)| !waiter.is_closed());
         let mut wanted: HashMap<Digest, u32> = HashMap::new();
-        for (image, _) in &self.waiting {
+        for (image, _) in self.waiting.iter().chain(&self.patient) {
             let count = wanted.entry(*image).or_default();
             *count += 1;
             if *count > self.making.get(image).copied().unwrap_or(0) {
@@ -448,8 +460,11 @@ impl Shelves {
 
     /// The one who has waited longest for a cell of an image.
     fn first(&mut self, image: Digest) -> Option<Waiter> {
-        let at = self.waiting.iter().position(|(wanted, _)| *wanted == image)?;
-        self.waiting.remove(at).map(|(_, waiter)| waiter)
+        let first = |all: &mut VecDeque<(Digest, Waiter)>| {
+            let at = all.iter().position(|(wanted, _)| *wanted == image)?;
+            all.remove(at).map(|(_, waiter)| waiter)
+        };
+        first(&mut self.waiting).or_else(|| first(&mut self.patient))
     }
 
     /// Gives a new cell to the first who waits, or to the shelf.

@@ -12,6 +12,7 @@ use images::manifest::{Kind, Spare, Start};
 use images::{Catalogue, Manifest};
 use model::Digest;
 
+use super::shelves::Shelves;
 use super::{Stock, Stocking, Taken, TemplateSharing};
 use crate::phases::Rung;
 use crate::socket::Datagrams;
@@ -91,7 +92,7 @@ fn stocking(cells: usize, capacity: u32) -> Stocking {
 
 /// A cell; there are no spares here.
 async fn take(stock: &Stock, image: [u8; 32]) -> Result<(Cell, Rung), SpawnerError> {
-    match stock.take(image, None).await? {
+    match stock.take(image, None, true).await? {
         Taken::Cell(cell, rung) => Ok((cell, rung)),
         Taken::Spare(spare) => panic!("{spare:?}"),
     }
@@ -187,6 +188,37 @@ async fn where_none_stands_ready_one_is_made_for_each_who_waits() {
         assert!(seen.insert(cell.id), "one cell for one");
     }
     assert_eq!(rig.made(), 40);
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_takes_nothing_that_stands_ready_while_there_may_be_more() {
+    let rig = Rig::new(&[A], 2, 4).await;
+    rig.until("two stand ready", |rig| rig.stock.ready() == 2).await;
+    for _ in 0..2 {
+        let taken = rig.stock.take(A, None, false).await.expect("a cell");
+        assert!(matches!(taken, Taken::Cell(_, Rung::Make)), "{taken:?}");
+        assert_eq!((rig.stock.ready(), rig.take(A).await.expect("a cell").1), (2, Rung::Exec));
+        rig.stock.returned();
+        rig.until("two stand ready", |rig| rig.stock.ready() == 2).await;
+    }
+    // All that there can be live; the last of them is better used than ended for another.
+    let taken = rig.stock.take(A, None, false).await.expect("a cell");
+    assert!(matches!(taken, Taken::Cell(_, Rung::Exec)), "{taken:?}");
+}
+
+#[tokio::test]
+async fn a_cell_goes_to_who_is_waited_for_before_all_others() {
+    let rig = Rig::new(&[A], 0, 4).await;
+    let mut shelves = Shelves::new([A], [], stocking(0, 4));
+    let now = Duration::ZERO;
+    let mut wait = |waited_for| shelves.take(now, A, None, waited_for).expect_err("none is ready");
+    let (mut patient, mut called) = (wait(false), wait(true));
+    for first in [true, false] {
+        let (cell, _) = rig.take(A).await.expect("a cell");
+        shelves.made(now, A, false, Ok(cell));
+        assert!(first || patient.try_recv().is_ok_and(|made| made.is_ok()));
+        assert!(!first || called.try_recv().is_ok_and(|made| made.is_ok()));
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,14 @@ use crate::{Floor, Provision, Shortfall};
 impl Rig {
     /// Sets the floors of the function; the instances that are started for them.
     fn provision(&mut self, floors: &[(Generation, u32)]) -> Vec<InstanceId> {
+        self.provision_of(F, floors)
+    }
+
+    fn provision_of(
+        &mut self,
+        function: FunctionId,
+        floors: &[(Generation, u32)],
+    ) -> Vec<InstanceId> {
         let floor = |(generation, wanted): &(Generation, u32)| Floor {
             generation: *generation,
             wanted: *wanted,
@@ -15,7 +23,7 @@ impl Rig {
         };
         let floors: Vec<Floor> = floors.iter().map(floor).collect();
         self.out.clear();
-        self.dispatch.provision(self.now, F, &floors, &mut self.out);
+        self.dispatch.provision(self.now, function, &floors, &mut self.out);
         self.provisioned()
     }
 
@@ -261,4 +269,86 @@ fn nobody_else_uses_up_what_is_provisioned() {
     assert_eq!(rig.arrive(G), Decision::Refuse(Refusal::Throttled(Throttle::Account)));
     rig.done(last);
     assert!(matches!(rig.arrive(G), Decision::Run(_)));
+}
+
+/// A few at a time: four, two of one function.
+fn few() -> Rig {
+    Rig::with(Limits { provisioning: 4, ..Limits::default() })
+}
+
+#[test]
+fn a_large_floor_is_started_a_few_at_a_time_and_each_end_of_a_start_makes_room_for_one() {
+    let mut rig = few();
+    let first = rig.provision(&[(G, 100)]);
+    assert_eq!(first.len(), 2, "its share");
+    assert_eq!(rig.later(1_000), [], "whatever time it takes");
+    assert_eq!(rig.dispatch.next_expiry(), None, "and nobody has to look");
+    rig.ready(first[0]);
+    let third = rig.provisioned();
+    assert_eq!(third.len(), 1);
+    rig.fail(first[1], StartFailure::Init);
+    assert_eq!(rig.provisioned(), [], "after a pause, because it failed");
+    let mut under_way = [third, rig.later(1)].concat();
+    for up in 2..=100 {
+        let next = under_way.pop().expect("one is under way");
+        rig.ready(next);
+        under_way.extend(rig.provisioned());
+        assert!(under_way.len() <= 2);
+        assert_eq!(rig.shown(G).0, up);
+    }
+    assert_eq!((under_way, rig.shown(G)), (vec![], (100, None)));
+}
+
+#[test]
+fn a_small_floor_does_not_wait_for_a_large_one() {
+    let (other, third) = (FunctionId(2), FunctionId(3));
+    let (of_other, of_third) = (Generation(20), Generation(30));
+    let mut rig = few();
+    // Whatever it does, it hangs.
+    assert_eq!(rig.provision(&[(G, 50), (H, 50)]).len(), 2);
+    let large = rig.provision_of(other, &[(of_other, 50)]);
+    assert_eq!(large.len(), 2);
+    assert_eq!(rig.provision_of(third, &[(of_third, 2)]), [], "all are under way");
+    rig.ready(large[0]);
+    let small = rig.provisioned();
+    assert_eq!(small.len(), 1);
+    rig.ready(small[0]);
+    assert_eq!(rig.shown(of_third), (1, None), "the next one was the small one's");
+    let small = rig.provisioned();
+    rig.ready(small[0]);
+    assert_eq!(rig.shown(of_third), (2, None), "and so was the one after it");
+    assert_eq!(rig.provisioned().len(), 1, "then the large one goes on");
+}
+
+#[test]
+fn of_a_floor_that_is_taken_back_nothing_more_is_started() {
+    let mut rig = few();
+    let under_way = rig.provision(&[(G, 100)]);
+    assert_eq!(rig.provision(&[]), []);
+    let again = rig.provision(&[(H, 100)]);
+    assert_eq!(again.len(), 2, "what is under way is counted, whoever it was for");
+    assert_eq!(rig.provision(&[]), []);
+    assert_eq!(rig.provision(&[(H, 100)]), [], "however often it is configured");
+    rig.ready(under_way[0]);
+    assert_eq!(rig.provisioned().len(), 1);
+    rig.provision(&[]);
+    for instance in [under_way[1], again[0], again[1]] {
+        rig.ready(instance);
+        assert_eq!(rig.provisioned(), []);
+    }
+}
+
+#[test]
+fn a_floor_grows_no_faster_than_a_function_may_and_leaves_its_calls_their_own_rate() {
+    let limits = Limits { starts: 2, provisioning: 8, ..Limits::default() };
+    let mut rig = Rig::with(limits);
+    let first = rig.provision(&[(G, 4)]);
+    assert_eq!(first.len(), 2);
+    let other = rig.provision_of(FunctionId(2), &[(Generation(20), 1)]);
+    assert_eq!(other.len(), 1, "each function has its own");
+    assert_eq!(rig.arrive(G), Decision::Wait, "and its calls have another");
+    assert_eq!(rig.dispatch.next_expiry(), Some(rig.now.after(Duration::from_secs(5))));
+    assert_eq!(rig.later(4), []);
+    assert_eq!(rig.later(1).len(), 1);
+    assert_eq!(rig.later(5).len(), 1);
 }

@@ -26,7 +26,7 @@ fn ms(count: u64) -> Duration {
 
 /// A start that is given up at once.
 fn start(shelves: &mut Shelves, now: Duration) {
-    assert!(shelves.take(now, IMAGE, None).is_err(), "there was nothing to take");
+    assert!(shelves.take(now, IMAGE, None, true).is_err(), "there was nothing to take");
 }
 
 #[test]

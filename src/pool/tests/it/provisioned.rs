@@ -93,6 +93,29 @@ async fn a_version_takes_over_from_another_without_a_gap() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_large_configuration_leaves_what_stands_ready_to_those_who_call() {
+    let setup = Setup { ready_cells: 2, ready_spares: 2, ..Setup::default() };
+    let rig = setup.start().await;
+    let stocked = || rig.pool.ready_spares() == 2 && rig.pool.ready_cells() == 2;
+    eventually("the shelves are full", stocked).await;
+    // Its starts hang until they are ended.
+    let (slow, called) = (function("init-slow:600000"), runnable("who"));
+    rig.pool.provision(slow.function, vec![(Arc::clone(&slow), 40)]);
+    let share = pool::Limits::default().provisioning.div_ceil(2);
+    eventually("its share is under way", || rig.pool.stats().starting == share).await;
+    for number in 2..4 {
+        let (generation, function) = (Generation(number), model::FunctionId(number));
+        let called = Arc::new(Runnable { generation, function, ..called.clone() });
+        let outcome = rig.call(&called).await.expect("an outcome");
+        assert_eq!(outcome.durations.cold.expect("a cold start").rung, pool::Rung::Spare);
+        eventually("the shelves are full", stocked).await;
+    }
+    assert_eq!(rig.pool.stats().starting, share);
+    rig.pool.provision(slow.function, vec![]);
+    rig.pool.retire(slow.generation);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_drain_ends_what_is_provisioned() {
     let rig = Rig::new().await;
     let function = function("who");
