@@ -11,6 +11,8 @@
 mod documents;
 // What docs/benchmarks.md shows.
 mod figures;
+// Every operation of AWS's model, in docs/compatibility.md and in the code.
+mod operations;
 // The promises of docs/security.md, one by one.
 mod promises;
 
