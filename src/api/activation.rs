@@ -14,7 +14,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::configuration::RuntimeId;
 use model::{Digest, FunctionName, Generation};
 use store::{ChangeError, Failure, FailureCode, Function, Settlement, StorageError};
 
@@ -39,7 +38,13 @@ pub(crate) fn begin(api: &Arc<Api>, function: &Function) {
     let generation = function.latest.generation;
     let package = function.latest.code.digest;
     let runtime = function.latest.configuration.runtime.clone();
-    tokio::spawn(async move { settle(&api, name, generation, package, runtime).await });
+    tokio::spawn(async move {
+        let how = is_ready(&api, package).await;
+        if how == Settlement::Ready {
+            compiling::compile(&api, &name, package, runtime.as_str()).await;
+        }
+        settle(&api, name, generation, how).await;
+    });
 }
 
 /// Takes up where an earlier process ended: tells the pool what is reserved and provisioned, and
@@ -65,12 +70,23 @@ pub async fn recover(api: &Arc<Api>) {
         let (api, name) = (Arc::clone(api), function.name.clone());
         let (generation, package) = (latest.generation, latest.code.digest);
         let runtime = latest.configuration.runtime.clone();
-        let settling =
-            tokio::spawn(async move { settle(&api, name, generation, package, runtime).await });
+        let settling = tokio::spawn(async move {
+            let how = is_ready(&api, package).await;
+            let is_ready = how == Settlement::Ready;
+            settle(&api, name.clone(), generation, how).await;
+            if is_ready {
+                // Behind it: a start waits for what makes a function work, not for what makes it quick.
+                let compile = async move {
+                    compiling::compile(&api, &name, package, runtime.as_str()).await;
+                };
+                tokio::spawn(compile);
+            }
+        });
         if tokio::time::timeout(START, settling).await.is_err() {
             tracing::warn!(function = %function.name, "an unfinished update has to wait");
         }
     }
+    tokio::spawn(compiling::renew(Arc::clone(api)));
 }
 
 /// Ends every instance of a function that is no more, and its packages.
@@ -108,17 +124,7 @@ pub(crate) fn forget_package(api: &Arc<Api>, package: Digest) {
     });
 }
 
-async fn settle(
-    api: &Arc<Api>,
-    name: FunctionName,
-    generation: Generation,
-    package: Digest,
-    runtime: RuntimeId,
-) {
-    let how = is_ready(api, package).await;
-    if how == Settlement::Ready {
-        compiling::compile(api, &name, package, runtime.as_str()).await;
-    }
+async fn settle(api: &Arc<Api>, name: FunctionName, generation: Generation, how: Settlement) {
     let mut tries = 0;
     while tries < TRIES {
         let before = api.store.snapshot().function(name.as_str()).cloned();

@@ -14,6 +14,7 @@
 //! compiled belongs to the code and the image, so of several functions with the same package the first
 //! has it done for all of them, and nobody's environment or name has a part in it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,6 +79,50 @@ pub(crate) async fn compile(
             tracing::warn!(%function, %package, err, "a package was not compiled ahead of time");
         }
     }
+}
+
+/// Compiles again, package after package, what an image compiled that is no more: an interpreter was
+/// replaced since. Until it comes to one, functions with it start without.
+pub(crate) async fn renew(api: Arc<Api>) {
+    let looking = {
+        let api = Arc::clone(&api);
+        tokio::task::spawn_blocking(move || outdated(&api))
+    };
+    match looking.await {
+        Ok(Ok(all)) => {
+            for (function, package, runtime) in all {
+                compile(&api, &function, package, &runtime).await;
+            }
+        }
+        Ok(Err(err)) => tracing::warn!(%err, "what was compiled could not be looked through"),
+        Err(err) => tracing::warn!(%err, "looking through what was compiled did not finish"),
+    }
+}
+
+/// Packages of which something is compiled, and not for the image that serves them now; each once for
+/// every runtime, with one of its functions.
+fn outdated(api: &Api) -> Result<Vec<(FunctionName, Digest, String)>, CodeError> {
+    let snapshot = api.store.snapshot();
+    let (mut seen, mut found) = (HashSet::new(), Vec::new());
+    for function in snapshot.functions(None) {
+        for version in std::iter::once(&function.latest).chain(function.versions.values()) {
+            let runtime = version.configuration.runtime.as_str();
+            let Some(served) = api.catalogue.resolve(runtime) else { continue };
+            let edition = Edition {
+                code: version.code.digest,
+                image: served.image,
+                runtime: served.runtime.clone(),
+            };
+            // Of most packages nothing is, so hardly any are remembered.
+            if api.code.compiled_root(&edition.code).is_dir()
+                && seen.insert((edition.code, runtime))
+                && !api.code.is_compiled(&edition)?
+            {
+                found.push((function.name.clone(), edition.code, runtime.to_owned()));
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// How many bytes were compiled; `None` if nothing was to be done.

@@ -109,3 +109,40 @@ async fn a_function_is_not_kept_waiting_for_those_before_it() {
     compiling::compile(&server.api, &name, edition.code, "python3.11").await;
     assert!(server.api.code.is_compiled(&edition).unwrap());
 }
+
+/// Waits until something is compiled.
+async fn eventually(server: &Server, edition: &Edition) {
+    for _ in 0..500 {
+        if server.api.code.is_compiled(edition).unwrap() {
+            return;
+        }
+        // It is done in the background, and nobody says when.
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("it was never compiled");
+}
+
+#[tokio::test]
+async fn what_an_image_compiled_that_is_no_more_is_compiled_again_after_a_start_and_nothing_else() {
+    let server = Server::open();
+    let outdated = create(&server, "outdated", &module(WORTHWHILE)).await;
+    let current = create(&server, "current", &module(WORTHWHILE + 1)).await;
+    server.pool.compile_with(|_| Err(CompileError::NoMemory));
+    let never = create(&server, "never", &module(WORTHWHILE + 2)).await;
+    let place = server.api.code.compiled_root(&outdated.code);
+    let (now, before) = (outdated.image.hex(), Digest([6; 32]).hex());
+    std::fs::rename(place.join(&now), place.join(&before)).unwrap();
+    server.pool.compiled.lock().unwrap().clear();
+
+    server
+        .pool
+        .compile_with(|mut into| into.write_all(b"anew").map(|()| 4).map_err(CompileError::Write));
+    crate::recover(&server.api).await;
+    eventually(&server, &outdated).await;
+    assert_eq!(std::fs::read(server.api.code.compiled_path(&outdated)).unwrap(), b"anew");
+    assert_eq!(std::fs::read(server.api.code.compiled_path(&current)).unwrap(), b"compiled");
+    assert!(!server.api.code.is_compiled(&never).unwrap());
+    let compiled = server.pool.compiled.lock().unwrap().clone();
+    assert_eq!(compiled, [(outdated.code, "python3.11".to_owned())]);
+    assert!(!place.join(&before).exists());
+}
