@@ -252,7 +252,7 @@ pub struct Invoke {
     /// Event: JSON, @FILE, or - for standard input.
     #[arg(long, short, default_value = "{}")]
     pub data: String,
-    /// Do not wait for the answer (refused until accepted events survive a crash).
+    /// Do not wait for the answer: the event is kept, and delivered even if the daemon ends first.
     #[arg(long = "async")]
     pub asynchronous: bool,
     /// Show the log lines of this invocation on standard error.

@@ -28,12 +28,14 @@ use anyhow::{Context, Result};
 use archive::CodeStore;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use events::{Clock, Events};
 use httpd::Server;
 use pool::{Pool, PoolConfig};
 use runtime_api::RuntimeApi;
 use sandbox::capability;
 use sandbox::seccomp::Policy;
 use serde::{Deserialize, Serialize};
+use store::events::EventQueue;
 use store::{AccessKey, Store};
 use telemetry::LogStore;
 use telemetry::metrics::Door;
@@ -132,9 +134,11 @@ async fn serve(config: Config, split: Split, readiness: Readiness) -> Result<Exi
 
     reading.images().await;
     let addresses = (api.local_addr()?, http.local_addr()?);
+    let events = Arc::new(start_events(&config, &store, &pool)?);
     let api_state = api::Api::new(api::Parts {
         store: Arc::clone(&store),
         pool: Arc::new(pool.clone()),
+        events: Arc::clone(&events),
         code,
         catalogue: images,
         logs: Arc::clone(&logs),
@@ -207,6 +211,8 @@ async fn serve(config: Config, split: Split, readiness: Readiness) -> Result<Exi
         output::say("error: the spawner is gone and every sandbox with it; start hearth again");
     }
     readiness.stopping(config.drain + AFTERMATH);
+    // What was accepted and is not begun is there at the next start.
+    events.stop();
     stop.send_replace(true);
     match exit {
         Exit::Done => {
@@ -215,6 +221,7 @@ async fn serve(config: Config, split: Split, readiness: Readiness) -> Result<Exi
             drop((&mut serving).await);
             // What is left is of callers who have hung up.
             pool.drain(deadline.saturating_duration_since(Instant::now())).await;
+            drop(tokio::time::timeout(LAST_WORDS, events.landed()).await);
         }
         // Whoever waits is told that the sandboxes are gone before this process is, too.
         Exit::SpawnerLost => drop(tokio::time::timeout(LAST_WORDS, &mut serving).await),
@@ -240,6 +247,17 @@ fn access(config: &Config) -> api::Access {
 fn open_store(config: &Config) -> Result<Store> {
     let path = config.data_dir.join("control.db");
     Store::open(&path).with_context(|| format!("{} cannot be opened", path.display()))
+}
+
+/// Opens the queue of accepted events and begins to deliver them.
+fn start_events(config: &Config, store: &Arc<Store>, pool: &Pool) -> Result<Events> {
+    let path = config.data_dir.join("events.db");
+    let queue =
+        EventQueue::open(&path).with_context(|| format!("{} cannot be opened", path.display()))?;
+    let runs = Arc::new(pool.clone());
+    let functions = api::Deliveries::new(Arc::clone(store), runs, config.home.clone());
+    let limits = events::Limits::of(config.account_concurrency);
+    Ok(Events::start(queue, Arc::new(functions), Clock::system(), limits))
 }
 
 fn open_logs(config: &Config) -> Result<LogStore> {

@@ -68,6 +68,12 @@ pub async fn invoke(client: &Client, args: &Invoke) -> Result<Exit> {
     if !answer.body.is_empty() && !answer.body.ends_with(b"\n") {
         stdout.write_all(b"\n")?;
     }
+    if args.asynchronous {
+        output::say(&format!(
+            "accepted; its request id is {}",
+            answer.header("x-amzn-requestid").unwrap_or("not known")
+        ));
+    }
     match answer.header("x-amz-function-error") {
         Some(_) => Ok(Exit::FunctionFailed),
         None => Ok(Exit::Done),

@@ -253,9 +253,10 @@ fn refusal_words(refusal: &Refusal, arn: &str) -> AwsError {
         Refusal::SigningUsed => conflict(format!(
             "Cannot delete the code signing configuration {arn} while functions refer to it."
         )),
-        Refusal::OtherCode { .. } | Refusal::StatementExists | Refusal::NoStatement => {
-            invalid(refusal.to_string())
-        }
+        Refusal::NoEventInvoke
+        | Refusal::OtherCode { .. }
+        | Refusal::StatementExists
+        | Refusal::NoStatement => invalid(refusal.to_string()),
     }
 }
 

@@ -147,6 +147,7 @@ pub(crate) async fn delete(call: &Call<'_>) -> Answer {
         Ok(None) => {
             let function = call.api.store.delete_function(&name).await.map_err(refused)?;
             activation::end(call.api, &function);
+            call.api.events.forget(function.id, &function.name);
         }
         Ok(Some(Qualifier::Latest)) => {
             return Err(errors::invalid(

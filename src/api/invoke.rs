@@ -22,7 +22,7 @@ use crate::router::Call;
 use crate::server::now_ms;
 use crate::target::Local;
 use crate::validate::Violations;
-use crate::{errors, payload, snapshots, trace};
+use crate::{asynchronous, errors, payload, snapshots, trace};
 
 const INVOCATION_TYPE: HeaderName = HeaderName::from_static("x-amz-invocation-type");
 const LOG_TYPE: HeaderName = HeaderName::from_static("x-amz-log-type");
@@ -48,6 +48,9 @@ pub(crate) async fn invoke(call: &Call<'_>) -> Answer {
     asks.refuse_unavailable()?;
     let client_context = client_context(call.headers)?;
     let mut function = resolve(call, &local)?;
+    if asks.event {
+        return accept(call, &local, &function).await;
+    }
     let payload = payload::event(call.body.clone()).await?;
     if asks.dry_run {
         return empty(StatusCode::NO_CONTENT);
@@ -71,6 +74,23 @@ pub(crate) async fn invoke(call: &Call<'_>) -> Answer {
         }
     }
     Err(refused(&Refusal::Retired))
+}
+
+/// InvokeAsync, which AWS has kept for those who called it before there was Invoke.
+pub(crate) async fn invoke_async(call: &Call<'_>) -> Answer {
+    let local = call.local(call.violations())?;
+    let function = resolve(call, &local)?;
+    accept(call, &local, &function).await
+}
+
+/// Keeps an event, which is delivered later.
+async fn accept(call: &Call<'_>, local: &Local<'_>, function: &Runnable) -> Answer {
+    asynchronous::check_length(&call.body)?;
+    let payload = payload::event(call.body.clone()).await?;
+    let trace_id = trace::of(call.headers, now_ms() / 1000);
+    // It was resolved, so that it is one.
+    let qualifier = local.parsed_qualifier().ok().flatten();
+    asynchronous::accept(call, function, qualifier, payload, trace_id).await
 }
 
 /// What the headers ask for.
@@ -102,13 +122,6 @@ impl<'a> Asks<'a> {
     }
 
     fn refuse_unavailable(&self) -> Result<(), AwsError> {
-        if self.event {
-            return Err(errors::unavailable(
-                "InvocationType Event is",
-                "An event is accepted only where it is kept through a crash until it has been \
-                 delivered, which this version cannot promise yet. Use RequestResponse.",
-            ));
-        }
         match self.unavailable {
             Some(what) => Err(errors::unavailable(what, "Leave the header out.")),
             None => Ok(()),

@@ -36,10 +36,12 @@ mod validate;
 // Operations, group by group.
 mod account;
 mod aliases;
+mod asynchronous;
 mod code;
 mod code_signing;
 mod concurrency;
 mod configuration;
+mod event_invoke;
 mod functions;
 mod invoke;
 mod logs;
@@ -55,6 +57,7 @@ mod versions;
 // What is no operation of AWS's.
 mod activation;
 mod compiling;
+mod deliveries;
 mod download;
 mod health;
 mod invoker;
@@ -65,6 +68,7 @@ mod tests;
 
 pub use activation::recover;
 pub use credentials::Access;
+pub use deliveries::Deliveries;
 pub use invoker::{Compiling, Invoker, Invoking, TakingSnapshot};
 pub use router::router;
 pub use server::{Api, Parts, UrlBase};

@@ -25,9 +25,9 @@ use crate::server::Api;
 use crate::target::{self, Local, Target};
 use crate::validate::{Text, Violations};
 use crate::{
-    account, aliases, code, code_signing, concurrency, configuration, download, errors, functions,
-    health, invoke, logs, payload, permissions, provisioned, settings, tags, unserved, urls,
-    versions,
+    account, aliases, code, code_signing, concurrency, configuration, download, errors,
+    event_invoke, functions, health, invoke, logs, payload, permissions, provisioned, settings,
+    tags, unserved, urls, versions,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
@@ -180,6 +180,7 @@ impl Call<'_> {
             O::DeleteFunction => functions::delete(self).await,
             O::DeleteFunctionCodeSigningConfig => code_signing::delete_of_function(self).await,
             O::DeleteFunctionConcurrency => concurrency::delete(self).await,
+            O::DeleteFunctionEventInvokeConfig => event_invoke::delete(self).await,
             O::DeleteFunctionUrlConfig => urls::delete(self).await,
             O::DeleteProvisionedConcurrencyConfig => provisioned::delete(self).await,
             O::GetAccountSettings => account::get(self),
@@ -189,14 +190,17 @@ impl Call<'_> {
             O::GetFunctionCodeSigningConfig => code_signing::get_of_function(self),
             O::GetFunctionConcurrency => concurrency::get(self),
             O::GetFunctionConfiguration => functions::get_configuration(self),
+            O::GetFunctionEventInvokeConfig => event_invoke::get(self),
             O::GetFunctionRecursionConfig => settings::get_recursion(self),
             O::GetFunctionUrlConfig => urls::get(self),
             O::GetPolicy => permissions::get(self),
             O::GetProvisionedConcurrencyConfig => provisioned::get(self),
             O::GetRuntimeManagementConfig => settings::get_runtime(self),
             O::Invoke => invoke::invoke(self).await,
+            O::InvokeAsync => invoke::invoke_async(self).await,
             O::ListAliases => aliases::list(self),
             O::ListCodeSigningConfigs => code_signing::list(self),
+            O::ListFunctionEventInvokeConfigs => event_invoke::list(self),
             O::ListFunctionUrlConfigs => urls::list(self),
             O::ListFunctions => functions::list(self),
             O::ListFunctionsByCodeSigningConfig => code_signing::list_functions(self),
@@ -206,6 +210,7 @@ impl Call<'_> {
             O::PublishVersion => versions::publish(self).await,
             O::PutFunctionCodeSigningConfig => code_signing::put_of_function(self).await,
             O::PutFunctionConcurrency => concurrency::put(self).await,
+            O::PutFunctionEventInvokeConfig => event_invoke::put(self).await,
             O::PutFunctionRecursionConfig => settings::put_recursion(self).await,
             O::PutProvisionedConcurrencyConfig => provisioned::put(self).await,
             O::PutRuntimeManagementConfig => settings::put_runtime(self).await,
@@ -216,6 +221,7 @@ impl Call<'_> {
             O::UpdateCodeSigningConfig => code_signing::update(self).await,
             O::UpdateFunctionCode => code::update(self).await,
             O::UpdateFunctionConfiguration => configuration::update(self).await,
+            O::UpdateFunctionEventInvokeConfig => event_invoke::update(self).await,
             O::UpdateFunctionUrlConfig => urls::update(self).await,
             other => unserved::answer(self, other),
         }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use archive::CodeStore;
+use events::Events;
 use images::Catalogue;
 use model::url::UrlId;
 use model::{FunctionId, FunctionName, Generation, Home, Region};
@@ -23,6 +24,8 @@ pub struct Parts {
     pub store: Arc<Store>,
     /// Who runs them.
     pub pool: Arc<dyn Invoker>,
+    /// Who keeps and delivers asynchronous events.
+    pub events: Arc<Events>,
     /// Their packages.
     pub code: Arc<CodeStore>,
     /// Which runtimes there are.
@@ -56,6 +59,7 @@ pub struct UrlBase {
 pub struct Api {
     pub(crate) store: Arc<Store>,
     pub(crate) pool: Arc<dyn Invoker>,
+    pub(crate) events: Arc<Events>,
     pub(crate) code: Arc<CodeStore>,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) logs: Arc<LogStore>,
@@ -90,6 +94,7 @@ impl Api {
         Arc::new(Self {
             store: parts.store,
             pool: parts.pool,
+            events: parts.events,
             code: parts.code,
             catalogue: parts.catalogue,
             logs: parts.logs,

@@ -5,6 +5,7 @@
 //! * `changes`: updates, revisions, versions, states.
 //! * `refusals`: what is refused, with the exact answer.
 //! * `invoke`: calls.
+//! * `asynchronous`: events that are delivered later, and how they are treated.
 //! * `attachments`: tags, URLs, policies.
 //! * `compiling`: code is compiled before its function is made ready, or is not, and it is made ready.
 //! * `aliases`: aliases, and what is done through them.
@@ -18,6 +19,7 @@
 
 mod access;
 mod aliases;
+mod asynchronous;
 mod attachments;
 mod changes;
 mod compiling;

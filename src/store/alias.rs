@@ -14,6 +14,7 @@ use model::name::AliasName;
 use model::{Qualifier, RevisionId, Version};
 
 use crate::access::PolicyScope;
+use crate::event_invoke;
 use crate::function::{Function, FunctionVersion};
 use crate::refusal::Refusal;
 
@@ -133,7 +134,9 @@ impl Function {
         if policies.contains_key(&scope) {
             Arc::make_mut(&mut policies).remove(&scope);
         }
-        Self { aliases: Arc::new(aliases), policies, ..without }
+        let qualifier = Qualifier::Alias(name.clone());
+        let event_invokes = event_invoke::without(&self.event_invokes, &qualifier);
+        Self { aliases: Arc::new(aliases), policies, event_invokes, ..without }
     }
 
     fn with(&self, alias: Alias) -> (Self, Arc<Alias>) {

@@ -21,6 +21,7 @@ use model::{
 };
 
 use crate::access::{Policy, PolicyScope};
+use crate::event_invoke::EventInvoke;
 use crate::provisioned::Provisioned;
 use crate::snapshots::Optimization;
 
@@ -51,6 +52,8 @@ pub struct Function {
     pub urls: Arc<Vec<Arc<UrlConfig>>>,
     /// Provisioned concurrency, by published version or alias.
     pub provisioned: Arc<BTreeMap<Qualifier, Provisioned>>,
+    /// How asynchronous events are treated, by the qualifier they name; `$LATEST` for none.
+    pub event_invokes: Arc<BTreeMap<Qualifier, EventInvoke>>,
 }
 
 /// What a function has that has no versions, aliases, tags, policies, URLs or anything provisioned: the
@@ -63,6 +66,7 @@ pub(crate) struct Nothing {
     pub(crate) policies: Arc<BTreeMap<PolicyScope, Policy>>,
     pub(crate) urls: Arc<Vec<Arc<UrlConfig>>>,
     pub(crate) provisioned: Arc<BTreeMap<Qualifier, Provisioned>>,
+    pub(crate) event_invokes: Arc<BTreeMap<Qualifier, EventInvoke>>,
 }
 
 /// One version: its code, its configuration, and how far along it is.

@@ -21,6 +21,7 @@
 // Decided in pure code.
 mod access;
 mod alias;
+mod event_invoke;
 mod function;
 mod lifecycle;
 mod provisioned;
@@ -46,6 +47,7 @@ mod example;
 
 pub use access::{AccessKey, NewUrl, Policy, PolicyScope, UrlChange};
 pub use alias::{AliasChange, NewAlias};
+pub use event_invoke::{Destinations, EventInvoke, EventInvokeChange};
 pub use function::{
     Code, ConfigurationChange, Failure, FailureCode, Function, FunctionVersion, LastUpdate, State,
 };

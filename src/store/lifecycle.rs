@@ -22,6 +22,7 @@ use model::{
 };
 
 use crate::access::PolicyScope;
+use crate::event_invoke;
 use crate::function::{
     Code, ConfigurationChange, Failure, Function, FunctionVersion, LastUpdate, State, runnable,
 };
@@ -115,6 +116,7 @@ impl Function {
             policies: Arc::default(),
             urls: Arc::default(),
             provisioned: Arc::default(),
+            event_invokes: Arc::default(),
         };
         if new.publish {
             return function.with_new_version(None, new.at_ms, next_generation()).0;
@@ -224,7 +226,9 @@ impl Function {
         if provisioned.contains_key(&qualifier) {
             Arc::make_mut(&mut provisioned).remove(&qualifier);
         }
-        Ok(Self { versions: Arc::new(versions), policies, provisioned, ..self.clone() })
+        let event_invokes = event_invoke::without(&self.event_invokes, &qualifier);
+        let versions = Arc::new(versions);
+        Ok(Self { versions, policies, provisioned, event_invokes, ..self.clone() })
     }
 
     /// The last published version, if publishing again would only repeat it.

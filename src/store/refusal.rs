@@ -118,6 +118,9 @@ pub enum Refusal {
     /// A version that is restored from a snapshot cannot be provisioned as well.
     #[error("the version has SnapStart")]
     SnapStartProvisioned,
+    /// Nothing is configured for events of that qualifier.
+    #[error("nothing is configured for events")]
+    NoEventInvoke,
     /// There is a URL for that qualifier.
     #[error("the URL exists")]
     UrlExists,

@@ -4,6 +4,7 @@
 //! secrets, so only its owner may read it.
 
 pub(crate) mod document;
+pub(crate) mod event_invokes;
 mod load;
 pub(crate) mod migrations;
 pub(crate) mod rows;

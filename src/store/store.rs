@@ -432,7 +432,7 @@ impl Store {
     }
 
     /// A change that one function alone decides; `None` in the place of the function writes nothing.
-    async fn change_function<T: Send + 'static>(
+    pub(crate) async fn change_function<T: Send + 'static>(
         &self,
         name: &FunctionName,
         decide: impl FnOnce(&Function) -> Result<(Option<Function>, T), Refusal> + Send + 'static,

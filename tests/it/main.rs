@@ -28,6 +28,8 @@ mod scaling;
 mod thrift;
 // By what means a first call is served, and what follows when nothing stands ready.
 mod ladder;
+// Events that are accepted now and delivered later, whatever dies in between.
+mod asynchronous;
 // Packages that the operator gives every Python function.
 mod packages;
 // What is compiled of a function's code when it is taken in.

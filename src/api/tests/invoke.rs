@@ -100,16 +100,6 @@ async fn a_dry_run_checks_everything_and_calls_nothing() {
 }
 
 #[tokio::test]
-async fn an_event_that_could_be_lost_is_refused_and_not_pretended() {
-    let server = with_function().await;
-    let reply = call(&server, INVOKE, &[("x-amz-invocation-type", "Event")], b"{}").await;
-    let (status, code, message) = reply.error();
-    assert_eq!((status, code.as_str()), (400, "InvalidParameterValueException"));
-    assert!(message.starts_with("InvocationType Event is not available"), "{message}");
-    assert!(server.pool.calls.lock().unwrap().is_empty());
-}
-
-#[tokio::test]
 async fn a_payload_that_is_not_json_is_refused_with_the_place() {
     let server = with_function().await;
     let source = "(`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled)";

@@ -12,6 +12,7 @@ use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use events::{Clock, Events};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use images::manifest::Compiler;
@@ -20,11 +21,14 @@ use model::{Digest, FunctionId, Generation, Home, Runnable};
 use pool::{CompileError, Durations, Invocation, NotTaken, Outcome, Provision, Refusal};
 use serde_json::{Value, json};
 use store::Store;
+use store::events::EventQueue;
 use telemetry::LogStore;
 use telemetry::metrics::FunctionStarts;
 use tower::ServiceExt as _;
 
-use crate::{Access, Api, Compiling, Invoker, Invoking, Parts, TakingSnapshot, UrlBase};
+use crate::{
+    Access, Api, Compiling, Deliveries, Invoker, Invoking, Parts, TakingSnapshot, UrlBase,
+};
 
 /// A role like any other.
 pub(super) const ROLE: &str = "arn:aws:iam::000000000000:role/r";
@@ -189,13 +193,21 @@ impl Server {
         let logs = Arc::new(logs);
         let code = CodeStore::open(&directory.path().join("code"), archive::Limits::AWS).unwrap();
         let engine: Arc<dyn Invoker> = Arc::clone(&pool) as Arc<dyn Invoker>;
+        let store = Arc::new(Store::open(&directory.path().join("control.db")).unwrap());
+        let home = Home::default();
+        let functions = Deliveries::new(Arc::clone(&store), Arc::clone(&engine), home.clone());
+        let queue = EventQueue::open(&directory.path().join("events.db")).unwrap();
+        // A minute of waiting is 60 ms.
+        let clock = Clock::system().at_pace(1000);
+        let events = Events::start(queue, Arc::new(functions), clock, events::Limits::of(1000));
         let api = Api::new(Parts {
-            store: Arc::new(Store::open(&directory.path().join("control.db")).unwrap()),
+            store,
             pool: engine,
+            events: Arc::new(events),
             code: Arc::new(code),
             catalogue: Arc::new(catalogue()),
             logs: Arc::clone(&logs),
-            home: Home::default(),
+            home,
             access,
             urls: UrlBase {
                 scheme: "http".to_owned(),

@@ -22,6 +22,7 @@ use crate::provisioned::Provisioned;
 use crate::snapshot::Snapshot;
 use crate::snapshots::Optimization;
 use crate::sqlite::document::{self, DocumentError, Previous};
+use crate::sqlite::event_invokes;
 use crate::sqlite::rows::{LAST_FUNCTION, LAST_GENERATION, LATEST};
 use crate::sqlite::{schedules, settings};
 use crate::writer::Counters;
@@ -65,6 +66,7 @@ struct Attached {
     policies: Vec<PolicyRow>,
     urls: Vec<(String, String)>,
     provisioned: Vec<ProvisionedRow>,
+    event_invokes: Vec<event_invokes::Row>,
 }
 
 /// A row of `alias`.
@@ -116,6 +118,7 @@ pub(crate) fn load(connection: &Connection) -> Result<(Snapshot, Counters), Load
     let mut policies = policies(connection)?;
     let mut urls = urls(connection)?;
     let mut provisioned = provisioned(connection)?;
+    let mut event_invokes = event_invokes::load(connection)?;
     let mut query = connection
         .prepare("SELECT id, name, created_ms, last_version, reserved FROM function ORDER BY id")?;
     let rows = query.query_map([], |row| {
@@ -136,6 +139,7 @@ pub(crate) fn load(connection: &Connection) -> Result<(Snapshot, Counters), Load
             policies: policies.remove(&id).unwrap_or_default(),
             urls: urls.remove(&id).unwrap_or_default(),
             provisioned: provisioned.remove(&id).unwrap_or_default(),
+            event_invokes: event_invokes.remove(&id).unwrap_or_default(),
         };
         let versions = rows_of(&mut versions, id)?;
         functions.push(Arc::new(function(row, versions, attached, &none)?));
@@ -182,7 +186,7 @@ fn function(
     attached: Attached,
     none: &Nothing,
 ) -> Result<Function, LoadError> {
-    let Attached { aliases, tags, policies, urls, provisioned } = attached;
+    let Attached { aliases, tags, policies, urls, provisioned, event_invokes } = attached;
     let failed = |source| LoadError::Row { what: format!("function '{}'", row.name), source };
     let name = FunctionName::parse(&row.name)
         .map_err(|_| failed(document::value("function name", &row.name)))?;
@@ -224,6 +228,7 @@ fn function(
         })
         .collect::<Result<BTreeMap<_, _>, _>>()
         .map_err(failed)?;
+    let event_invokes = event_invokes::read(event_invokes).map_err(failed)?;
     Ok(Function {
         id,
         latest: latest.ok_or_else(|| LoadError::NoLatest { name: name.to_string() })?,
@@ -237,6 +242,7 @@ fn function(
         policies: shared(policies, &none.policies),
         urls: shared(urls, &none.urls),
         provisioned: shared(provisioned, &none.provisioned),
+        event_invokes: shared(event_invokes, &none.event_invokes),
     })
 }
 

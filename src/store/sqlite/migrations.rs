@@ -29,7 +29,7 @@ pub enum MigrateError {
 }
 
 /// Every step of `control.db`; the first is step 1.
-pub(crate) const CONTROL: &[&str] = &[STEP_1, STEP_2, STEP_3, STEP_4, STEP_5];
+pub(crate) const CONTROL: &[&str] = &[STEP_1, STEP_2, STEP_3, STEP_4, STEP_5, STEP_6];
 
 /// Functions and what belongs to them, access keys, settings.
 ///
@@ -162,6 +162,20 @@ CREATE TABLE function_settings (
     function INTEGER NOT NULL PRIMARY KEY REFERENCES function (id) ON DELETE CASCADE,
     document TEXT NOT NULL
 ) STRICT;
+";
+
+/// How asynchronous events are treated. A qualifier is as callers write it; `$LATEST` for none.
+const STEP_6: &str = "
+CREATE TABLE event_invoke (
+    function    INTEGER NOT NULL REFERENCES function (id) ON DELETE CASCADE,
+    qualifier   TEXT NOT NULL,
+    retries     INTEGER CHECK (retries BETWEEN 0 AND 2),
+    max_age_s   INTEGER CHECK (max_age_s BETWEEN 60 AND 21600),
+    on_success  TEXT,
+    on_failure  TEXT,
+    modified_ms INTEGER NOT NULL,
+    PRIMARY KEY (function, qualifier)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Takes every step of a schema that is missing.

@@ -11,7 +11,7 @@ use rusqlite::{Connection, params};
 
 use crate::access::AccessKey;
 use crate::function::{Function, FunctionVersion, LastUpdate, State};
-use crate::sqlite::document;
+use crate::sqlite::{document, event_invokes};
 use crate::writer::Counters;
 
 /// The number of `$LATEST` in the column of versions; published ones start at 1.
@@ -50,6 +50,9 @@ pub(crate) fn save(
     }
     if before.is_none_or(|before| !Arc::ptr_eq(&before.provisioned, &now.provisioned)) {
         save_provisioned(connection, now)?;
+    }
+    if before.is_none_or(|before| !Arc::ptr_eq(&before.event_invokes, &now.event_invokes)) {
+        event_invokes::save(connection, now)?;
     }
     Ok(())
 }

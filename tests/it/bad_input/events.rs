@@ -64,18 +64,6 @@ fn a_payload_as_deep_as_its_size_allows_does_no_harm() {
 }
 
 #[test]
-fn an_asynchronous_call_is_refused_and_not_pretended() {
-    let daemon = shared();
-    let function = Function::python(ECHO).deploy(&daemon);
-    let request = Request::new("POST", &function.path("invocations"));
-    let request = request.header("x-amz-invocation-type", "Event").body("{}");
-    let response = function.invoke_with(request).response;
-    assert!(response.status >= 400, "{response:?}");
-    assert!(response.header("x-amzn-errortype").is_some(), "{response:?}");
-    assert!(response.text().contains("Event"), "{response:?}");
-}
-
-#[test]
 fn an_unknown_invocation_type_or_log_type_is_refused() {
     let daemon = shared();
     let function = Function::python(ECHO).deploy(&daemon);
