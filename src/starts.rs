@@ -13,7 +13,7 @@ use crate::client::Client;
 use crate::output;
 
 /// The rungs of the ladder, the quickest first; warm is all that needed no start.
-const RUNGS: [&str; 4] = ["spare", "fork", "exec", "make"];
+const RUNGS: [&str; 5] = ["spare", "snapshot", "fork", "exec", "make"];
 
 /// Asks for them, and puts them into a document.
 ///

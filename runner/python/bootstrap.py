@@ -30,6 +30,7 @@ import os
 LINK = 3
 # Frame kinds, of `wire::link::Kind`.
 HELLO, READY, INIT_FAILED, RESPONSE, FAILED, OVERSIZE, SPARE, INVOKE, ASSIGN = 1, 2, 3, 4, 5, 6, 8, 64, 65
+SNAPSHOT, UNFIT = 10, 11
 HEADER = 8
 # The sequence number of what belongs to no event.
 NO_EVENT = b"\0\0\0"
@@ -760,8 +761,8 @@ def answer(handler, frame):
     return RESPONSE, body
 
 
-def begin(link):
-    """Loads the handler, and says how that went; None if it cannot be called."""
+def initialise():
+    """Loads the handler: that, or the document that says why it cannot be called."""
     set_up_imports()
     use_compiled(COMPILED)
     handler = error = None
@@ -772,6 +773,12 @@ def begin(link):
     except Exception as err:
         error = report(type(err).__name__, text_of(err), stack_of(err))
     flush()
+    return handler, error
+
+
+def begin(link):
+    """Loads the handler, and says how that went; None if it cannot be called."""
+    handler, error = initialise()
     if error is not None:
         link.send(INIT_FAILED, error)
         return None
@@ -1089,9 +1096,8 @@ def replace_environment(entries):
         time.tzset()
 
 
-def assume(frame):
-    """Becomes the function that an Assign frame says."""
-    global settings
+def assigned(frame):
+    """The entries of an Assign frame."""
     if frame[4] != ASSIGN:
         raise ConnectionError("a frame of kind %d is none for a spare" % frame[4])
     at, entries = HEADER + 2, []
@@ -1099,7 +1105,13 @@ def assume(frame):
         start = at + 4
         at = start + int.from_bytes(frame[at:start], "little")
         entries.append(bytes(frame[start:at]))
-    replace_environment(entries)
+    return entries
+
+
+def assume(frame):
+    """Becomes the function that an Assign frame says."""
+    global settings
+    replace_environment(assigned(frame))
     settings = Settings(os.environ)
     os.chdir(settings.task_root)
     process = there("multiprocessing.process")
@@ -1225,12 +1237,66 @@ def spare():
     live(link)
 
 
+# === initialised once, and restored ===
+
+
+def snapshot(link):
+    """The life of a process that is initialised to be restored, and of all that are restored from it."""
+    global settings
+    # The rest of this program, which no other start has to pay for.
+    path, part = os.path.join(OWN, "snapshot.py"), {"__name__": "snapshot"}
+    with open(path, encoding="utf-8") as file:
+        exec(compile(file.read(), path, "exec"), part)
+    snapshots = part["Snapshots"](sys.modules[__name__])
+    reseed()
+    rehearse(REHEARSALS)
+    handler, error = initialise()
+    restored = False
+    if error is None:
+        try:
+            restored = snapshots.take(link)
+        except part["Unfit"] as err:
+            link.send(UNFIT, str(err).encode("utf-8", "backslashreplace")[:1024])
+            leave()
+        except Exception as err:
+            error = report("Runtime.BeforeSnapshotError", text_of(err), stack_of(err))
+            flush()
+    if error is not None:
+        link.send(INIT_FAILED, error)
+        sys.exit(1)
+    if not restored:
+        link.send(SNAPSHOT)
+        leave()
+    # From here on this is another process, with another link.
+    os.set_inheritable(LINK, False)
+    os.set_blocking(LINK, True)
+    os.write(LINK, GREETING)
+    link = Link(LINK, LINK)
+    reseed()
+    snapshots.adopt(assigned(link.receive()))
+    settings = Settings(os.environ)
+    try:
+        part["run_hooks"]("after_restore")
+    except Exception as err:
+        error = report("Runtime.AfterRestoreError", text_of(err), stack_of(err))
+        flush()
+        link.send(INIT_FAILED, error)
+        sys.exit(1)
+    flush()
+    link.send(READY)
+    while True:
+        serve(link, handler)
+
+
 def main():
-    link = open_link()
-    if sys.argv[1:] == ["spare"]:
+    link, way = open_link(), sys.argv[1:]
+    if way:
         del sys.argv[1:]
         if hasattr(sys, "orig_argv"):
             del sys.orig_argv[-1:]
+    if way == ["snapshot"]:
+        return snapshot(link)
+    if way == ["spare"]:
         wait_for_function(link, REHEARSALS)
     live(link)
 

@@ -159,8 +159,9 @@ static long add_area(const struct mapping *line) {
     struct area *area = &areas[header.area_count++];
     *area = (struct area){ line->start, line->end, line->offset, 0, line->protection, AREA_ANONYMOUS };
     int named = line->path_length && line->path[0] == '/';
+    if (line->shared && (!named || line->protection & PROT_WRITE))
+        return refuse("memory that is shared: ", line->path, line->path_length);
     if (!named) {
-        if (line->shared) return refuse("memory that is shared: ", line->path, line->path_length);
         if (is_called(line, "[stack]")) area->kind = AREA_STACK;
         else if (line->path_length && !is_called(line, "[heap]") && !is_called(line, "[anon:*"))
             return refuse("a mapping of ", line->path, line->path_length);
@@ -173,8 +174,6 @@ static long add_area(const struct mapping *line) {
     if (same == tail) return refuse("a file that is gone: ", line->path, length);
     if (is_called(line, "/tmp/*") || is_called(line, "/dev/*") || is_called(line, "/proc/*"))
         return refuse("a mapping of ", line->path, length);
-    if (line->shared && line->protection & PROT_WRITE)
-        return refuse("memory that is shared: ", line->path, length);
     long path = keep(line->path, length);
     if (path < 0) return path;
     area->path = (u32)path;

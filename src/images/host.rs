@@ -25,7 +25,7 @@ use crate::host::recipe::{BOOTSTRAP, Recipe};
 use crate::host::survey::{Interpreter, Survey};
 use crate::host::templates::Templates;
 use crate::identifier::{Identifier, Language, RuntimePath};
-use crate::manifest::{CUSTOM, Compiler, Kind, Manifest, Spare, Start};
+use crate::manifest::{CUSTOM, Compiler, Kind, Manifest, Snapshot, Spare, Start};
 
 mod build;
 mod elf;
@@ -180,13 +180,27 @@ const NODE_COMPILER: &str = "/var/runtime/compile.cjs";
 /// What it forks with, in the image: see `build.rs`.
 const PYTHON_FORK: &str = "/var/runtime/fork.so";
 const FORK_LIBRARY: &[u8] = include_bytes!(env!("HEARTH_FORK_LIBRARY"));
+/// What a snapshot is taken with, in the image.
+const PYTHON_SNAPSHOT: &str = "/var/runtime/snapshot.so";
+const SNAPSHOT_LIBRARY: &[u8] = include_bytes!(env!("HEARTH_SNAPSHOT_LIBRARY"));
+/// What becomes what a snapshot was taken of, in the image.
+const RESTORE: &str = "/var/runtime/restore";
+/// Empty on processors it is not written for.
+const RESTORE_PROGRAM: &[u8] = include_bytes!(env!("HEARTH_RESTORE_PROGRAM"));
 /// Behind the arguments of a bootstrap: there is no function yet.
 const SPARE: &str = "spare";
+/// Behind them: the function is initialised for a snapshot.
+const SNAPSHOT: &str = "snapshot";
 /// What of ours is in every image: the bootstraps, and the functions they rehearse with.
-const OURS: [(&str, &str); 9] = [
+const OURS: [(&str, &str); 11] = [
     (PYTHON_BOOTSTRAP, include_str!("../../runner/python/bootstrap.py")),
     (PYTHON_TEMPLATE, include_str!("../../runner/python/template.py")),
     (PYTHON_COMPILER, include_str!("../../runner/python/compile.py")),
+    ("/var/runtime/snapshot.py", include_str!("../../runner/python/snapshot.py")),
+    (
+        "/var/runtime/snapshot_restore_py/__init__.py",
+        include_str!("../../runner/python/snapshot_restore_py/__init__.py"),
+    ),
     (NODE_BOOTSTRAP, include_str!("../../runner/node/bootstrap.cjs")),
     (NODE_COMPILER, include_str!("../../runner/node/compile.cjs")),
     ("/var/runtime/compiled.cjs", include_str!("../../runner/node/compiled.cjs")),
@@ -232,6 +246,10 @@ impl HostImage {
             survey.plan.add(Path::new(path), Item::Text(source.to_owned()));
         }
         survey.plan.add(Path::new(PYTHON_FORK), Item::Library(FORK_LIBRARY));
+        survey.plan.add(Path::new(PYTHON_SNAPSHOT), Item::Library(SNAPSHOT_LIBRARY));
+        if !RESTORE_PROGRAM.is_empty() {
+            survey.plan.add(Path::new(RESTORE), Item::Program(RESTORE_PROGRAM));
+        }
         // Who serves what is decided by the operator's identifiers as well as by the files.
         let wanted: Vec<_> = survey
             .interpreters
@@ -370,6 +388,11 @@ impl HostImage {
             // With a fixed seed the same code compiles to the same bytes.
             let env = vec!["PYTHONHASHSEED=0".to_owned()];
             start.compiler = Some(Compiler { argv: argv(Path::new(PYTHON_COMPILER)), env });
+            start.snapshot = (!RESTORE_PROGRAM.is_empty()).then(|| {
+                let mut take = argv(&bootstrap);
+                take.push(SNAPSHOT.to_owned());
+                Snapshot { take, restore: RESTORE.to_owned() }
+            });
             let (mut argv, mut env) = (argv(Path::new(PYTHON_TEMPLATE)), spare.env.clone());
             argv.extend(recipe.python.preimport.iter().cloned());
             start.preimport.clone_from(&recipe.python.preimport);

@@ -63,6 +63,9 @@ pub struct Start {
     /// What compiles a function's code when it is taken in, if the image has it for the runtime.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compiler: Option<Compiler>,
+    /// How its functions are initialised once and restored; `None` where they cannot be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Snapshot>,
 }
 
 /// A program that compiles what lies in `/var/task`, for instances that the image starts.
@@ -87,6 +90,16 @@ pub struct Spare {
     pub argv: Vec<String>,
     /// `NAME=value`: what every function of the runtime finds in its environment, and no more.
     pub env: Vec<String>,
+}
+
+/// How a snapshot of a function is taken and restored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshot {
+    /// Program and arguments that initialise a function and say what it is made of then.
+    pub take: Vec<String>,
+    /// The program that becomes what that was.
+    pub restore: String,
 }
 
 /// Where it is written in an image what a template executes: a file for each, named by its index,
@@ -132,6 +145,7 @@ impl Start {
             heavy: None,
             packages: Vec::new(),
             compiler: None,
+            snapshot: None,
         }
     }
 }

@@ -60,6 +60,27 @@ pub(crate) fn build(
     stream: &str,
     session: &Session,
 ) -> Vec<Vec<u8>> {
+    of_type(home, function, kind, word(initialization), stream, session)
+}
+
+/// The same of one that is restored, and of the one that is initialised to be.
+pub(crate) fn of_snapshot(
+    home: &Home,
+    function: &Runnable,
+    kind: Kind,
+    stream: &str,
+) -> Vec<Vec<u8>> {
+    of_type(home, function, kind, "snap-start", stream, &Session::draw())
+}
+
+fn of_type(
+    home: &Home,
+    function: &Runnable,
+    kind: Kind,
+    initialization: &str,
+    stream: &str,
+    session: &Session,
+) -> Vec<Vec<u8>> {
     let region = home.region.as_str();
     let memory = function.memory_mib.to_string();
     let version = function.version.text();
@@ -69,7 +90,7 @@ pub(crate) fn build(
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory),
         ("AWS_LAMBDA_LOG_GROUP_NAME", function.log_group.clone()),
         ("AWS_LAMBDA_LOG_STREAM_NAME", stream.to_owned()),
-        ("AWS_LAMBDA_INITIALIZATION_TYPE", word(initialization).to_owned()),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", initialization.to_owned()),
         ("AWS_LAMBDA_RUNTIME_API", RUNTIME_API.to_owned()),
         ("AWS_ACCESS_KEY_ID", session.id.clone()),
         ("AWS_SECRET_ACCESS_KEY", session.secret.clone()),

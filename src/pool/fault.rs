@@ -146,7 +146,7 @@ pub(crate) fn init_status(document: &[u8]) -> String {
 
 /// The `errorType` of an error document, if it has AWS's form. The document is a stranger's and may
 /// be anything; looked for is the key as JSON writes it, which no text inside a string can look like.
-fn error_type(document: &[u8]) -> Option<&str> {
+pub(crate) fn error_type(document: &[u8]) -> Option<&str> {
     const KEY: &[u8] = b"\"errorType\"";
     let at = memchr::memmem::find(document, KEY)?;
     let rest = document[at + KEY.len()..].trim_ascii_start().strip_prefix(b":")?;

@@ -43,7 +43,7 @@ use crate::instance::{Instance, Transport};
 use crate::invocation::{Durations, FunctionError, Invocation, NOTHING, Outcome, Refusal};
 use crate::link::{Incoming, LinkError, Outgoing, Quiet};
 use crate::logs::End;
-use crate::phases::ColdStart;
+use crate::phases::{ColdStart, Rung};
 use crate::session::{Answer, Event};
 use crate::shell::{Admitted, Failure, Grant, Shell, wall_ms};
 use ending::{Ending, explanation, refusal};
@@ -425,6 +425,7 @@ impl Flight {
             request_id: id,
             duration: run,
             init: self.init,
+            restored: instance.cold().is_some_and(|cold| cold.rung == Rung::Snapshot),
             status: ending.status(),
             trace: sampled(&self.invocation.trace_id),
         };

@@ -296,6 +296,7 @@ impl Journal {
             memory_size_mib: self.memory_mib,
             max_memory_mib: u32::try_from(memory).unwrap_or(self.memory_mib),
             init: end.init,
+            restored: end.restored,
         }
         .line();
         if let Some(status) = &end.status {

@@ -20,6 +20,8 @@ use telemetry::metrics::Start;
 pub enum Rung {
     /// A sandbox with an interpreter in it that has run nothing of a user's.
     Spare,
+    /// A sandbox, and a snapshot of the initialised function to be restored in it.
+    Snapshot,
     /// A sandbox, and a template to fork into it.
     Fork,
     /// A sandbox; the program was executed in it.
@@ -58,12 +60,13 @@ pub struct ColdStart {
 
 impl Rung {
     /// Every rung, the quickest first.
-    pub const ALL: [Self; 4] = [Self::Spare, Self::Fork, Self::Exec, Self::Make];
+    pub const ALL: [Self; 5] = [Self::Spare, Self::Snapshot, Self::Fork, Self::Exec, Self::Make];
 
     /// The word for it in metrics, descriptions and log lines.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Spare => "spare",
+            Self::Snapshot => "snapshot",
             Self::Fork => "fork",
             Self::Exec => "exec",
             Self::Make => "make",
@@ -74,6 +77,7 @@ impl Rung {
     pub(crate) fn counted(self) -> Start {
         match self {
             Self::Spare => Start::Spare,
+            Self::Snapshot => Start::Snapshot,
             Self::Fork => Start::Fork,
             Self::Exec => Start::Exec,
             Self::Make => Start::Make,

@@ -19,7 +19,7 @@ use crate::logs::{LogBudget, LogSink};
 use crate::memory;
 use crate::session::Session;
 use crate::shell::{Parts, Shell};
-use crate::snapshots::NotTaken;
+use crate::snapshots::{self, NotTaken};
 use crate::spawner::{ConnectError, Spawner};
 use crate::stock::{Stock, Stocking, TemplateSharing};
 
@@ -156,6 +156,7 @@ impl Pool {
     /// instances end now, its busy ones after what they serve. Calls that come later are refused
     /// with [`Refusal::Retired`].
     pub fn retire(&self, generation: Generation) {
+        self.shell.snapshots.forget(generation);
         self.shell.retire(generation);
     }
 
@@ -181,12 +182,14 @@ impl Pool {
     ///
     /// # Errors
     /// [`NotTaken`], if there is no snapshot afterwards.
-    pub async fn take_snapshot(&self, _function: Arc<Runnable>) -> Result<(), NotTaken> {
-        Err(NotTaken::Unfit { reason: "this server takes no snapshots".to_owned() })
+    pub async fn take_snapshot(&self, function: Arc<Runnable>) -> Result<(), NotTaken> {
+        snapshots::take(&self.shell, &function).await
     }
 
     /// There is to be a snapshot of a version as soon as somebody calls it.
-    pub fn expect_snapshot(&self, _generation: Generation) {}
+    pub fn expect_snapshot(&self, generation: Generation) {
+        self.shell.snapshots.expect(generation);
+    }
 
     /// Compiles code for instances of a runtime, in a sandbox of its own; `into` is empty, and then has
     /// what they are to find, these many bytes. If the future is dropped the sandbox goes on for a while.

@@ -24,6 +24,7 @@ use crate::history::History;
 use crate::instance::Instance;
 use crate::logs::{Budget, LogBudget, LogSink};
 use crate::pool::RuntimeHook;
+use crate::snapshots::Snapshots;
 use crate::spawner::Spawner;
 use crate::stock::Stock;
 
@@ -38,6 +39,7 @@ pub(crate) struct Shell {
     pub(crate) stock: Arc<Stock>,
     pub(crate) governor: Governor,
     pub(crate) history: History,
+    pub(crate) snapshots: Snapshots,
     /// Where what outlives its caller goes on.
     pub(crate) runtime: tokio::runtime::Handle,
     /// Ends the governor.
@@ -129,6 +131,7 @@ impl Shell {
             stock: parts.stock,
             governor: Governor::default(),
             history: History::default(),
+            snapshots: Snapshots::new(),
             runtime: tokio::runtime::Handle::current(),
             stopped: Notify::new(),
             settled: watch::Sender::new(false),

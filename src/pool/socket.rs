@@ -173,6 +173,14 @@ pub(crate) fn link_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((ours, theirs))
 }
 
+/// Sends a descriptor over a stream, with one byte that says nothing.
+pub(crate) fn send_descriptor(
+    stream: BorrowedFd<'_>,
+    descriptor: BorrowedFd<'_>,
+) -> io::Result<()> {
+    send_now(stream, &[0], &[descriptor])
+}
+
 /// A pipe: our end, which does not block, and the function's.
 ///
 /// Programs open what they print to by name, `/dev/stderr` or `/proc/self/fd/1`, and for that the

@@ -91,12 +91,12 @@ pub(crate) async fn run(
 }
 
 /// What a function's cell gets to see of it.
-fn trees(function: &Runnable) -> Trees {
+pub(crate) fn trees(function: &Runnable) -> Trees {
     Trees::of(function.code.0).with(Place::Layers, function.layers.map(|layers| layers.0))
 }
 
 /// What a function may use.
-fn limits(function: &Runnable) -> Limits {
+pub(crate) fn limits(function: &Runnable) -> Limits {
     Limits {
         memory_mib: function.memory_mib,
         tmp_mib: function.tmp_mib,
@@ -112,7 +112,7 @@ fn weight(memory_mib: u32) -> u32 {
 }
 
 /// `python:3.11.2`, `provided:al2023`: what INIT_START calls the runtime.
-fn version(runtime: &str, start: &Start) -> String {
+pub(crate) fn version(runtime: &str, start: &Start) -> String {
     let language = match start.kind {
         Language::Python => "python",
         Language::Node => "nodejs",

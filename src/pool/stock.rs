@@ -191,6 +191,11 @@ impl Stock {
         self.wanted.notify_one();
     }
 
+    /// Memory of the machine that stays free, bytes.
+    pub(crate) fn reserve(&self) -> u64 {
+        self.stocking.reserve
+    }
+
     /// How many empty cells stand ready.
     pub(crate) fn ready(&self) -> usize {
         self.shelves().ready_cells()

@@ -64,7 +64,7 @@ metrics! {
         "Invocations that ended in an error, by what went wrong.";
     throttles: Family<Throttle, Counter, 4>, "hearth_throttles_total",
         "Invocations that were refused for want of room, by whose room was full.";
-    starts: Family<Start, Counter, 4>, "hearth_starts_total",
+    starts: Family<Start, Counter, 5>, "hearth_starts_total",
         "Instances that were started, by what stood ready.";
     duration: Histogram, "hearth_invocation_duration_seconds",
         "From the delivery of an event to its answer.";

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   INIT_START Runtime Version: …        when an instance starts
+//!   RESTORE_START …, RESTORE_REPORT …    instead, when it is restored
 //!   START RequestId: … Version: …        before the event is delivered
 //!   <whatever the function prints>
 //!   END RequestId: …                     after the function's last line
@@ -31,6 +32,8 @@ pub struct Report<'a> {
     pub max_memory_mib: u32,
     /// How long initialisation took, if this invocation was the first of its instance.
     pub init: Option<Duration>,
+    /// Whether it was not initialised but restored, in that time.
+    pub restored: bool,
 }
 
 /// The name of a new log stream: `YYYY/MM/DD/[version]` and 32 hexadecimal digits.
@@ -54,6 +57,16 @@ pub fn init_start(runtime_version: &str, arn: &str, provisioned: bool) -> String
         false => "",
     };
     format!("INIT_START Runtime Version: {runtime_version}\tRuntime Version ARN: {arn}{kind}\n")
+}
+
+/// An instance begins to be restored.
+pub fn restore_start(runtime_version: &str, arn: &str) -> String {
+    format!("RESTORE_START Runtime Version: {runtime_version}\tRuntime Version ARN: {arn}\n")
+}
+
+/// An instance was restored.
+pub fn restore_report(took: Duration) -> String {
+    format!("RESTORE_REPORT Restore Duration: {} ms\n", millis(took))
 }
 
 /// An event is about to be delivered.
@@ -107,7 +120,15 @@ impl Report<'_> {
             self.max_memory_mib,
         );
         if let Some(init) = self.init {
-            let _infallible = write!(line, "Init Duration: {} ms\t", millis(init));
+            let _infallible = match self.restored {
+                true => write!(
+                    line,
+                    "Restore Duration: {} ms\tBilled Restore Duration: {} ms\t",
+                    millis(init),
+                    whole_millis(init)
+                ),
+                false => write!(line, "Init Duration: {} ms\t", millis(init)),
+            };
         }
         line.push('\n');
         line
@@ -117,8 +138,12 @@ impl Report<'_> {
     ///
     /// It is computed from the duration as printed, so that a line never says 3.00 ms and bills 4.
     pub fn billed_ms(&self) -> u64 {
-        hundredths(self.duration).div_ceil(100).max(1)
+        whole_millis(self.duration)
     }
+}
+
+fn whole_millis(duration: Duration) -> u64 {
+    hundredths(duration).div_ceil(100).max(1)
 }
 
 /// Milliseconds with two decimals.

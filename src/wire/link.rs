@@ -22,6 +22,8 @@
 //!        ┆ ◄──────────── Spare ────────────┆ ╮ only where it was started ahead of time: warmed, and
 //!        ┆── Assign ─────────────────────► ┆ ╯ later whose it is, once
 //!        │ ◄──────── Ready | InitFailed ───│   the handler is imported, or could not be
+//!        ┆ ◄ Pages … Snapshot | Unfit ─────┆   instead, from one that is initialised to be restored: what
+//!        ┆                                 ┆   is restored from it says Hello, is sent Assign, is Ready
 //!        │── Invoke ─────────────────────► │   one at a time
 //!        │ ◄ Response | Failed | Oversize ─│   or Fatal, which is the last word
 //! ```
@@ -41,6 +43,10 @@ pub const MAX_EVENT: usize = MAX_RESPONSE;
 pub const MAX_SEQUENCE: u32 = (1 << 24) - 1;
 /// Largest error document; stack traces are cut by the bootstraps well before.
 pub const MAX_ERROR: usize = 256 * 1024;
+/// Largest part of a snapshot.
+pub const MAX_PAGES: usize = 256 * 1024;
+/// Longest reason why there is none.
+pub const MAX_UNFIT: usize = 1024;
 /// Largest [`Assign`]. A function's own variables are 4 KiB at most (an AWS limit), ours are less; the
 /// rest is room for names that become longer.
 pub const MAX_ASSIGN: usize = 64 * 1024;
@@ -66,6 +72,12 @@ pub enum Kind {
     Fatal = 7,
     /// Up: started ahead of time, without a function, and warmed; nothing of a user's has run. No body.
     Spare = 8,
+    /// Up: of a process that is initialised for a snapshot, the next part of what it is made of.
+    Pages = 9,
+    /// Up: that was the last part; the process ends. No body.
+    Snapshot = 10,
+    /// Up: instead of all that, why it cannot be restored; body: text.
+    Unfit = 11,
     /// Down: call the handler; body: [`Invoke`].
     Invoke = 64,
     /// Down: to a spare, once: whose it is from now on; body: [`Assign`].
@@ -127,6 +139,9 @@ impl Kind {
             6 => Self::Oversize,
             7 => Self::Fatal,
             8 => Self::Spare,
+            9 => Self::Pages,
+            10 => Self::Snapshot,
+            11 => Self::Unfit,
             64 => Self::Invoke,
             65 => Self::Assign,
             tag => return Err(DecodeError::UnknownTag { what: "frame", tag }),
@@ -138,6 +153,7 @@ impl Kind {
         match self {
             Self::Response | Self::Failed | Self::Fatal | Self::Oversize | Self::Invoke => true,
             Self::Hello | Self::Ready | Self::InitFailed | Self::Spare | Self::Assign => false,
+            Self::Pages | Self::Snapshot | Self::Unfit => false,
         }
     }
 
@@ -145,7 +161,9 @@ impl Kind {
     pub fn limit(self) -> usize {
         match self {
             Self::Hello => 2,
-            Self::Ready | Self::Spare => 0,
+            Self::Ready | Self::Spare | Self::Snapshot => 0,
+            Self::Pages => MAX_PAGES,
+            Self::Unfit => MAX_UNFIT,
             Self::InitFailed | Self::Failed | Self::Fatal => MAX_ERROR,
             Self::Response => MAX_RESPONSE,
             Self::Oversize => 8,

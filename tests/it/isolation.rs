@@ -2,7 +2,8 @@
 //!
 //! A probe (`probes/*.py`) is one program. Run as a function it must find every attack refused; run by
 //! root outside of any sandbox, the *negative control*, it must find every attack succeed, or its
-//! failing inside would prove nothing. The modules stand beside the promises of `docs/security.md`.
+//! failing inside would prove nothing. Inside means twice: in an instance that was started as most are,
+//! and in one that was restored from a snapshot. The modules stand beside the promises of `docs/security.md`.
 
 // Other processes: seeing, reading, signalling, tracing them.
 pub mod processes;
@@ -95,15 +96,19 @@ impl Probe {
     fn holds_in(&self, daemon: &Daemon, inside: &Value, outside: &Value) -> Findings {
         let function = self.function().deploy(daemon);
         let held = findings(&function.answer(inside));
+        let restored = findings(&crate::snapshots::restored(self.function(), daemon, inside));
         let broken = findings(&self.outside(outside));
         let names = |findings: &Findings| findings.keys().cloned().collect::<Vec<_>>();
         assert_eq!(names(&held), names(&broken), "the same attacks");
+        assert_eq!(names(&held), names(&restored), "the same attacks");
         let wrong = |findings: &Findings, word: &str| {
             let others = findings.iter().filter(|(_, found)| !found.starts_with(word));
             others.map(|(name, found)| format!("{name}: {found}")).collect::<Vec<_>>()
         };
-        let fallen = wrong(&held, "held: ");
-        assert!(fallen.is_empty(), "a wall does not stand:\n{}", fallen.join("\n"));
+        for (way, found) in [("forked or executed", &held), ("restored", &restored)] {
+            let fallen = wrong(found, "held: ");
+            assert!(fallen.is_empty(), "a wall does not stand ({way}):\n{}", fallen.join("\n"));
+        }
         let mut blind = wrong(&broken, "broken: ");
         // A host without vsock or IPv6 has nothing there to attack; a newer one does.
         blind.retain(|line| !ABSENT.iter().any(|error| line.ends_with(error)));

@@ -44,6 +44,8 @@ mod bad_days;
 mod keeping;
 // Instances that are there before anybody calls.
 mod provisioned;
+// Versions that initialise once, and instances that are restored.
+mod snapshots;
 // Custom runtimes that serve several events at once.
 mod several;
 // The Runtime API as custom runtimes see it.

@@ -53,14 +53,15 @@ pub(crate) fn write(
                 .map_err(failed)?,
             Item::Link(target) => std::os::unix::fs::symlink(target, &to).map_err(failed)?,
             Item::Text(text) => {
-                write_own(&to, text.as_bytes()).map_err(failed)?;
+                write_own(&to, text.as_bytes(), 0o644).map_err(failed)?;
                 done.files_done += 1;
                 done.bytes_done += text.len() as u64;
             }
-            Item::Library(library) => {
-                write_own(&to, library).map_err(failed)?;
+            Item::Library(ours) | Item::Program(ours) => {
+                let mode = if matches!(item, Item::Program(_)) { 0o755 } else { 0o644 };
+                write_own(&to, ours, mode).map_err(failed)?;
                 done.files_done += 1;
-                done.bytes_done += library.len() as u64;
+                done.bytes_done += ours.len() as u64;
             }
             Item::File(source) => {
                 copy(source, &to)?;
@@ -73,10 +74,10 @@ pub(crate) fn write(
     Ok(())
 }
 
-fn write_own(to: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_own(to: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut file = create(to)?;
     file.write_all(bytes)?;
-    file.set_permissions(Permissions::from_mode(0o644))
+    file.set_permissions(Permissions::from_mode(mode))
 }
 
 fn copy(source: &Source, to: &Path) -> Result<(), HostError> {

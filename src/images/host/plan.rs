@@ -33,6 +33,8 @@ pub(crate) enum Item {
     Text(String),
     /// A library of ours.
     Library(&'static [u8]),
+    /// A program of ours.
+    Program(&'static [u8]),
     /// A symbolic link.
     Link(PathBuf),
 }
@@ -77,7 +79,7 @@ impl Plan {
         self.items.values().fold((0, 0), |(files, bytes), item| match item {
             Item::File(source) => (files + 1, bytes + source.size),
             Item::Text(text) => (files + 1, bytes + text.len() as u64),
-            Item::Library(library) => (files + 1, bytes + library.len() as u64),
+            Item::Library(ours) | Item::Program(ours) => (files + 1, bytes + ours.len() as u64),
             Item::Directory | Item::Link(_) => (files, bytes),
         })
     }
@@ -177,6 +179,10 @@ impl Plan {
                 Item::Library(library) => {
                     field(b"library");
                     field(library);
+                }
+                Item::Program(program) => {
+                    field(b"program");
+                    field(program);
                 }
                 Item::Link(target) => {
                     field(b"link");

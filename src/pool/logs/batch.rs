@@ -62,6 +62,8 @@ pub(crate) struct End {
     pub(crate) duration: Duration,
     /// How long the initialisation took, if this was the first event.
     pub(crate) init: Option<Duration>,
+    /// Whether that was a restore.
+    pub(crate) restored: bool,
     /// What ends the REPORT line if the event failed.
     pub(crate) status: Option<String>,
     /// The trace it belongs to, if that is sampled: as the function saw it.

@@ -46,7 +46,14 @@ async fn what_is_printed_after_the_last_end_of_an_instance_that_is_being_ended_i
     let journal = Journal::new(&runnable(), "stream".into(), pipe, budget).expect("a journal");
     let now = Duration::ZERO;
     let ids = [RequestId::random(), RequestId::random()];
-    let end = |request_id| End { request_id, duration: now, init: None, status: None, trace: None };
+    let end = |request_id| End {
+        request_id,
+        duration: now,
+        init: None,
+        restored: false,
+        status: None,
+        trace: None,
+    };
     for id in ids {
         journal.start(id, false, 0);
     }

@@ -10,12 +10,17 @@
 //!   exec    assign code and limits ──► execute the program with its environment ────┘
 //!
 //!   make    one of the last two, in a cell made for it
+//!
+//!   snapshot  of a version that has one, before all of these: see `restored`
 //! ```
 //!
 //! A spare is a process that may die like any other, and nobody's fault: until it has read whose it is,
 //! its end costs the caller nothing but the time to the next rung. What happens from then on is the
 //! function's. Which of both it was is certain: a socket that is closed before all in it was read says
 //! so to its peer.
+
+mod held;
+mod restored;
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
@@ -26,13 +31,12 @@ use dispatch::{Initialization, InstanceId, StartFailure};
 use images::Served;
 use images::environment::is_early;
 use images::manifest::Kind as Language;
+use model::Runnable;
 use model::id::random_bytes;
-use model::{FunctionId, Runnable};
 use telemetry::{METRICS, platform};
 use tokio::task::JoinHandle;
 use wire::link::{Assign, Kind};
 use wire::runner::Request;
-use wire::spawner::CellId;
 
 use super::{limits, refused, trees, version};
 use crate::env;
@@ -48,8 +52,9 @@ use crate::session::{self, Started};
 use crate::shell::{Failure, Shell, wall_ms};
 use crate::socket;
 use crate::spawner::{Cell, SpawnerError};
-use crate::stock::{BreedId, FillError, Spare, Taken, Warm, hush, meet};
+use crate::stock::{Spare, Taken, Warm, hush, meet};
 use crate::watch;
+use held::Held;
 
 /// What a start that came to nothing is answered with.
 pub(super) type Failed = (StartFailure, Failure);
@@ -64,6 +69,8 @@ pub(super) struct Attempt<'a> {
     second_start: Option<Duration>,
     /// What for.
     initialization: Initialization,
+    /// Whether it is restored, and not initialised.
+    restored: bool,
     /// The instance, once there is one; left to the caller if this is dropped.
     made: &'a mut Option<Arc<Instance>>,
     phases: Phases,
@@ -82,12 +89,6 @@ enum Missed {
     },
 }
 
-/// A cell that is given back unless an instance is made of it.
-struct Held {
-    shell: Arc<Shell>,
-    cell: Option<Cell>,
-}
-
 /// Starts an instance by the best means there are.
 pub(super) async fn climb(
     shell: &Arc<Shell>,
@@ -101,8 +102,18 @@ pub(super) async fn climb(
         return Err(no_cell("find an image", "none serves the function's runtime"));
     };
     let (phases, lap) = (Phases::default(), shell.now());
-    let attempt =
-        Attempt { shell, id, function, served, second_start, initialization, made, phases, lap };
+    let attempt = Attempt {
+        shell,
+        id,
+        function,
+        served,
+        second_start,
+        initialization,
+        restored: false,
+        made,
+        phases,
+        lap,
+    };
     attempt.run().await
 }
 
@@ -142,8 +153,10 @@ impl Attempt<'_> {
         // What stands ready is for those who wait.
         let waited_for = self.initialization != Initialization::Provisioned;
         let mut breed = forks.filter(|_| waited_for);
+        let mut snapshot = self.snapshot();
         loop {
-            let taken = stock.take(self.served.image.0, breed.take(), waited_for).await;
+            let breed = if snapshot.is_some() { None } else { breed.take() };
+            let taken = stock.take(self.served.image.0, breed, waited_for).await;
             let taken = taken.map_err(|err| not_given("take a cell", &err))?;
             self.lap(|phases| &mut phases.acquire);
             let (rung, done) = match taken {
@@ -151,6 +164,10 @@ impl Attempt<'_> {
                     let Spare { cell, link, output, .. } = spare;
                     let warm = Warm { link, output, greeted: true };
                     (Rung::Spare, self.by_warmth(self.hold(cell), warm).await)
+                }
+                Taken::Cell(cell, _) if snapshot.is_some() => {
+                    let held = self.hold(cell);
+                    (Rung::Snapshot, self.by_snapshot(held, snapshot.take()).await)
                 }
                 Taken::Cell(cell, rung) => {
                     let held = self.hold(cell);
@@ -185,12 +202,11 @@ impl Attempt<'_> {
 
     /// A cell that is given back unless something comes of it.
     fn hold(&self, cell: Cell) -> Held {
-        Held { shell: Arc::clone(self.shell), cell: Some(cell) }
+        Held::new(self.shell, cell)
     }
 
     /// Makes a warm interpreter the function's.
     async fn by_warmth(&mut self, held: Held, warm: Warm) -> Result<(), Missed> {
-        let Warm { link, output, greeted } = warm;
         let assigning =
             self.shell.spawner.assign(held.id(), trees(self.function), limits(self.function));
         // What can be prepared is, while the spawner mounts.
@@ -213,6 +229,17 @@ impl Attempt<'_> {
         })?;
         self.lap(|phases| &mut phases.assign);
         let (stream, frame) = prepared;
+        self.hand_over(held, warm, stream, &frame).await.map(drop)
+    }
+
+    /// Gives a process that waits for it what makes it the function's, and waits until it is ready.
+    async fn hand_over(
+        &mut self,
+        held: Held,
+        Warm { link, output, greeted }: Warm,
+        stream: Arc<str>,
+        frame: &[u8],
+    ) -> Result<Arc<Instance>, Missed> {
         // Whatever is in its log from here on, the function has said.
         let said = hush(&output);
         if said > 0 {
@@ -221,7 +248,7 @@ impl Attempt<'_> {
         let journal = self
             .journal(stream, output)
             .map_err(|err| Missed::Failed(no_room("connect a spare", &err.to_string())))?;
-        link.assign(&frame).map_err(lost)?;
+        link.assign(frame).map_err(lost)?;
         let mut incoming = Incoming::default();
         if !greeted {
             meet(&link, &mut incoming).await.map_err(lost)?;
@@ -234,7 +261,7 @@ impl Attempt<'_> {
                 self.forget(instance, watcher).await;
                 Err(lost("it ended before it had read whose it was"))
             }
-            done => done.map_err(Missed::Failed),
+            done => done.map(|()| instance).map_err(Missed::Failed),
         }
     }
 
@@ -328,8 +355,13 @@ impl Attempt<'_> {
         let served = self.served;
         let arn = format!("arn:aws:lambda:{}::runtime:{}", self.shell.home.region, served.image);
         let version = version(&self.function.runtime, &served.start);
-        let provisioned = self.initialization == Initialization::Provisioned;
-        let line = platform::init_start(&version, &arn, provisioned);
+        let line = match self.restored {
+            true => platform::restore_start(&version, &arn),
+            false => {
+                let provisioned = self.initialization == Initialization::Provisioned;
+                platform::init_start(&version, &arn, provisioned)
+            }
+        };
         instance.journal.platform(&line, wall_ms());
         self.shell.governor.touch(instance);
     }
@@ -447,32 +479,4 @@ async fn ready(link: &Link, mut incoming: Incoming) -> Result<Option<Bytes>, Lin
 /// Whether an instance's process ended without having read what it was sent first.
 fn unread(instance: &Instance) -> bool {
     matches!(&instance.transport, Transport::Link(link) if link.was_unread())
-}
-
-// === impl Held ===
-
-impl Held {
-    fn id(&self) -> CellId {
-        self.cell.as_ref().expect("held until kept").id
-    }
-
-    /// Forks a template into it, if there is one for the function.
-    async fn fork(&self, breed: BreedId, function: FunctionId) -> Option<Result<Warm, FillError>> {
-        let cell = self.cell.as_ref().expect("held until kept");
-        self.shell.stock.fork(cell, breed, function).await
-    }
-
-    /// The cell has become an instance, which is ended by other means.
-    fn keep(mut self) -> Cell {
-        self.cell.take().expect("held until kept")
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if let Some(cell) = self.cell.take() {
-            let stock = Arc::clone(&self.shell.stock);
-            self.shell.runtime.spawn(async move { stock.discard(cell).await });
-        }
-    }
 }

@@ -81,6 +81,8 @@ label! {
     Start, "rung" {
         /// A sandbox with an interpreter in it.
         Spare = "spare",
+        /// A sandbox, and a snapshot of the initialised function to be restored in it.
+        Snapshot = "snapshot",
         /// A sandbox, and a process to fork into it.
         Fork = "fork",
         /// A sandbox.

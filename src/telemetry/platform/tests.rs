@@ -5,7 +5,14 @@ use super::*;
 const ID: &str = "8f507cfc-xmpl-4697-b07a-ac58fc914c95";
 
 fn report(duration: Duration) -> Report<'static> {
-    Report { request_id: ID, duration, memory_size_mib: 128, max_memory_mib: 36, init: None }
+    Report {
+        request_id: ID,
+        duration,
+        memory_size_mib: 128,
+        max_memory_mib: 36,
+        init: None,
+        restored: false,
+    }
 }
 
 #[test]
@@ -106,4 +113,26 @@ fn a_sampled_trace_is_named_with_the_segment_that_the_function_is_in() {
     for unsampled in ["", "Sampled=1", &format!("Root={root};Parent={parent};Sampled=0"), root] {
         assert_eq!(traced(unsampled), None, "{unsampled}");
     }
+}
+
+#[test]
+fn a_restored_instance_reports_its_restore_and_no_initialisation() {
+    let init = Some(Duration::from_micros(12_340));
+    let restored = Report { init, restored: true, ..report(Duration::from_millis(2)) };
+    assert_eq!(
+        restored.line(),
+        format!(
+            "REPORT RequestId: {ID}\tDuration: 2.00 ms\tBilled Duration: 2 ms\tMemory Size: 128 MB\t\
+             Max Memory Used: 36 MB\tRestore Duration: 12.34 ms\tBilled Restore Duration: 13 ms\t\n"
+        )
+    );
+    assert_eq!(
+        restore_start("python:3.11.v1", "arn:aws:lambda:us-east-1::runtime:ab"),
+        "RESTORE_START Runtime Version: python:3.11.v1\tRuntime Version ARN: \
+         arn:aws:lambda:us-east-1::runtime:ab\n"
+    );
+    assert_eq!(
+        restore_report(Duration::from_micros(12_340)),
+        "RESTORE_REPORT Restore Duration: 12.34 ms\n"
+    );
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 13] = [
     Kind::Hello,
     Kind::Ready,
     Kind::InitFailed,
@@ -16,6 +16,9 @@ const KINDS: [Kind; 10] = [
     Kind::Oversize,
     Kind::Fatal,
     Kind::Spare,
+    Kind::Pages,
+    Kind::Snapshot,
+    Kind::Unfit,
     Kind::Invoke,
     Kind::Assign,
 ];
@@ -165,7 +168,8 @@ fn kinds_outside_the_closed_set_are_refused() {
 #[test]
 fn exactly_what_belongs_to_an_event_says_to_which() {
     use Kind::{
-        Assign, Failed, Fatal, Hello, InitFailed, Invoke, Oversize, Ready, Response, Spare,
+        Assign, Failed, Fatal, Hello, InitFailed, Invoke, Oversize, Pages, Ready, Response,
+        Snapshot, Spare, Unfit,
     };
     let parse = |kind, sequence| Header::parse(header(kind as u8, 0, sequence));
     for kind in [Response, Failed, Fatal, Oversize, Invoke] {
@@ -176,7 +180,7 @@ fn exactly_what_belongs_to_an_event_says_to_which() {
         let refused = DecodeError::OutOfRange { field: "sequence", value, min, max };
         assert_eq!(parse(kind, 0), Err(refused));
     }
-    for kind in [Hello, Ready, InitFailed, Spare, Assign] {
+    for kind in [Hello, Ready, InitFailed, Spare, Pages, Snapshot, Unfit, Assign] {
         assert!(parse(kind, 0).is_ok());
         for sequence in [1, 0x100, 0x01_00_00, MAX_SEQUENCE] {
             let (value, min, max) = (sequence.into(), 0, 0);

@@ -31,7 +31,14 @@ fn texts(lines: &mut Lines) -> Vec<String> {
 
 fn end() -> End {
     let request_id = RequestId::random();
-    End { request_id, duration: Duration::ZERO, init: None, status: None, trace: None }
+    End {
+        request_id,
+        duration: Duration::ZERO,
+        init: None,
+        restored: false,
+        status: None,
+        trace: None,
+    }
 }
 
 #[test]

@@ -39,7 +39,8 @@ const EMPTY: [&str; 8] =
     ["dev", "proc", "tmp", "var/task", "var/runtime", "opt/lib", "etc", "var/lang/compiled"];
 
 /// How `fork.c` is compiled: as for the product's images.
-const FORK_FLAGS: &str = include_str!("../../../../../runner/python/fork.flags");
+const FREESTANDING: &str = include_str!("../../../../../runner/python/freestanding.flags");
+const LIBRARY: &str = include_str!("../../../../../runner/python/library.flags");
 const FORK: &str = include_str!("../../../../../runner/python/fork.c");
 /// The product's, with a bootstrap that does what tests say.
 const TEMPLATE: &str = include_str!("../../../../../runner/python/template.py");
@@ -77,7 +78,8 @@ pub(crate) fn shared() -> &'static Shared {
 fn build() -> Shared {
     let has_node = Path::new(NODE).exists();
     // Another for every state of what goes into it.
-    let sources = [FORK_FLAGS, FORK, TEMPLATE, BOOTSTRAP, PRODUCT, include_str!("image.rs")];
+    let sources =
+        [FREESTANDING, LIBRARY, FORK, TEMPLATE, BOOTSTRAP, PRODUCT, include_str!("image.rs")];
     let sum = sources
         .iter()
         .flat_map(|source| source.bytes())
@@ -138,7 +140,8 @@ fn write_templates(tree: &Path) {
     let source = runtime.join("fork.c");
     fs::write(&source, FORK).unwrap();
     let mut compiler = Command::new("cc");
-    compiler.args(FORK_FLAGS.split_whitespace()).arg("-o").arg(&library).arg(&source);
+    let flags = FREESTANDING.split_whitespace().chain(LIBRARY.split_whitespace());
+    compiler.args(flags).arg("-o").arg(&library).arg(&source);
     assert!(compiler.status().unwrap().success(), "fork.c cannot be compiled");
     fs::remove_file(source).unwrap();
     fs::write(runtime.join("template.py"), TEMPLATE).unwrap();
