@@ -861,6 +861,13 @@ class Kept:
         return getattr(self.found.loader, name)
 
 
+# What CPython's allocator rounds sizes to, from the smallest that an object of this kind has, and up to
+# which it is the allocator.
+SMALLEST, STEP, LARGEST = 48, 16, 512
+# Two megabytes of the smallest.
+MOST_HOLES = 40_000
+# What fills holes in a template's memory.
+filler = []
 # What has been taken from there. To free it would be to write to hundreds of pages, which would be copied.
 spent = []
 # Those that are the operator's, and not of the standard library: a template that has them serves only
@@ -1035,7 +1042,7 @@ def detach(name):
 def be_copied(names):
     """What a template does before it is copied, with modules that functions are likely to ask for."""
     global heavy
-    import_ahead([*names, "select"])
+    import_ahead([*names, "select", "gc"])
     for name in names:
         while name in ahead:
             closures[name] = closure(name)
@@ -1046,6 +1053,21 @@ def be_copied(names):
     # What these two do for the first time, no copy has to; what is random every copy makes its own.
     reseed()
     rehearse(REHEARSALS)
+    there("gc").collect()
+    for size in range(SMALLEST, LARGEST + 1, STEP):
+        fill(size)
+
+
+def fill(size):
+    """Fills the holes of this size that are in pages of memory with others of the same size: a copy that
+    filled one would have to copy the page."""
+    page, pages = 4096, []
+    while len(pages) < MOST_HOLES:
+        filler.append(bytes(size - bytes().__sizeof__()))
+        pages.append(id(filler[-1]) // page)
+        # As many as there are in two pages, and all in one another's neighbourhood: they are new.
+        if len(set(pages[-2 * page // size :])) <= 3 and len(pages) >= 2 * page // size:
+            break
 
 
 def reseed():
@@ -1126,7 +1148,9 @@ def rehearse(rounds):
     """
     global rehearsing, request_id, settings
     rehearsing = True
-    tables = [(table, dict(table)) for table in (sys.modules, sys.path_importer_cache, ahead)]
+    tables = [(table, dict(table)) for table in (sys.modules, sys.path_importer_cache)]
+    # To copy it is to write to all that is in it.
+    aside = dict(ahead) if heavy else {}
     lists = [(entries, list(entries)) for entries in (sys.path, sys.meta_path)]
     streams, before, folder = (sys.stdout, sys.stderr), settings, os.getcwd()
     environment = [b"=".join(pair) for pair in os.environb.items()]
@@ -1137,7 +1161,6 @@ def rehearse(rounds):
     # An event has a deadline, an id and an ARN, and may have a trace id and two documents more.
     words = (b"00000000-0000-0000-0000-000000000000", b"arn:aws:lambda", b"Root=1", b"{}", b"{}")
     head = bytes(8) + b"".join(len(it).to_bytes(4, "little") + it for it in words)
-    import gc
     import io
 
     (source, feed), (drain, sink) = pipes = os.pipe(), os.pipe()
@@ -1145,6 +1168,10 @@ def rehearse(rounds):
     def send(kind, body):
         os.write(feed, len(body).to_bytes(4, "little") + bytes((kind, 1, 0, 0)) + body)
 
+    events = [b'{"key": ["value", 1, 2.5, null, {"deeper": true}]}', b'"fail"']
+    if rounds == REHEARSALS_OF_A_COPY:
+        # Pages that only a failure writes to are not worth having.
+        events.pop()
     for _ in range(rounds):
         sys.stdout, sys.stderr = (io.TextIOWrapper(io.BytesIO()) for _ in streams)
         set_up_stream(sys.stdout)
@@ -1152,13 +1179,14 @@ def rehearse(rounds):
         send(ASSIGN, len(assignment).to_bytes(2, "little") + text)
         assume(link.receive())
         handler = begin(link)
-        for event in (b'{"key": ["value", 1, 2.5, null, {"deeper": true}]}', b'"fail"'):
+        for event in events:
             send(INVOKE, head + event)
             serve(link, handler)
         os.read(drain, CHUNK)
         for name in heavy:
             __import__(name)
-        brought = [name for name in tables[-1][1] if name not in ahead]
+        brought = [name for name in aside if name not in ahead]
+        ahead.update(aside)
         for entries, had in lists:
             entries[:] = had
         for table, had in tables:
@@ -1166,6 +1194,8 @@ def rehearse(rounds):
         for name in brought:
             detach(name)
         spent.clear()
+        # Its module refers to itself, and a collection would write to more pages than are won.
+        handler.__globals__.clear()
         os.chdir(folder)
     sys.stdout, sys.stderr = streams
     replace_environment(environment)
@@ -1173,8 +1203,6 @@ def rehearse(rounds):
     for pipe in pipes:
         for end in pipe:
             os.close(end)
-    del link, handler
-    gc.collect()
 
 
 def restore(table, had):

@@ -24,7 +24,7 @@ LIBRARY = "fork.so"
 
 
 def main():
-    bootstrap.be_copied([*sys.argv[1:], "ctypes", "gc"])
+    bootstrap.be_copied([*sys.argv[1:], "ctypes"])
     ctypes, gc = bootstrap.there("ctypes"), bootstrap.there("gc")
     # Called with the interpreter's lock held: nothing else runs while one of these does.
     library = ctypes.PyDLL(os.path.join(os.path.dirname(os.path.abspath(__file__)), LIBRARY))

@@ -3,7 +3,7 @@
 import sys
 
 # What a template's copy has of its template, and nobody else.
-OF_TEMPLATES = ("ahead", "closures", "tops", "spent", "heavy")
+OF_TEMPLATES = ("ahead", "closures", "tops", "spent", "heavy", "filler")
 # What is there before this module imports anything.
 MODULES = sorted(sys.modules)
 HOOKS = [type(hook).__name__ for hook in sys.meta_path]
