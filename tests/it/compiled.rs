@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::harness::package::dedent;
-use crate::harness::{Daemon, Function, Home, Options, Package, setup};
+use crate::harness::{Daemon, Deployed, Function, Home, Options, Package, eventually, setup};
 
 /// Says what it sees of itself, of a module and of what was compiled.
 const LOOKS: &str = "
@@ -120,7 +122,7 @@ fn a_function_is_loaded_from_what_was_compiled_and_sees_nothing_of_it() {
     drop(without);
     daemon.stop();
     let daemon = Daemon::start_in(&home, &Options::default());
-    let with = crate::harness::Deployed::existing(&daemon, &name);
+    let with = Deployed::existing(&daemon, &name);
     let seen = with.answer(&json!({}));
     assert!(seen["by"].as_str().expect("a path").starts_with("/var/runtime/bootstrap"));
     assert_eq!(seen["answer"], "two");
@@ -139,6 +141,39 @@ fn code_that_does_not_compile_is_served_all_the_same() {
     let function = function(package).deploy(&daemon);
     assert_eq!(function.answer(&json!({}))["answer"], "broken");
     assert_eq!((compilations(&daemon, "kept"), compilations(&daemon, "failed")), (1, 0));
+}
+
+#[test]
+fn killed_while_it_compiles_the_daemon_leaves_nothing_half_made() {
+    let home = Home::new();
+    let mut daemon = Daemon::start_in(&home, &Options::default());
+    // Large enough to be at it for a while.
+    let many = (0..20).fold(package("whole"), |package, n| {
+        package.file(&format!("more{n}.py"), library("more").repeat(20))
+    });
+    let function = function(many);
+    function.create(&daemon).expect(201);
+    let store = home.data().join("code/sha256");
+    let drafts = || {
+        let names = std::fs::read_dir(&store).expect("the store").flatten();
+        names.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file())).count()
+    };
+    eventually("it compiles", Duration::from_secs(20), || (drafts() > 0).then_some(()));
+    daemon.signal(Signal::SIGKILL);
+    daemon.wait();
+    assert_eq!(packs(&home), Vec::<PathBuf>::new());
+    drop(daemon);
+
+    // It is ready at once, and compiled after that.
+    let daemon = Daemon::start_in(&home, &Options::default());
+    let body = function.body();
+    let name = body["FunctionName"].as_str().expect("a name");
+    let function = Deployed::existing(&daemon, name);
+    assert_eq!(function.answer(&json!({}))["answer"], "whole");
+    eventually("it is compiled", Duration::from_secs(20), || {
+        (compilations(&daemon, "kept") == 1).then_some(())
+    });
+    assert_eq!((packs(&home).len(), drafts()), (1, 0));
 }
 
 /// Says what Node has loaded it with, and what it finds of that.
