@@ -13,7 +13,7 @@ use model::alias::{Alias, Share, Weight};
 use model::configuration::Description;
 use model::name::AliasName;
 use model::{FunctionName, Qualifier, Version};
-use store::{AliasChange, ChangeError, NewAlias, Refusal};
+use store::{AliasChange, ChangeError, Function, NewAlias, Refusal};
 
 use crate::errors;
 use crate::listing::{self, Page};
@@ -67,7 +67,9 @@ pub(crate) async fn update(call: &Call<'_>) -> Answer {
     };
     let updated = call.api.store.update_alias(&function, alias, change).await;
     let alias = updated.map_err(|err| refused(err, &arn, named))?;
-    tell(call, &function);
+    // Whoever provisions it from here on sees where it points now, and tells so.
+    let qualifier = Qualifier::Alias(alias.name.clone());
+    tell_if(call, &function, |function| function.provisioned.contains_key(&qualifier));
     json(StatusCode::OK, &shape(call, &function, &alias))
 }
 
@@ -79,7 +81,7 @@ pub(crate) async fn delete(call: &Call<'_>) -> Answer {
     let alias = AliasName::parse(named).map_err(|_| no_such_alias(&arn, named))?;
     let deleted = call.api.store.delete_alias(&function, alias).await;
     if deleted.map_err(|err| errors::refused(err, &arn))?.is_some() {
-        tell(call, &function);
+        tell_if(call, &function, |_| true);
     }
     empty(StatusCode::NO_CONTENT)
 }
@@ -168,10 +170,10 @@ fn read_version(text: &str) -> Option<Version> {
 }
 
 /// What was provisioned for an alias may be another version's now, or nobody's.
-fn tell(call: &Call<'_>, name: &FunctionName) {
-    let id = call.api.store.snapshot().function(name.as_str()).map(|function| function.id);
-    if let Some(id) = id {
-        call.api.tell_provisioned(id, name);
+fn tell_if(call: &Call<'_>, name: &FunctionName, concerned: impl FnOnce(&Function) -> bool) {
+    let function = call.api.store.snapshot().function(name.as_str()).cloned();
+    if let Some(function) = function.filter(|function| concerned(function)) {
+        call.api.tell_provisioned(function.id, name);
     }
 }
 

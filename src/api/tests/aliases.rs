@@ -461,3 +461,13 @@ async fn a_version_is_provisioned_itself_or_by_its_aliases() {
         (json!("READY"), json!("IN_PROGRESS"))
     );
 }
+
+#[tokio::test]
+async fn an_alias_for_which_nothing_is_provisioned_is_moved_without_the_pool() {
+    let server = with_versions().await;
+    create(&server, "live", "1", Value::Null).await;
+    provision(&server, "3", 1).await;
+    server.pool.floors.lock().unwrap().clear();
+    update(&server, "live", json!({ "FunctionVersion": "2" })).await;
+    assert_eq!(floors(&server), [], "a start that failed keeps its pause");
+}
