@@ -1,11 +1,12 @@
 //! Deployment packages by content, on disk.
 //!
 //! ```text
-//!   sha256/<hex>/package.zip      what was uploaded
-//!   sha256/<hex>/tree/            what is mounted at /var/task
+//!   sha256/<hex>/package.zip      what was uploaded; not there where trees were merged
+//!   sha256/<hex>/tree/            what is mounted at /var/task, or /opt
 //!   sha256/<hex>/compiled/        what was compiled of it: see `compiled`
 //!
 //!   put:     .new-* ── package, tree, sync ──► rename to <hex> ──► sync sha256/
+//!   merge:   .new-* ── tree, sync ───────────► rename to <hex> ──► sync sha256/
 //!   remove:  <hex> ── rename to .old-* ──► sync sha256/ ──► delete
 //!   sweep:   .new-*, .old-* and whatever nobody uses ──► delete           (at start only)
 //! ```
@@ -33,6 +34,7 @@ use base64::engine::general_purpose::STANDARD;
 use model::Digest;
 use sha2::{Digest as _, Sha256};
 
+use crate::merge::{MergeError, merge, merged_digest};
 use crate::plan::Limits;
 use crate::unpack::{UnpackError, Unpacked, unpack};
 
@@ -74,6 +76,9 @@ pub enum CodeError {
     /// The archive was not accepted, or its tree could not be written.
     #[error("the package was not unpacked")]
     Unpack(#[from] UnpackError),
+    /// Layers could not be laid over each other.
+    #[error("layers were not merged")]
+    Merge(#[from] MergeError),
     /// A step on the store itself failed.
     #[error("could not {step} {}", path.display())]
     Disk {
@@ -129,9 +134,58 @@ impl CodeStore {
         let mut stored = self.pinned(digest, zip.len() as u64);
         let place = self.path(&digest);
         if !is_there(&place)? {
-            stored.unpacked = self.store(zip, &place)?;
+            stored.unpacked = self.store(&place, |aside| self.fill(zip, aside))?;
         }
         Ok(stored)
+    }
+
+    /// Lays the trees of packages over each other, later ones over earlier ones, durably when it
+    /// returns. The same list again costs a look; a list of one is that package.
+    ///
+    /// `None` where the list is empty or one of the packages is not there.
+    ///
+    /// # Errors
+    /// [`CodeError::Merge`], [`CodeError::Disk`].
+    pub fn merge(&self, layers: &[Digest]) -> Result<Option<Stored>, CodeError> {
+        let (Some(digest), false) = (merged_digest(layers), layers.len() == 1) else {
+            return layers.first().map_or(Ok(None), |only| self.hold(*only));
+        };
+        let stored = self.pinned(digest, 0);
+        let place = self.path(&digest);
+        if is_there(&place)? {
+            return Ok(Some(stored));
+        }
+        // None of them goes away meanwhile.
+        let mut held = Vec::with_capacity(layers.len());
+        for layer in layers {
+            match self.hold(*layer)? {
+                Some(layer) => held.push(layer),
+                None => return Ok(None),
+            }
+        }
+        self.store(&place, |aside| self.lay(layers, aside))?;
+        Ok(Some(stored))
+    }
+
+    /// Bytes of all files of a package's tree: what AWS's limit of 250 MB is about.
+    ///
+    /// # Errors
+    /// [`CodeError::Disk`].
+    pub fn unzipped(&self, digest: &Digest) -> Result<u64, CodeError> {
+        let mut bytes = 0;
+        let mut open = vec![self.tree_path(digest)];
+        while let Some(directory) = open.pop() {
+            for entry in fs::read_dir(&directory).map_err(disk("list", &directory))? {
+                let entry = entry.map_err(disk("list", &directory))?;
+                let found = entry.metadata().map_err(disk("look at", &directory))?;
+                if found.is_dir() {
+                    open.push(entry.path());
+                } else if found.is_file() {
+                    bytes += found.len();
+                }
+            }
+        }
+        Ok(bytes)
     }
 
     /// Holds on to a package that is there already; `None` where it is not.
@@ -219,14 +273,18 @@ impl CodeStore {
         Ok(swept)
     }
 
-    // Builds the package aside and moves it into place; `None` where another upload was quicker.
-    fn store(&self, zip: &[u8], place: &Path) -> Result<Option<Unpacked>, CodeError> {
+    // Builds something aside and moves it into place; `None` where somebody else was quicker.
+    fn store<T>(
+        &self,
+        place: &Path,
+        fill: impl FnOnce(&Path) -> Result<T, CodeError>,
+    ) -> Result<Option<T>, CodeError> {
         let aside = self.packages.join(self.temporary("new"));
-        let result = self.fill(zip, &aside).and_then(|unpacked| match fs::rename(&aside, place) {
-            Ok(()) => sync_directory(&self.packages).map(|()| Some(unpacked)),
+        let result = fill(&aside).and_then(|filled| match fs::rename(&aside, place) {
+            Ok(()) => sync_directory(&self.packages).map(|()| Some(filled)),
             Err(err) if err.kind() == io::ErrorKind::DirectoryNotEmpty => {
                 delete(&aside)?;
-                // The other upload may not have come to this yet.
+                // The other may not have come to this yet.
                 sync_directory(&self.packages).map(|()| None)
             }
             Err(source) => Err(disk("rename", &aside)(source)),
@@ -251,13 +309,19 @@ impl CodeStore {
             .open(&package)
             .and_then(|mut file| file.write_all(zip).and_then(|()| file.sync_all()))
             .map_err(disk("write", &package))?;
-        if unpacked.files + unpacked.directories + unpacked.links <= SYNC_EACH {
-            sync_tree(&tree)?;
-            sync_directory(aside)?;
-        } else {
-            nix::unistd::syncfs(&root).map_err(|errno| disk("synchronise", &tree)(errno.into()))?;
-        }
+        settle(aside, unpacked.files + unpacked.directories + unpacked.links)?;
         Ok(unpacked)
+    }
+
+    fn lay(&self, layers: &[Digest], aside: &Path) -> Result<(), CodeError> {
+        let tree = aside.join(TREE);
+        make_directory(aside)?;
+        make_directory(&tree)?;
+        let open = |path: &Path| File::open(path).map_err(disk("open", path));
+        let trees = layers.iter().map(|layer| open(&self.tree_path(layer)));
+        let trees = trees.collect::<Result<Vec<File>, _>>()?;
+        let merged = merge(&trees, open(&tree)?)?;
+        settle(aside, merged.files + merged.directories)
     }
 
     fn pinned(&self, digest: Digest, size: u64) -> Stored {
@@ -321,6 +385,17 @@ pub(crate) fn make_directory(path: &Path) -> Result<(), CodeError> {
 
 pub(crate) fn sync_directory(path: &Path) -> Result<(), CodeError> {
     File::open(path).and_then(|directory| directory.sync_all()).map_err(disk("synchronise", path))
+}
+
+/// Synchronises a tree of so many nodes, and what it lies in.
+fn settle(aside: &Path, nodes: u64) -> Result<(), CodeError> {
+    if nodes <= SYNC_EACH {
+        sync_tree(&aside.join(TREE))?;
+        return sync_directory(aside);
+    }
+    File::open(aside)
+        .and_then(|root| Ok(nix::unistd::syncfs(root)?))
+        .map_err(disk("synchronise", aside))
 }
 
 fn sync_tree(tree: &Path) -> Result<(), CodeError> {

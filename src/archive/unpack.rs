@@ -138,7 +138,7 @@ pub const COULD_NOT_UNZIP: &str =
 pub const MODIFIED: i64 = 315_532_800;
 const FILE: u32 = 0o644;
 const EXECUTABLE: u32 = 0o755;
-const DIRECTORY: u32 = 0o755;
+pub(crate) const DIRECTORY: u32 = 0o755;
 
 /// Unpacks `zip` into the empty directory `root`, which nobody else writes to.
 ///
@@ -339,7 +339,7 @@ fn packed<'a>(plan: &Plan<'a>, entry: &Entry<'a>, path: &[u8]) -> Result<&'a [u8
     Ok(plan.directory.bytes(span.data))
 }
 
-fn beneath(flags: OFlag) -> OpenHow {
+pub(crate) fn beneath(flags: OFlag) -> OpenHow {
     OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(
         ResolveFlag::RESOLVE_BENEATH
             | ResolveFlag::RESOLVE_NO_SYMLINKS
@@ -347,7 +347,7 @@ fn beneath(flags: OFlag) -> OpenHow {
     )
 }
 
-fn modified() -> TimeSpec {
+pub(crate) fn modified() -> TimeSpec {
     TimeSpec::new(MODIFIED, 0)
 }
 

@@ -183,3 +183,71 @@ fn a_sweep_keeps_what_is_used_and_says_what_is_missing() {
     assert_eq!((swept.removed, swept.missing), (3, vec![missing]));
     assert_eq!(listing(&directory), ["README".to_owned(), used.hex()]);
 }
+
+// === layers ===
+
+fn layer(name: &str, text: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().expect("a directory");
+    fs::write(folder.path().join(name), text).expect("a file");
+    pack(folder.path(), &[PathBuf::from(name)], &Limits::AWS).expect("a package")
+}
+
+#[test]
+fn merged_layers_lie_under_a_name_of_their_own_and_stay_when_the_layers_go() {
+    let (directory, store) = store();
+    let one = store.put(&layer("a", "of one")).expect("stored").digest;
+    let two = store.put(&layer("a", "of two")).expect("stored").digest;
+    let three = store.put(&layer("b", "of three")).expect("stored").digest;
+    let whole = store.merge(&[one, two, three]).expect("merged").expect("all are there");
+    assert_eq!(listing(&directory).len(), 4);
+    for layer in [one, two, three] {
+        assert!(store.remove(&layer, || false).expect("removed"));
+    }
+    let tree = store.tree_path(&whole.digest);
+    assert_eq!(fs::read_to_string(tree.join("a")).expect("there"), "of two");
+    assert_eq!(fs::read_to_string(tree.join("b")).expect("there"), "of three");
+    // There is no need of the layers to have it once more, only to make it.
+    assert!(store.merge(&[one, two, three]).expect("there").is_some());
+    assert!(store.merge(&[two, one, three]).expect("a look").is_none());
+    assert!(!store.remove(&whole.digest, || false).expect("a look"), "it is held");
+    let digest = whole.digest;
+    drop(whole);
+    assert!(!store.remove(&digest, || true).expect("a look"), "it is used");
+    assert!(store.remove(&digest, || false).expect("removed"));
+    assert_eq!(listing(&directory), [""; 0]);
+}
+
+#[test]
+fn one_layer_is_its_own_tree_and_none_is_no_tree() {
+    let (directory, store) = store();
+    let one = store.put(&layer("a", "of one")).expect("stored").digest;
+    assert_eq!(store.merge(&[one]).expect("there").expect("held").digest, one);
+    assert!(store.merge(&[]).expect("nothing").is_none());
+    assert!(store.merge(&[Digest([1; 32])]).expect("a look").is_none());
+    assert_eq!(listing(&directory), [one.hex()]);
+}
+
+#[test]
+fn the_same_layers_merged_by_many_at_once_are_there_once() {
+    let (directory, store) = store();
+    let layers: Vec<_> =
+        (0..3).map(|n| store.put(&layer(&format!("f{n}"), "x")).expect("stored").digest).collect();
+    let barrier = Barrier::new(8);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                barrier.wait();
+                assert!(store.merge(&layers).expect("merged").is_some());
+            });
+        }
+    });
+    assert_eq!(listing(&directory).len(), 4);
+}
+
+#[test]
+fn what_a_tree_weighs_is_what_its_files_hold() {
+    let (_directory, store) = store();
+    let stored = store.put(&package(3, "12345")).expect("stored");
+    assert_eq!(store.unzipped(&stored.digest).expect("a look"), 15);
+    assert_eq!(stored.unpacked.expect("new").bytes, 15);
+}
