@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::layer::LayerName;
 use crate::name::{FunctionName, Qualifier};
 
 /// Twelve digits.
@@ -124,5 +125,15 @@ impl Home {
     /// The same with `:<qualifier>`.
     pub fn qualified_arn(&self, name: &FunctionName, qualifier: &Qualifier) -> String {
         format!("{}:{qualifier}", self.function_arn(name))
+    }
+
+    /// `arn:aws:lambda:<region>:<account>:layer:<name>`.
+    pub fn layer_arn(&self, name: &LayerName) -> String {
+        format!("arn:aws:lambda:{}:{}:layer:{name}", self.region, self.account)
+    }
+
+    /// The same with `:<version>`.
+    pub fn layer_version_arn(&self, name: &LayerName, version: u64) -> String {
+        format!("{}:{version}", self.layer_arn(name))
     }
 }

@@ -1,12 +1,14 @@
 //! What a function is configured with, within AWS's limits.
 //!
 //! Each value is parsed once, here; the texts in which the API refuses one belong to the API, which
-//! is why errors name a limit and not a sentence. Not here: what Hearth does not have yet (layers,
-//! networks, keys). A configuration that asked for it is refused before it gets this far.
+//! is why errors name a limit and not a sentence. Not here: what Hearth does not have yet (networks,
+//! keys). A configuration that asked for it is refused before it gets this far.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::environment::Environment;
+use crate::layer::AttachedLayers;
 
 /// `MemorySize`, in MiB: 128 to 10,240 (AWS limits).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,6 +89,8 @@ pub struct Configuration {
     pub log_group: Option<LogGroup>,
     /// Whether published versions are restored from a snapshot.
     pub snap_start: SnapStart,
+    /// What lies in its `/opt`; shared by every version that has the same.
+    pub layers: Option<Arc<AttachedLayers>>,
 }
 
 /// A value outside its limits.

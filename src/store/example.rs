@@ -34,6 +34,7 @@ pub(crate) fn configuration() -> Configuration {
         architecture: Architecture::X86_64,
         log_group: None,
         snap_start: model::configuration::SnapStart::None,
+        layers: None,
     }
 }
 

@@ -16,8 +16,8 @@ use model::configuration::{
 use model::name::AliasName;
 use model::url::UrlConfig;
 use model::{
-    Configuration, Digest, Environment, FunctionId, FunctionName, Generation, Qualifier,
-    RevisionId, Runnable, Version,
+    AttachedLayers, Configuration, Digest, Environment, FunctionId, FunctionName, Generation,
+    Qualifier, RevisionId, Runnable, Version,
 };
 
 use crate::access::{Policy, PolicyScope};
@@ -174,6 +174,8 @@ pub struct ConfigurationChange {
     pub log_group: Option<LogGroup>,
     /// `SnapStart.ApplyOn`.
     pub snap_start: Option<SnapStart>,
+    /// `Layers`: others, or `Some(None)` for none any more.
+    pub layers: Option<Option<Arc<AttachedLayers>>>,
 }
 
 // === impl Function ===
@@ -205,10 +207,10 @@ impl Function {
         all
     }
 
-    /// Every package a version may still need.
+    /// Every package a version may still need, its layers' and what they were merged into among them.
     pub fn packages(&self) -> impl Iterator<Item = Digest> {
         self.all_versions().flat_map(|version| {
-            [version.code.digest].into_iter().chain(version.previous.iter().map(|p| p.code.digest))
+            version.packages().chain(version.previous.iter().flat_map(|before| before.packages()))
         })
     }
 
@@ -239,6 +241,12 @@ impl Function {
 // === impl FunctionVersion ===
 
 impl FunctionVersion {
+    /// Every package it needs: its code, its layers, and what they were merged into.
+    pub fn packages(&self) -> impl Iterator<Item = Digest> {
+        let layers = self.configuration.layers.iter().flat_map(|layers| layers.packages());
+        [self.code.digest].into_iter().chain(layers)
+    }
+
     /// The same version, revision included, with another reservation in what is served.
     fn with_reserved_concurrency(&self, reserved_concurrency: Option<u32>) -> Self {
         let runnable = Runnable { reserved_concurrency, ..(*self.runnable).clone() };
@@ -287,7 +295,7 @@ pub(crate) fn runnable(
         runtime: configuration.runtime.as_str().to_owned(),
         handler: configuration.handler.as_str().to_owned(),
         code: code.digest,
-        layers: None,
+        layers: configuration.layers.as_ref().map(|layers| layers.tree()),
         memory_mib: configuration.memory.mib(),
         tmp_mib: configuration.tmp.mib(),
         timeout: Duration::from_secs(configuration.timeout.seconds().into()),
@@ -370,6 +378,7 @@ impl ConfigurationChange {
         if self.log_group.is_some() {
             out.log_group.clone_from(&self.log_group);
         }
+        set(&mut out.layers, &self.layers);
         out
     }
 }

@@ -1,4 +1,5 @@
-//! What survives a restart: functions, their versions, aliases, policies, URLs, tags, and access keys.
+//! What survives a restart: functions, their versions, aliases, policies, URLs, tags, layers, and access
+//! keys.
 //!
 //! ```text
 //!   readers ──────────► Snapshot (immutable, swapped whole) ◄─────┐
@@ -23,6 +24,7 @@ mod access;
 mod alias;
 mod event_invoke;
 mod function;
+mod layer;
 mod lifecycle;
 mod provisioned;
 mod refusal;
@@ -51,6 +53,7 @@ pub use event_invoke::{Destinations, EventInvoke, EventInvokeChange};
 pub use function::{
     Code, ConfigurationChange, Failure, FailureCode, Function, FunctionVersion, LastUpdate, State,
 };
+pub use layer::{AboutLayer, Layer, LayerVersion, NewLayerVersion};
 pub use lifecycle::{NewFunction, Publication, Settlement, Update};
 pub use provisioned::{Provisioned, Provisioning};
 pub use refusal::{ChangeError, Refusal, StorageError};

@@ -4,7 +4,7 @@
 //! a failure: nobody knows the answer. The sentences callers read are the API's.
 
 use model::name::AliasName;
-use model::{Digest, Version};
+use model::{Digest, LayerName, Version};
 
 use crate::schedules::ScheduleRefusal;
 
@@ -121,6 +121,17 @@ pub enum Refusal {
     /// Nothing is configured for events of that qualifier.
     #[error("nothing is configured for events")]
     NoEventInvoke,
+    /// A function is to have a layer that there is not, or not any more.
+    #[error("there is no version {version} of layer '{name}'")]
+    NoLayer {
+        /// Of which layer.
+        name: LayerName,
+        /// Which version.
+        version: u64,
+    },
+    /// The layer has no such version.
+    #[error("there is no such version of a layer")]
+    NoLayerVersion,
     /// There is a URL for that qualifier.
     #[error("the URL exists")]
     UrlExists,

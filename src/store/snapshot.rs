@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use model::alias::Roll;
 use model::url::UrlConfig;
-use model::{Digest, Qualifier};
+use model::{AttachedLayers, Digest, Qualifier};
 
 use crate::access::AccessKey;
 use crate::function::{Function, FunctionVersion};
+use crate::layer::Layer;
 use crate::ordered::{Keyed, Ordered};
+use crate::refusal::Refusal;
 use crate::schedules::Schedules;
 use crate::settings::AllSettings;
 
@@ -20,7 +22,9 @@ pub struct Snapshot {
     functions: Ordered<Function>,
     /// By identifier.
     urls: Ordered<UrlConfig>,
-    /// By digest: those that a function needs.
+    /// By name; those without a version included.
+    layers: Ordered<Layer>,
+    /// By digest: those that a function or a layer needs.
     packages: Ordered<Package>,
     /// By identifier. Few.
     keys: Arc<HashMap<String, AccessKey>>,
@@ -37,7 +41,7 @@ pub struct Snapshot {
 pub struct Totals {
     /// How many functions there are.
     pub functions: u64,
-    /// Bytes of all packages of all versions, as uploaded.
+    /// Bytes of all packages of all versions of functions and layers, as uploaded.
     pub code_size: u64,
     /// Concurrency that is set aside for functions: reserved, or provisioned without a reservation.
     pub set_aside: u64,
@@ -66,6 +70,14 @@ impl Keyed for UrlConfig {
     }
 }
 
+impl Keyed for Layer {
+    type Key = str;
+
+    fn key(&self) -> &str {
+        self.name.as_str()
+    }
+}
+
 impl Keyed for Package {
     type Key = Digest;
 
@@ -77,7 +89,7 @@ impl Keyed for Package {
 // === impl Snapshot ===
 
 impl Snapshot {
-    /// All of these, and no keys.
+    /// All of these, no layers and no keys.
     pub(crate) fn of(functions: Vec<Arc<Function>>) -> Self {
         let mut totals = Totals { functions: functions.len() as u64, ..Totals::default() };
         let mut users: HashMap<Digest, usize> = HashMap::new();
@@ -93,7 +105,8 @@ impl Snapshot {
         let packages = Ordered::of(packages.collect());
         let (functions, urls) = (Ordered::of(functions), Ordered::of(urls));
         let (keys, schedules, settings) = (Arc::default(), Arc::default(), Arc::default());
-        Self { functions, urls, packages, keys, schedules, settings, totals }
+        let layers = Ordered::default();
+        Self { functions, urls, layers, packages, keys, schedules, settings, totals }
     }
 
     /// A function by its name.
@@ -125,9 +138,39 @@ impl Snapshot {
         self.functions.after(after)
     }
 
-    /// Whether a version of any function may still need a package.
+    /// A layer by its name. It may have no versions any more.
+    pub fn layer(&self, name: &str) -> Option<&Arc<Layer>> {
+        self.layers.get(name)
+    }
+
+    /// Layers in the order of their names, from the one after `after`; some may have no versions.
+    pub fn layers<'a>(
+        &'a self,
+        after: Option<&str>,
+    ) -> impl Iterator<Item = &'a Arc<Layer>> + use<'a> {
+        self.layers.after(after)
+    }
+
+    /// Whether a version of any function or layer may still need a package.
     pub fn needs(&self, package: &Digest) -> bool {
         self.packages.get(package).is_some()
+    }
+
+    /// Every package that is needed.
+    pub fn packages(&self) -> impl Iterator<Item = Digest> {
+        self.packages.after(None).map(|package| package.digest)
+    }
+
+    /// Whether there are all of these layers.
+    pub(crate) fn has_layers(&self, wanted: Option<&AttachedLayers>) -> Result<(), Refusal> {
+        for layer in wanted.iter().flat_map(|layers| layers.list()) {
+            let there = self.layer(layer.name.as_str()).and_then(|it| it.attached(layer.version));
+            if there.as_ref() != Some(layer) {
+                let (name, version) = (layer.name.clone(), layer.version);
+                return Err(Refusal::NoLayer { name, version });
+            }
+        }
+        Ok(())
     }
 
     /// An access key by its identifier.
@@ -177,6 +220,22 @@ impl Snapshot {
         let before = self.functions.remove(name);
         AllSettings::forget(&mut self.settings, name);
         self.account_for(before.as_deref(), None);
+        before
+    }
+
+    /// Puts a layer in the place of its name; gives back what was there.
+    pub(crate) fn put_layer(&mut self, layer: Arc<Layer>) -> Option<Arc<Layer>> {
+        let before = self.layers.insert(Arc::clone(&layer));
+        for package in layer.packages() {
+            self.count(package, |users| users + 1);
+        }
+        self.totals.code_size += layer.code_size();
+        if let Some(before) = &before {
+            for package in before.packages() {
+                self.count(package, |users| users - 1);
+            }
+            self.totals.code_size -= before.code_size();
+        }
         before
     }
 

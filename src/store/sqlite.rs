@@ -5,6 +5,7 @@
 
 pub(crate) mod document;
 pub(crate) mod event_invokes;
+pub(crate) mod layers;
 mod load;
 pub(crate) mod migrations;
 pub(crate) mod rows;

@@ -1,6 +1,7 @@
 //! The store as the rest of the program sees it.
 
 mod aliases;
+mod layers;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -81,7 +82,7 @@ impl Store {
     /// Creates a function, pending.
     ///
     /// # Errors
-    /// [`Refusal::FunctionExists`], [`Refusal::TooManyTags`].
+    /// [`Refusal::FunctionExists`], [`Refusal::TooManyTags`], [`Refusal::NoLayer`].
     pub async fn create_function(&self, new: NewFunction) -> Result<Arc<Function>, ChangeError> {
         self.writer.change(move |batch| create(batch, new)).await
     }
@@ -90,7 +91,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Refusal::NoFunction`], [`Refusal::FunctionRevision`], [`Refusal::NotActive`],
-    /// [`Refusal::UpdateInProgress`].
+    /// [`Refusal::UpdateInProgress`], [`Refusal::NoLayer`].
     pub async fn update_function(
         &self,
         name: &FunctionName,
@@ -99,7 +100,9 @@ impl Store {
         let name = name.clone();
         self.writer
             .change(move |batch| {
+                let layers = update.configuration.layers.iter().flatten().next();
                 let begun = batch.function(name.as_str()).and_then(|function| {
+                    batch.snapshot().has_layers(layers.map(Arc::as_ref))?;
                     function.begin_update(&update, || batch.next_generation())
                 });
                 match begun {
@@ -461,6 +464,9 @@ pub(crate) fn create(
     }
     if new.tags.len() > MAX_TAGS {
         return Ok(Err(Refusal::TooManyTags));
+    }
+    if let Err(refusal) = batch.snapshot().has_layers(new.configuration.layers.as_deref()) {
+        return Ok(Err(refusal));
     }
     let id = batch.next_function();
     let function = Function::create(id, new, || batch.next_generation());

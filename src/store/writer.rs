@@ -24,9 +24,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::access::AccessKey;
 use crate::function::Function;
+use crate::layer::Layer;
 use crate::refusal::{ChangeError, Refusal, StorageError};
 use crate::snapshot::Snapshot;
-use crate::sqlite::rows;
+use crate::sqlite::{layers, rows};
 
 /// Jobs that share one commit at most, so that the first of them does not wait for ever.
 const BATCH: usize = 256;
@@ -135,6 +136,14 @@ impl Batch<'_> {
         self.snapshot.remove(function.name.as_str());
         self.changed = true;
         rows::delete(self.connection, function.id)
+    }
+
+    /// Saves a layer as it is now.
+    pub(crate) fn put_layer(&mut self, layer: Layer) -> Result<(), rusqlite::Error> {
+        let layer = Arc::new(layer);
+        let before = self.snapshot.put_layer(Arc::clone(&layer));
+        self.changed = true;
+        layers::save(self.connection, before.as_deref(), &layer)
     }
 
     /// Changes what belongs to no function: in the database and in the snapshot, as the caller does.

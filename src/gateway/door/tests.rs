@@ -121,6 +121,7 @@ impl World {
                 architecture: Architecture::X86_64,
                 log_group: None,
                 snap_start: model::configuration::SnapStart::None,
+                layers: None,
             },
             tags: BTreeMap::new(),
             publish: false,

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::PolicyScope;
 use crate::function::{Code, Failure, FailureCode, FunctionVersion};
 use crate::snapshots::Optimization;
+use crate::sqlite::layers::AttachedDocument;
 
 /// A value that no document should hold.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +60,8 @@ struct ConfigurationDocument {
     log_group: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     snap_start: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    layers: Option<AttachedDocument>,
     /// What came of that: of the version, not of its configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     snapshot: Option<SnapshotDocument>,
@@ -172,6 +175,7 @@ impl ConfigurationDocument {
                 given => Some(given.as_str().to_owned()),
             },
             snapshot: None,
+            layers: configuration.layers.as_deref().map(AttachedDocument::of),
         }
     }
 
@@ -206,6 +210,7 @@ impl ConfigurationDocument {
                 }
                 None => SnapStart::None,
             },
+            layers: self.layers.map(|layers| layers.read().map(Arc::new)).transpose()?,
         })
     }
 }

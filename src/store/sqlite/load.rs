@@ -23,6 +23,7 @@ use crate::snapshot::Snapshot;
 use crate::snapshots::Optimization;
 use crate::sqlite::document::{self, DocumentError, Previous};
 use crate::sqlite::event_invokes;
+use crate::sqlite::layers;
 use crate::sqlite::rows::{LAST_FUNCTION, LAST_GENERATION, LATEST};
 use crate::sqlite::{schedules, settings};
 use crate::writer::Counters;
@@ -145,6 +146,9 @@ pub(crate) fn load(connection: &Connection) -> Result<(Snapshot, Counters), Load
         functions.push(Arc::new(function(row, versions, attached, &none)?));
     }
     let mut snapshot = Snapshot::of(functions);
+    for layer in layers::load(connection)? {
+        snapshot.put_layer(Arc::new(layer));
+    }
     let mut query = connection.prepare("SELECT id, secret, created_ms FROM access_key")?;
     let rows = query.query_map([], |row| {
         let (id, secret) = (row.get(0)?, row.get(1)?);
@@ -437,6 +441,6 @@ fn gather<T, C: Default + Extend<T>>(
 }
 
 /// SQLite's integers are signed; identifiers keep their bits.
-fn unsigned(row: &Row<'_>, column: usize) -> Result<u64, rusqlite::Error> {
+pub(crate) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64, rusqlite::Error> {
     row.get::<_, i64>(column).map(i64::cast_unsigned)
 }

@@ -29,7 +29,7 @@ pub enum MigrateError {
 }
 
 /// Every step of `control.db`; the first is step 1.
-pub(crate) const CONTROL: &[&str] = &[STEP_1, STEP_2, STEP_3, STEP_4, STEP_5, STEP_6];
+pub(crate) const CONTROL: &[&str] = &[STEP_1, STEP_2, STEP_3, STEP_4, STEP_5, STEP_6, STEP_7];
 
 /// Functions and what belongs to them, access keys, settings.
 ///
@@ -175,6 +175,27 @@ CREATE TABLE event_invoke (
     on_failure  TEXT,
     modified_ms INTEGER NOT NULL,
     PRIMARY KEY (function, qualifier)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Layers. One whose versions are all deleted keeps its row: numbers are not used again.
+const STEP_7: &str = "
+CREATE TABLE layer (
+    name         TEXT NOT NULL PRIMARY KEY,
+    last_version INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE layer_version (
+    layer      TEXT NOT NULL REFERENCES layer (name) ON DELETE CASCADE,
+    number     INTEGER NOT NULL CHECK (number > 0),
+    created_ms INTEGER NOT NULL,
+    code       TEXT NOT NULL,
+    code_size  INTEGER NOT NULL,
+    unzipped   INTEGER NOT NULL,
+    about      TEXT NOT NULL,
+    revision   TEXT,
+    statements TEXT,
+    PRIMARY KEY (layer, number)
 ) STRICT, WITHOUT ROWID;
 ";
 

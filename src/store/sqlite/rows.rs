@@ -262,6 +262,6 @@ fn number(version: Version) -> i64 {
 }
 
 /// SQLite's integers are signed; identifiers keep their bits.
-fn integer(value: u64) -> i64 {
+pub(crate) fn integer(value: u64) -> i64 {
     value.cast_signed()
 }

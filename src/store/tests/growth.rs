@@ -49,6 +49,7 @@ fn function(number: usize) -> NewFunction {
             architecture: Architecture::HOST,
             log_group: None,
             snap_start: model::configuration::SnapStart::None,
+            layers: None,
         },
         tags: BTreeMap::new(),
         publish: false,
