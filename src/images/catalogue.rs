@@ -102,21 +102,33 @@ impl Catalogue {
         self.looks.learn(code, tree)
     }
 
+    /// Looks at layers whose files lie in `tree`, merged, so that [`Catalogue::template`] knows them. Reads
+    /// directories.
+    ///
+    /// # Errors
+    /// If one cannot be read; functions with those layers are then served by the lean template.
+    pub fn learn_layers(&self, layers: Digest, tree: &Path) -> io::Result<()> {
+        self.looks.learn_layers(layers, tree)
+    }
+
     /// Whether there is any choice of templates, and so any use in looking at code.
     pub fn has_choice(&self) -> bool {
         self.served.values().any(|served| served.start.heavy.is_some())
     }
 
-    /// Forgets code that has been deleted.
-    pub fn forget(&self, code: Digest) {
-        self.looks.forget(code);
+    /// Forgets code and layers that have been deleted.
+    pub fn forget(&self, package: Digest) {
+        self.looks.forget(package);
     }
 
-    /// The template that serves a function of this code best, if its runtime has any.
-    pub fn template(&self, served: &Served, code: Digest) -> Option<u8> {
+    /// The template that serves a function of this code and these layers best, if its runtime has any.
+    pub fn template(&self, served: &Served, code: Digest, layers: Option<Digest>) -> Option<u8> {
         let start = &served.start;
-        let heavy = start.heavy.filter(|_| self.looks.imports(code, &start.packages));
-        heavy.or(start.template)
+        let suits = || {
+            self.looks.imports(code, &start.packages)
+                && layers.is_none_or(|layers| self.looks.are_harmless(layers))
+        };
+        start.heavy.filter(|_| suits()).or(start.template)
     }
 
     /// Who serves `runtime`.

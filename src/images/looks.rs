@@ -3,14 +3,14 @@
 //! A template that has numpy imported serves a function that imports numpy in a fraction of the time,
 //! and any other function worse: its copies have more pages to share and more to lose. So it is chosen
 //! for code that says `import` and the name of such a package, and that brings no module of its own
-//! under one of the names which that template has imported.
+//! under one of the names which that template has imported, neither in its package nor in a layer.
 //!
 //! Only speed depends on the answer. What a copy of a template does when a module is imported is decided
 //! by where the search path leads at that moment (`runner/python/bootstrap.py`), so a word in a string
 //! that looks like an import, or an import in a file that was not looked at, changes no result. That is
 //! why reading lines is enough, and why nothing of the code is executed or parsed as Python.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -30,6 +30,8 @@ pub(crate) struct Looks {
     imported: BTreeSet<String>,
     /// Of code that imports one at least and brings none of `imported`: which.
     known: RwLock<HashMap<Digest, Vec<String>>>,
+    /// Of what lies in `/opt`: what brings none of `imported` to where modules are looked for.
+    harmless: RwLock<HashSet<Digest>>,
 }
 
 /// Files of one package that are looked at, and their bytes: more than the code of people's own, less
@@ -66,17 +68,55 @@ impl Looks {
         Ok(())
     }
 
-    /// Forgets code that is deleted.
-    pub(crate) fn forget(&self, code: Digest) {
-        if !self.packages.is_empty() {
-            self.known.write().unwrap_or_else(PoisonError::into_inner).remove(&code);
+    /// Looks at layers whose files lie in `tree`, merged as in `/opt`. Nothing to do where there is no
+    /// choice.
+    ///
+    /// # Errors
+    /// If a directory cannot be read; the layers are then taken for some that bring anything.
+    pub(crate) fn learn_layers(&self, layers: Digest, tree: &Path) -> io::Result<()> {
+        if self.packages.is_empty() {
+            return Ok(());
         }
+        if !self.is_shadowed(&tree.join("python"))? {
+            self.harmless.write().unwrap_or_else(PoisonError::into_inner).insert(layers);
+        }
+        Ok(())
+    }
+
+    /// Forgets code and layers that are deleted.
+    pub(crate) fn forget(&self, package: Digest) {
+        if !self.packages.is_empty() {
+            self.known.write().unwrap_or_else(PoisonError::into_inner).remove(&package);
+            self.harmless.write().unwrap_or_else(PoisonError::into_inner).remove(&package);
+        }
+    }
+
+    /// Whether layers bring nothing in the way of what is imported already; unknown ones might.
+    pub(crate) fn are_harmless(&self, layers: Digest) -> bool {
+        self.harmless.read().unwrap_or_else(PoisonError::into_inner).contains(&layers)
     }
 
     /// Whether some code imports one of `packages`.
     pub(crate) fn imports(&self, code: Digest, packages: &[String]) -> bool {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.get(&code).is_some_and(|found| found.iter().any(|it| packages.contains(it)))
+    }
+
+    /// Whether `python`, or a `python/lib/python3.x/site-packages` of any version, has a module of a name
+    /// that is imported already.
+    fn is_shadowed(&self, python: &Path) -> io::Result<bool> {
+        let mut places = vec![python.to_owned()];
+        for version in entries(&python.join("lib"))? {
+            places.push(version?.path().join("site-packages"));
+        }
+        for place in places {
+            for entry in entries(&place)? {
+                if self.imported.contains(first(&entry?.file_name().to_string_lossy())) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     fn look(&self, tree: &Path) -> io::Result<Vec<String>> {
@@ -106,6 +146,19 @@ impl Looks {
             }
         }
         Ok(found.into_iter().collect())
+    }
+}
+
+/// What is in a directory; nothing in what is none.
+fn entries(directory: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::DirEntry>>> {
+    match fs::read_dir(directory) {
+        Ok(entries) => Ok(Some(entries).into_iter().flatten()),
+        Err(err)
+            if matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            Ok(None.into_iter().flatten())
+        }
+        Err(err) => Err(err),
     }
 }
 

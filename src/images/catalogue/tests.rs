@@ -99,12 +99,23 @@ fn a_function_gets_the_template_that_has_imported_what_it_imports() {
     // Whoever learns and whoever asks hold a copy each.
     catalogue.clone().learn(code, tree.path()).expect("a look");
     let template =
-        |runtime, code| catalogue.template(catalogue.resolve(runtime).expect("served"), code);
+        |runtime, code| catalogue.template(catalogue.resolve(runtime).expect("served"), code, None);
     assert_eq!(template("python3.11", code), Some(1));
     assert_eq!(template("python3.11", light), Some(0));
     assert_eq!(template("python3.11", Digest([3; 32])), Some(0), "nobody has looked at it");
     assert_eq!(template("python3.12", code), Some(2));
     assert_eq!(template("provided.al2023", code), None);
+    // Layers that nobody has looked at may bring a numpy of their own; so do some that somebody has.
+    let served = catalogue.resolve("python3.11").expect("served");
+    let (layers, others) = (Digest([4; 32]), tempfile::tempdir().expect("a directory"));
+    let with_layers = || catalogue.template(served, code, Some(layers));
+    assert_eq!(with_layers(), Some(0));
+    catalogue.learn_layers(layers, others.path()).expect("a look");
+    assert_eq!(with_layers(), Some(1));
+    catalogue.forget(layers);
+    std::fs::create_dir_all(others.path().join("python/numpy")).expect("a directory");
+    catalogue.learn_layers(layers, others.path()).expect("a look");
+    assert_eq!(with_layers(), Some(0));
     catalogue.forget(code);
     assert_eq!(template("python3.11", code), Some(0));
 }

@@ -87,3 +87,45 @@ fn where_no_template_has_packages_nothing_is_read() {
     let looks = Looks::new([&Start::custom()]);
     looks.learn(CODE, std::path::Path::new("/not/there")).expect("nothing to do");
 }
+
+// === layers ===
+
+/// Whether layers of these files may be used with a template that has more imported.
+fn is_harmless(files: &[&str]) -> bool {
+    let tree = tempfile::tempdir().expect("a directory");
+    for path in files {
+        let path = tree.path().join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        fs::write(path, "").expect("a file");
+    }
+    let looks = looks();
+    assert!(!looks.are_harmless(CODE), "nobody has looked");
+    looks.learn_layers(CODE, tree.path()).expect("a look");
+    let harmless = looks.are_harmless(CODE);
+    looks.forget(CODE);
+    assert!(!looks.are_harmless(CODE), "forgotten");
+    harmless
+}
+
+#[test]
+fn layers_are_harmless_unless_they_bring_what_is_imported_already() {
+    assert!(is_harmless(&[]));
+    assert!(is_harmless(&[
+        "bin/json.py",
+        "numpy/__init__.py",
+        "nodejs/node_modules/json/index.js"
+    ]));
+    assert!(is_harmless(&["python/requests/__init__.py", "python/requests/json.py"]));
+    for name in ["numpy/__init__.py", "numpy.py", "json.py", "urllib/x.py", "boto3.so"] {
+        assert!(!is_harmless(&[&format!("python/{name}")]), "{name}");
+        let deep = format!("python/lib/python3.11/site-packages/{name}");
+        assert!(!is_harmless(&["python/requests.py", &deep]), "{name}");
+    }
+}
+
+#[test]
+fn layers_where_a_directory_should_be_are_looked_at_all_the_same() {
+    assert!(is_harmless(&["python"]));
+    assert!(is_harmless(&["python/lib"]));
+    assert!(is_harmless(&["python/lib/python3.11"]));
+}

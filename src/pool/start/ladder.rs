@@ -147,7 +147,8 @@ impl Attempt<'_> {
         // What such a variable is to change has happened in a spare.
         let early = self.function.environment.iter().any(|(name, _)| is_early(kind, name));
         let stock = &self.shell.stock;
-        let template = self.shell.images.template(self.served, self.function.code);
+        let template =
+            self.shell.images.template(self.served, self.function.code, self.function.layers);
         let breed = || stock.breed(&self.function.runtime, template);
         let mut forks = if early { None } else { breed() };
         // What stands ready is for those who wait.
