@@ -277,12 +277,25 @@ fn open_code(config: &Config, store: &Store) -> Result<CodeStore> {
     let mut code = CodeStore::open(&directory, archive::Limits::default())
         .with_context(|| format!("code cannot be kept in {}", directory.display()))?;
     let snapshot = store.snapshot();
-    let used = snapshot.functions(None).flat_map(|function| function.packages()).collect();
+    let used = snapshot.packages().collect();
     let swept = code.sweep(&used).context("code cannot be swept")?;
     for digest in &swept.missing {
-        tracing::error!(%digest, "a function's package is not on disk");
+        // What layers were merged into is only worth having again, not keeping: a copy of the data
+        // directory may lack it.
+        if !merge_again(&snapshot, &code, digest)? {
+            tracing::error!(%digest, "a function's package is not on disk");
+        }
     }
     Ok(code)
+}
+
+/// Merges layers of some function whose tree is missing; whether there are any and they could be.
+fn merge_again(snapshot: &store::Snapshot, code: &CodeStore, tree: &model::Digest) -> Result<bool> {
+    let versions = snapshot.functions(None).flat_map(|function| function.all_versions());
+    let mut layers = versions.filter_map(|version| version.configuration.layers.as_ref());
+    let Some(layers) = layers.find(|layers| layers.tree() == *tree) else { return Ok(false) };
+    let archives: Vec<_> = layers.list().iter().map(|layer| layer.archive).collect();
+    Ok(code.merge(&archives).context("layers cannot be merged")?.is_some())
 }
 
 /// Begins to read what sandboxes will read.
@@ -315,8 +328,15 @@ fn look_at_code(
     let look = move || {
         let packages: BTreeSet<_> =
             snapshot.functions(None).flat_map(|function| function.packages()).collect();
-        for package in packages {
-            if let Err(err) = images.learn(package, &code.tree_path(&package)) {
+        let layers: BTreeSet<_> = snapshot
+            .functions(None)
+            .flat_map(|function| function.all_versions())
+            .filter_map(|version| version.runnable.layers)
+            .collect();
+        let looks = packages.iter().map(|it| (it, images.learn(*it, &code.tree_path(it))));
+        let more = layers.iter().map(|it| (it, images.learn_layers(*it, &code.tree_path(it))));
+        for (package, looked) in looks.chain(more) {
+            if let Err(err) = looked {
                 tracing::warn!(%err, %package, "a package was not looked at");
             }
         }

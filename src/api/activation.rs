@@ -3,7 +3,7 @@
 //! ```text
 //!   created, updated ──► is the package whole? ──► settle: Active / Successful, or Failed
 //!                        what does it import?         │
-//!                        compile it                   └─► the old generation's instances are retired
+//!                        compile it, merge its layers └─► the old generation's instances are retired
 //!   deleted, replaced ──► wait until nothing can be running from it ──► delete the package,
 //!                                                                       unless somebody uses it
 //! ```
@@ -15,7 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Digest, FunctionName, Generation};
-use store::{ChangeError, Failure, FailureCode, Function, Settlement, StorageError};
+use store::{
+    ChangeError, Failure, FailureCode, Function, FunctionVersion, Settlement, StorageError,
+};
 
 use crate::compiling;
 use crate::server::Api;
@@ -35,15 +37,13 @@ const SAFELY_UNUSED: Duration = Duration::from_secs(2 * 900 + 60);
 /// Makes a function ready that was created or updated.
 pub(crate) fn begin(api: &Arc<Api>, function: &Function) {
     let (api, name) = (Arc::clone(api), function.name.clone());
-    let generation = function.latest.generation;
-    let package = function.latest.code.digest;
-    let runtime = function.latest.configuration.runtime.clone();
+    let latest = Arc::clone(&function.latest);
     tokio::spawn(async move {
-        let how = is_ready(&api, package).await;
+        let how = is_ready(&api, &latest).await;
         if how == Settlement::Ready {
-            compiling::compile(&api, &name, package, runtime.as_str()).await;
+            compile(&api, &name, &latest).await;
         }
-        settle(&api, name, generation, how).await;
+        settle(&api, name, latest.generation, how).await;
     });
 }
 
@@ -66,20 +66,15 @@ pub async fn recover(api: &Arc<Api>) {
     snapshots::recover(api);
     for function in unsettled {
         tracing::info!(function = %function.name, "an unfinished update is completed");
-        let latest = &function.latest;
         let (api, name) = (Arc::clone(api), function.name.clone());
-        let (generation, package) = (latest.generation, latest.code.digest);
-        let runtime = latest.configuration.runtime.clone();
+        let latest = Arc::clone(&function.latest);
         let settling = tokio::spawn(async move {
-            let how = is_ready(&api, package).await;
+            let how = is_ready(&api, &latest).await;
             let is_ready = how == Settlement::Ready;
-            settle(&api, name.clone(), generation, how).await;
+            settle(&api, name.clone(), latest.generation, how).await;
             if is_ready {
                 // Behind it: a start waits for what makes a function work, not for what makes it quick.
-                let compile = async move {
-                    compiling::compile(&api, &name, package, runtime.as_str()).await;
-                };
-                tokio::spawn(compile);
+                tokio::spawn(async move { compile(&api, &name, &latest).await });
             }
         });
         if tokio::time::timeout(START, settling).await.is_err() {
@@ -157,26 +152,49 @@ async fn settle(api: &Arc<Api>, name: FunctionName, generation: Generation, how:
     tracing::error!(function = %name, "an update stays unsettled until a restart");
 }
 
-/// Whether a package is there, whole.
-async fn is_ready(api: &Arc<Api>, package: Digest) -> Settlement {
+async fn compile(api: &Arc<Api>, name: &FunctionName, version: &FunctionVersion) {
+    let runtime = version.configuration.runtime.as_str();
+    compiling::compile(api, name, version.code.digest, runtime).await;
+}
+
+/// What of a version is on the disk.
+enum Found {
+    Everything,
+    NoPackage,
+    NoLayers,
+}
+
+/// Whether package and layers are there, whole. Merges the layers if nobody has yet.
+async fn is_ready(api: &Arc<Api>, version: &FunctionVersion) -> Settlement {
     let (code, catalogue) = (Arc::clone(&api.code), Arc::clone(&api.catalogue));
+    let package = version.code.digest;
+    let layers = version.configuration.layers.clone();
     let found = tokio::task::spawn_blocking(move || {
-        let held = code.hold(package)?;
-        if held.is_some()
-            && let Err(err) = catalogue.learn(package, &code.tree_path(&package))
-        {
+        let Some(_held) = code.hold(package)? else { return Ok(Found::NoPackage) };
+        let mut looked = catalogue.learn(package, &code.tree_path(&package));
+        if let Some(layers) = layers {
+            let archives: Vec<Digest> = layers.list().iter().map(|layer| layer.archive).collect();
+            let Some(_held) = code.merge(&archives)? else { return Ok(Found::NoLayers) };
+            let tree = layers.tree();
+            looked = looked.and(catalogue.learn_layers(tree, &code.tree_path(&tree)));
+        }
+        if let Err(err) = looked {
             // It runs all the same, from the template that suits everybody.
             tracing::warn!(%err, %package, "a package was not looked at");
         }
-        Ok::<_, archive::code::CodeError>(held.is_some())
+        Ok::<_, archive::code::CodeError>(Found::Everything)
     });
     let broken =
         |code, reason: &str| Settlement::Broken(Failure { code, reason: reason.to_owned() });
     match found.await {
-        Ok(Ok(true)) => Settlement::Ready,
-        Ok(Ok(false)) => broken(
+        Ok(Ok(Found::Everything)) => Settlement::Ready,
+        Ok(Ok(Found::NoPackage)) => broken(
             FailureCode::InvalidZipFile,
             "The deployment package is not on this server's disk. Upload it again.",
+        ),
+        Ok(Ok(Found::NoLayers)) => broken(
+            FailureCode::InvalidZipFile,
+            "A layer is not on this server's disk. Publish it again, and give the function that version.",
         ),
         Ok(Err(err)) => {
             tracing::error!(%err, %package, "a package could not be looked at");

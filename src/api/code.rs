@@ -9,6 +9,7 @@ use http::StatusCode;
 use httpd::AwsError;
 use store::{Code, ConfigurationChange, Update};
 
+use crate::layers::attach;
 use crate::requests::{self, CodeRequest};
 use crate::respond::{Answer, json};
 use crate::router::Call;
@@ -50,6 +51,9 @@ pub(crate) async fn update(call: &Call<'_>) -> Answer {
     code_signing::admit_code(call.api, before.name.as_str())?;
     let stored = take_in(call.api, request.take_code()).await?;
     update.code = Some(Code { digest: stored.digest, size: stored.size });
+    let layers = before.latest.configuration.layers.as_deref();
+    let small_enough = attach::check_size(call.api, stored.digest, layers).await;
+    small_enough.inspect_err(|_| activation::forget_package(call.api, stored.digest))?;
 
     let publish = update.publish;
     let function = if request.dry_run.unwrap_or(false) {
@@ -103,17 +107,27 @@ pub(crate) async fn take_in(api: &Arc<Api>, request: CodeRequest) -> Result<Stor
     }
     let code = Arc::clone(&api.code);
     // Unpacking writes and synchronises files, whatever its size.
-    let stored = tokio::task::spawn_blocking(move || code.put(&zip.0)).await.map_err(|err| {
-        tracing::error!(%err, "taking in a package did not finish");
+    on_disk(move || code.put(&zip.0)).await
+}
+
+/// Works on the store of packages, which waits for the disk.
+///
+/// # Errors
+/// In AWS's words for a package that cannot be unpacked; ours if it does not work.
+pub(crate) async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, CodeError> + Send + 'static,
+) -> Result<T, AwsError> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(|err| {
+        tracing::error!(%err, "working on a package did not finish");
         errors::internal()
     })?;
-    stored.map_err(|err| match &err {
+    done.map_err(|err| match &err {
         CodeError::Unpack(refused) => match refused.answer() {
             Told::TooLarge(message) => errors::too_large(message),
             Told::Invalid(message) => errors::invalid(message),
             Told::Internal => not_kept(&err),
         },
-        CodeError::Disk { .. } => not_kept(&err),
+        CodeError::Merge(_) | CodeError::Disk { .. } => not_kept(&err),
     })
 }
 

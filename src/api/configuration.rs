@@ -4,6 +4,8 @@
 //! is asked for, and accepted where it is asked to be absent, because SDKs and Terraform send empty
 //! values for things that nobody configured.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use httpd::AwsError;
 use images::Catalogue;
@@ -15,6 +17,7 @@ use model::configuration::{
 use model::environment::{CONCURRENCY, EnvironmentError, MAX_CONCURRENCY, RESERVED};
 use store::{ConfigurationChange, Update};
 
+use crate::layers::attach;
 use crate::requests::{self, FunctionRequest};
 use crate::respond::{Answer, json};
 use crate::router::Call;
@@ -34,7 +37,10 @@ pub(crate) async fn update(call: &Call<'_>) -> Answer {
     let local = call.unqualified(violations)?;
     let arn = local.arn(&call.api.home);
     let before = call.function(&local)?;
-    let configuration = change(&request, &call.api.catalogue)?;
+    let mut configuration = change(&request, &call.api.catalogue)?;
+    configuration.layers = attach::find(call, request.layers.as_deref())?;
+    let given = configuration.layers.iter().flatten().next().map(Arc::as_ref);
+    attach::check_size(call.api, before.latest.code.digest, given).await?;
     let now = &before.latest.configuration;
     let runtime = configuration.runtime.as_ref().unwrap_or(&now.runtime);
     check_concurrency(runtime, configuration.environment.as_ref().or(now.environment.as_ref()))?;
@@ -114,6 +120,7 @@ pub(crate) fn check(violations: &mut Violations, request: &FunctionRequest) {
         violations.text("loggingConfig.logGroup", logging.log_group.as_deref(), group);
     }
     check_architectures(violations, request.architectures.as_deref());
+    attach::check(violations, request.layers.as_deref());
 }
 
 /// Collects what is wrong with a list of architectures.
@@ -158,6 +165,8 @@ pub(crate) fn change(
         tmp: tmp.map(number).map(EphemeralStorage::parse).transpose().map_err(limit)?,
         environment: environment(request)?,
         log_group: log_group.map(LogGroup::parse).transpose().map_err(limit)?,
+        // Which there are, the catalogue does not know.
+        layers: None,
         snap_start: request
             .snap_start
             .as_ref()
@@ -196,6 +205,7 @@ pub(crate) fn of_new(
         environment: given.environment,
         architecture: Architecture::HOST,
         log_group: given.log_group,
+        layers: given.layers.flatten(),
         snap_start,
     })
 }
@@ -300,12 +310,6 @@ fn refuse_unavailable(request: &FunctionRequest) -> Result<(), AwsError> {
     }
     if request.tracing_config.as_ref().is_some_and(|t| t.mode.as_deref() == Some("Active")) {
         return Err(errors::unavailable("Active tracing is", "Use TracingConfig PassThrough."));
-    }
-    if given(&request.layers) {
-        return Err(errors::unavailable(
-            "Layers are",
-            "Put the layers' files into the deployment package.",
-        ));
     }
     if request.file_system_configs.as_ref().is_some_and(|configs| !configs.is_empty()) {
         return Err(errors::unavailable("File systems are", "Leave FileSystemConfigs out."));

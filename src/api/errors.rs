@@ -237,6 +237,11 @@ fn refusal_words(refusal: &Refusal, arn: &str) -> AwsError {
         Refusal::SnapStartProvisioned => {
             invalid("Provisioned Concurrency is not supported for SnapStart enabled functions.")
         }
+        Refusal::NoLayer { name, version } => {
+            // The function's ARN says where we are.
+            let place = arn.split(":function:").next().unwrap_or_default();
+            invalid(format!("Layer version {place}:layer:{name}:{version} does not exist."))
+        }
         Refusal::UrlExists => conflict(format!(
             "Failed to create function url config for [functionArn = {arn}]. Error message:  \
              FunctionUrlConfig exists for this Lambda function"
@@ -256,7 +261,8 @@ fn refusal_words(refusal: &Refusal, arn: &str) -> AwsError {
         Refusal::NoEventInvoke
         | Refusal::OtherCode { .. }
         | Refusal::StatementExists
-        | Refusal::NoStatement => invalid(refusal.to_string()),
+        | Refusal::NoStatement
+        | Refusal::NoLayerVersion => invalid(refusal.to_string()),
     }
 }
 

@@ -8,6 +8,7 @@ use lambda::types::ListFunctionsRequest;
 use model::{FunctionName, Qualifier, Version};
 use store::{Code, Function, FunctionVersion, NewFunction};
 
+use crate::layers::attach;
 use crate::listing::{self, Page};
 use crate::requests::{self, FunctionRequest};
 use crate::respond::{Answer, empty, json};
@@ -53,7 +54,8 @@ pub(crate) async fn create(call: &Call<'_>) -> Answer {
     })?;
     let arn = local.arn(&call.api.home);
     configuration::check_machine(request.architectures.as_deref())?;
-    let configuration = configuration::of_new(&request, &call.api.catalogue)?;
+    let mut configuration = configuration::of_new(&request, &call.api.catalogue)?;
+    configuration.layers = attach::find(call, request.layers.as_deref())?.flatten();
     // Told before the package is unpacked; the store says so again.
     if call.api.store.snapshot().function(name.as_str()).is_some() {
         return Err(errors::refused(store::Refusal::FunctionExists.into(), &arn));
@@ -68,6 +70,9 @@ pub(crate) async fn create(call: &Call<'_>) -> Answer {
         ));
     }
     let stored = code::take_in(call.api, source).await?;
+    let layers = configuration.layers.as_deref();
+    let small_enough = attach::check_size(call.api, stored.digest, layers).await;
+    small_enough.inspect_err(|_| activation::forget_package(call.api, stored.digest))?;
     let new = NewFunction {
         name,
         code: Code { digest: stored.digest, size: stored.size },
@@ -98,7 +103,7 @@ pub(crate) fn get(call: &Call<'_>) -> Answer {
     let location = call.api.presigner.location(
         call.host().unwrap_or("localhost"),
         &call.api.home.account,
-        &function.name,
+        function.name.as_str(),
         &version.code.digest,
         now_ms() / 1000,
     );
@@ -161,7 +166,9 @@ pub(crate) async fn delete(call: &Call<'_>) -> Answer {
                     call.api.tell_provisioned(function.id, &name);
                 }
                 call.api.pool.retire(version.generation);
-                activation::forget_package(call.api, version.code.digest);
+                for package in version.packages() {
+                    activation::forget_package(call.api, package);
+                }
             }
         }
         Ok(Some(Qualifier::Alias(_))) | Err(()) => {

@@ -44,6 +44,7 @@ mod configuration;
 mod event_invoke;
 mod functions;
 mod invoke;
+mod layers;
 mod logs;
 mod permissions;
 mod provisioned;

@@ -72,7 +72,9 @@ impl Operation {
     pub(crate) fn body_limit(self) -> usize {
         match self {
             Self::Lambda(Lambda::Invoke) => crate::payload::MAX,
-            Self::Lambda(Lambda::CreateFunction | Lambda::UpdateFunctionCode) => WITH_PACKAGE,
+            Self::Lambda(
+                Lambda::CreateFunction | Lambda::UpdateFunctionCode | Lambda::PublishLayerVersion,
+            ) => WITH_PACKAGE,
             _ => WITHOUT_PACKAGE,
         }
     }

@@ -68,10 +68,7 @@ pub(crate) async fn add(call: &Call<'_>) -> Answer {
             "The provided principal was invalid. Please check the principal and try again.",
         ));
     }
-    let shown = serde_json::to_string(&StatementDocument::of(&statement, &arn)).map_err(|err| {
-        tracing::error!(%err, "a statement could not be written as JSON");
-        errors::internal()
-    })?;
+    let shown = statement_text(&statement, &arn)?;
     let resource = arn.clone();
     let measure = move |statements: &[Statement]| {
         document(statements, &resource).map_or(0, |text| text.len())
@@ -82,11 +79,9 @@ pub(crate) async fn add(call: &Call<'_>) -> Answer {
         .add_statement(&function.name, scope, request.revision_id, statement, measure)
         .await;
     added.map_err(|err| match err {
-        ChangeError::Refused(Refusal::StatementExists) => errors::conflict(format!(
-            "The statement id ({}) provided already exists. Please provide a new statement id, or \
-             remove the existing statement.",
-            request.statement_id.unwrap_or_default()
-        )),
+        ChangeError::Refused(Refusal::StatementExists) => {
+            statement_exists(&request.statement_id.unwrap_or_default())
+        }
         err => errors::refused(err, &arn),
     })?;
     json(StatusCode::CREATED, &AddPermissionResponse { statement: Some(shown) })
@@ -101,10 +96,7 @@ pub(crate) fn get(call: &Call<'_>) -> Answer {
         .policies
         .get(&scope)
         .ok_or_else(|| errors::not_found("The resource you requested does not exist."))?;
-    let text = document(&policy.statements, &local.arn(&call.api.home)).map_err(|err| {
-        tracing::error!(%err, "a policy could not be written as JSON");
-        errors::internal()
-    })?;
+    let text = policy_text(&policy.statements, &local.arn(&call.api.home))?;
     let response =
         GetPolicyResponse { policy: Some(text), revision_id: Some(policy.revision.to_string()) };
     json(StatusCode::OK, &response)
@@ -128,10 +120,7 @@ pub(crate) async fn remove(call: &Call<'_>) -> Answer {
         .remove_statement(&function.name, scope, request.revision_id, call.statement.to_owned())
         .await;
     removed.map_err(|err| match err {
-        ChangeError::Refused(Refusal::NoStatement) => errors::not_found(format!(
-            "Statement {} is not found in resource policy.",
-            call.statement
-        )),
+        ChangeError::Refused(Refusal::NoStatement) => no_statement(call.statement),
         err => errors::refused(err, &arn),
     })?;
     empty(StatusCode::NO_CONTENT)
@@ -184,6 +173,41 @@ fn statement(request: &AddPermissionRequest) -> Result<Statement, AwsError> {
         url_auth: request.function_url_auth_type.clone(),
         via_url: request.invoked_via_function_url,
     })
+}
+
+/// A statement as IAM writes it, about `resource`.
+///
+/// # Errors
+/// If it cannot be written, which is our fault.
+pub(crate) fn statement_text(statement: &Statement, resource: &str) -> Result<String, AwsError> {
+    serde_json::to_string(&StatementDocument::of(statement, resource)).map_err(|err| {
+        tracing::error!(%err, "a statement could not be written as JSON");
+        errors::internal()
+    })
+}
+
+/// A policy as IAM writes it, about `resource`.
+///
+/// # Errors
+/// If it cannot be written, which is our fault.
+pub(crate) fn policy_text(statements: &[Statement], resource: &str) -> Result<String, AwsError> {
+    document(statements, resource).map_err(|err| {
+        tracing::error!(%err, "a policy could not be written as JSON");
+        errors::internal()
+    })
+}
+
+/// A policy has a statement of that name.
+pub(crate) fn statement_exists(id: &str) -> AwsError {
+    errors::conflict(format!(
+        "The statement id ({id}) provided already exists. Please provide a new statement id, or remove \
+         the existing statement."
+    ))
+}
+
+/// A policy has no statement of that name.
+pub(crate) fn no_statement(id: &str) -> AwsError {
+    errors::not_found(format!("Statement {id} is not found in resource policy."))
 }
 
 fn document(statements: &[Statement], resource: &str) -> Result<String, serde_json::Error> {

@@ -9,7 +9,7 @@ use http::request::Parts;
 use httpd::AwsError;
 use jiff::Timestamp;
 use model::id::random_bytes;
-use model::{AccountId, Digest, FunctionName, Region};
+use model::{AccountId, Digest, Region};
 use sha2::{Digest as _, Sha256};
 use sigv4::claim::PathStyle;
 use sigv4::verify::Payload;
@@ -44,13 +44,13 @@ impl Presigner {
         Self { region: region.as_str().to_owned(), secret: Secret::new(&text), text }
     }
 
-    /// The address of a package on the server that the caller knows as `host`; `now` is seconds
+    /// The address of a package of a function or layer on the server that the caller knows as `host`; `now` is seconds
     /// since the epoch.
     pub(crate) fn location(
         &self,
         host: &str,
         account: &AccountId,
-        name: &FunctionName,
+        name: &str,
         package: &Digest,
         now: u64,
     ) -> String {

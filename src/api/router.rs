@@ -26,8 +26,8 @@ use crate::target::{self, Local, Target};
 use crate::validate::{Text, Violations};
 use crate::{
     account, aliases, code, code_signing, concurrency, configuration, download, errors,
-    event_invoke, functions, health, invoke, logs, payload, permissions, provisioned, settings,
-    tags, unserved, urls, versions,
+    event_invoke, functions, health, invoke, layers, logs, payload, permissions, provisioned,
+    settings, tags, unserved, urls, versions,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
@@ -170,6 +170,7 @@ impl Call<'_> {
     async fn serve(&self, operation: Lambda) -> Answer {
         use Lambda as O;
         match operation {
+            O::AddLayerVersionPermission => layers::policy::add(self).await,
             O::AddPermission => permissions::add(self).await,
             O::CreateAlias => aliases::create(self).await,
             O::CreateCodeSigningConfig => code_signing::create(self).await,
@@ -182,6 +183,7 @@ impl Call<'_> {
             O::DeleteFunctionConcurrency => concurrency::delete(self).await,
             O::DeleteFunctionEventInvokeConfig => event_invoke::delete(self).await,
             O::DeleteFunctionUrlConfig => urls::delete(self).await,
+            O::DeleteLayerVersion => layers::delete(self).await,
             O::DeleteProvisionedConcurrencyConfig => provisioned::delete(self).await,
             O::GetAccountSettings => account::get(self),
             O::GetAlias => aliases::get(self),
@@ -193,6 +195,9 @@ impl Call<'_> {
             O::GetFunctionEventInvokeConfig => event_invoke::get(self),
             O::GetFunctionRecursionConfig => settings::get_recursion(self),
             O::GetFunctionUrlConfig => urls::get(self),
+            O::GetLayerVersion => layers::get(self),
+            O::GetLayerVersionByArn => layers::get_by_arn(self),
+            O::GetLayerVersionPolicy => layers::policy::get(self),
             O::GetPolicy => permissions::get(self),
             O::GetProvisionedConcurrencyConfig => provisioned::get(self),
             O::GetRuntimeManagementConfig => settings::get_runtime(self),
@@ -204,9 +209,12 @@ impl Call<'_> {
             O::ListFunctionUrlConfigs => urls::list(self),
             O::ListFunctions => functions::list(self),
             O::ListFunctionsByCodeSigningConfig => code_signing::list_functions(self),
+            O::ListLayerVersions => layers::list_versions(self),
+            O::ListLayers => layers::list(self),
             O::ListProvisionedConcurrencyConfigs => provisioned::list(self),
             O::ListTags => tags::list(self),
             O::ListVersionsByFunction => versions::list(self),
+            O::PublishLayerVersion => layers::publish(self).await,
             O::PublishVersion => versions::publish(self).await,
             O::PutFunctionCodeSigningConfig => code_signing::put_of_function(self).await,
             O::PutFunctionConcurrency => concurrency::put(self).await,
@@ -214,6 +222,7 @@ impl Call<'_> {
             O::PutFunctionRecursionConfig => settings::put_recursion(self).await,
             O::PutProvisionedConcurrencyConfig => provisioned::put(self).await,
             O::PutRuntimeManagementConfig => settings::put_runtime(self).await,
+            O::RemoveLayerVersionPermission => layers::policy::remove(self).await,
             O::RemovePermission => permissions::remove(self).await,
             O::TagResource => tags::tag(self).await,
             O::UntagResource => tags::untag(self).await,

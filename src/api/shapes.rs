@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use model::url::{Cors, InvokeMode, UrlConfig};
-use model::{Environment, Home, Version};
+use model::{AttachedLayer, Environment, Home, Version};
 use serde::Serialize;
 use store::{Failure, Function, FunctionVersion, LastUpdate, Optimization, State};
 
@@ -42,6 +42,8 @@ pub(crate) struct FunctionConfiguration {
     ephemeral_storage: EphemeralStorage,
     snap_start: SnapStart,
     logging_config: LoggingConfig,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layers: Option<Vec<lambda::types::Layer>>,
 }
 
 /// The members that lists leave out.
@@ -276,6 +278,14 @@ impl FunctionConfiguration {
                 apply_on: configuration.snap_start.as_str(),
                 optimization_status: version.optimization.name(),
             },
+            layers: configuration.layers.as_ref().map(|layers| {
+                let layer = |layer: &AttachedLayer| lambda::types::Layer {
+                    arn: Some(home.layer_version_arn(&layer.name, layer.version)),
+                    code_size: Some(layer.size.cast_signed()),
+                    ..lambda::types::Layer::default()
+                };
+                layers.list().iter().map(layer).collect()
+            }),
             logging_config: LoggingConfig {
                 log_format: "Text",
                 log_group: match &configuration.log_group {

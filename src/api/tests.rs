@@ -15,17 +15,21 @@
 //! * `snapshots`: SnapStart.
 //! * `access`: credentials, and who is let in without.
 //! * `logs`: CloudWatch Logs.
+//! * `layers`: layers and their policies.
+//! * `attached`: functions that use layers.
 //! * `model`: every answer against AWS's own model.
 
 mod access;
 mod aliases;
 mod asynchronous;
+mod attached;
 mod attachments;
 mod changes;
 mod compiling;
 mod concurrency;
 mod functions;
 mod invoke;
+mod layers;
 mod logs;
 mod model;
 mod provisioned;

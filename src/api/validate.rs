@@ -125,6 +125,15 @@ impl Violations {
         }
     }
 
+    /// Every member of a list has lengths and a form.
+    pub(crate) fn each_text(&mut self, at: &str, list: Option<&[String]>, must: Text) {
+        let Some(list) = list else { return };
+        if !list.iter().all(|member| must.allows(member)) {
+            let constraint = format!("Member must satisfy constraint: [{}]", must.constraints());
+            self.add(at, &printed(list), &constraint);
+        }
+    }
+
     /// Every key and every value of a map has lengths.
     pub(crate) fn map(&mut self, at: &str, map: &[(String, String)], keys: Text, values: Text) {
         let pairs: Vec<String> = map.iter().map(|(key, value)| format!("{key}={value}")).collect();

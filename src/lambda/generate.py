@@ -46,6 +46,9 @@ LIMITS = {
 # InvalidParameterValueException.
 LATER = {("CreateFunctionRequest", "Runtime"), ("UpdateFunctionConfigurationRequest", "Runtime")}
 
+# Patterns that recorded refusals print without the model's outer parentheses.
+BARE = ("LayerVersionArn",)
+
 # Lists whose violated set is told of the list itself and not as a constraint of its members.
 FLAT = {"CompatibleRuntimes"}
 
@@ -105,6 +108,10 @@ class Model:
             order.remove(first)
             order.insert(order.index(then), first)
             self.shapes[name]["members"] = {member: members[member] for member in order}
+        for name in BARE:
+            pattern = self.shapes[name]["pattern"]
+            assert pattern.startswith("((") and pattern.endswith("))"), name
+            self.shapes[name]["pattern"] = pattern[1:-1]
         for name, limits in LIMITS.items():
             assert all(limit <= self.shapes[name][key] for key, limit in limits.items()), name
             self.shapes[name].update(limits)

@@ -119,6 +119,11 @@ async fn every_answer_has_the_status_and_only_the_members_of_the_model() {
     let arn = made["CodeSigningConfig"]["CodeSigningConfigArn"].as_str().expect("it has one");
     let signed = &format!("{}/{arn}", super::settings::CONFIGS);
     let signs = &format!("{signed}/functions");
+    let layer = "arn:aws:lambda:us-east-1:000000000000:layer:1:1";
+    let by_arn =
+        "/2018-10-31/layers?find=LayerVersion&Arn=arn:aws:lambda:us-east-1:000000000000:layer:1:1";
+    let layer_permission =
+        json!({ "StatementId": "s", "Action": "lambda:GetLayerVersion", "Principal": "*" });
     let calls: Vec<(&str, &str, Value)> = vec![
         ("CreateFunction", "", function),
         ("GetFunction", "", Value::Null),
@@ -174,6 +179,24 @@ async fn every_answer_has_the_status_and_only_the_members_of_the_model() {
         ("TagResource", tags, json!({ "Tags": { "c": "d" } })),
         ("ListTags", tags, Value::Null),
         ("UntagResource", untag, Value::Null),
+        (
+            "PublishLayerVersion",
+            "",
+            json!({
+                "Content": { "ZipFile": package_text("layer") }, "LicenseInfo": "MIT",
+                "CompatibleRuntimes": ["python3.11"], "CompatibleArchitectures": ["x86_64"],
+            }),
+        ),
+        ("GetLayerVersion", "", Value::Null),
+        ("GetLayerVersionByArn", by_arn, Value::Null),
+        ("ListLayers", "", Value::Null),
+        ("ListLayerVersions", "", Value::Null),
+        ("AddLayerVersionPermission", "", layer_permission),
+        ("GetLayerVersionPolicy", "", Value::Null),
+        ("RemoveLayerVersionPermission", "", Value::Null),
+        ("UpdateFunctionConfiguration", "", json!({ "Layers": [layer] })),
+        ("GetFunction", "", Value::Null),
+        ("DeleteLayerVersion", "", Value::Null),
         ("GetAccountSettings", "", Value::Null),
         ("Invoke", "", json!({})),
         ("DeleteFunction", "", Value::Null),

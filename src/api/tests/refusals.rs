@@ -206,10 +206,6 @@ fn what_is_not_there_is_refused_and_its_absence_is_accepted() {
             sorry("VPCs are", "Leave VpcConfig out, or empty."),
         ),
         (
-            json!({ "Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:l:1"] }),
-            sorry("Layers are", "Put the layers' files into the deployment package."),
-        ),
-        (
             json!({ "TracingConfig": { "Mode": "Active" } }),
             sorry("Active tracing is", "Use TracingConfig PassThrough."),
         ),

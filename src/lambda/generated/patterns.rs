@@ -186,7 +186,7 @@ pub(crate) static P36: Pattern = Pattern {
 };
 
 pub(crate) static P37: Pattern = Pattern {
-    text: r"((arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+))",
+    text: r"(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+)",
     node: Either(&[All(&[Text("arn:"), Times(&All(&[Text("aws"), Times(&OneOf(&[('-', '-'), ('A', 'Z'), ('a', 'z')], &[]), 0, None)]), 0, Some(1)), Text(":lambda:"), Times(&Text("eusc-"), 0, Some(1)), Times(&OneOf(&[('a', 'z')], &[]), 2, Some(2)), Times(&Either(&[Text("-gov"), All(&[Text("-iso"), Times(&OneOf(&[('a', 'z')], &[]), 0, Some(1))])]), 0, Some(1)), Text("-"), Times(&OneOf(&[('a', 'z')], &[]), 1, None), Text("-"), Times(&OneOf(&[('0', '9')], &[]), 1, Some(1)), Text(":"), Times(&OneOf(&[('0', '9')], &[]), 12, Some(12)), Text(":layer:"), Times(&OneOf(&[('-', '-'), ('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')], &[]), 1, None), Text(":"), Times(&OneOf(&[('0', '9')], &[]), 1, None)]), All(&[Text("arn:"), Times(&OneOf(&[('-', '-'), ('0', '9'), ('A', 'Z'), ('a', 'z')], &[]), 1, None), Text(":lambda:::awslayer:"), Times(&OneOf(&[('-', '-'), ('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')], &[]), 1, None)])]),
 };
 
