@@ -12,6 +12,7 @@
 //! back; a start never leaves a cell behind.
 
 mod ladder;
+mod program;
 
 use std::sync::Arc;
 use std::time::Duration;

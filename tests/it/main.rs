@@ -34,6 +34,8 @@ mod asynchronous;
 mod packages;
 // What is compiled of a function's code when it is taken in.
 mod compiled;
+// Layers: published by AWS's own clients, found in /opt by functions of every kind.
+mod layers;
 // Concurrency as AWS's own clients reserve it.
 mod concurrency;
 // What is said of functions beside their configuration.

@@ -36,9 +36,8 @@ use model::id::random_bytes;
 use telemetry::{METRICS, platform};
 use tokio::task::JoinHandle;
 use wire::link::{Assign, Kind};
-use wire::runner::Request;
 
-use super::{limits, refused, trees, version};
+use super::{limits, program, refused, trees, version};
 use crate::env;
 use crate::fault::Cause;
 use crate::freezer::Freezer;
@@ -47,7 +46,7 @@ use crate::link::{self, Incoming, Link, LinkError};
 use crate::logs::Journal;
 use crate::memory::Meter;
 use crate::phases::{ColdStart, Phases, Rung};
-use crate::runner::{self, ExecuteError};
+use crate::runner::ExecuteError;
 use crate::session::{self, Started};
 use crate::shell::{Failure, Shell, wall_ms};
 use crate::socket;
@@ -395,22 +394,20 @@ impl Attempt<'_> {
             instance.condemn(cause);
             (StartFailure::Died, Failure::Broke { instance: Arc::clone(instance) })
         };
-        let start = &self.served.start;
         let env = self.environment(instance.journal.stream());
-        let argv = start.argv.iter().map(|argument| argument.clone().into_bytes()).collect();
-        let program = Request::Execute { argv, env, cwd: b"/var/task".to_vec() };
         let descriptors: Vec<_> =
             std::iter::once(&output).chain(link.as_ref()).map(|fd| fd.as_fd()).collect();
-        match runner::execute(&instance.runner, &program, &descriptors).await {
+        let candidates = program::candidates(&self.served.start, self.function);
+        match program::execute(&instance.runner, candidates, env, &descriptors).await {
             Ok(()) => Ok(()),
-            Err(ExecuteError::Refused { errno }) => {
-                let detail = refused(start.argv.first().map_or("", String::as_str), errno);
+            Err((path, ExecuteError::Refused { errno })) => {
+                let detail = refused(&path, errno);
                 instance.condemn(Cause::Stopped);
                 let instance = Arc::clone(instance);
                 Err((StartFailure::Init, Failure::Entrypoint { instance, detail }))
             }
-            Err(ExecuteError::Exited { status }) => Err(broke(Cause::Exited(status))),
-            Err(err) => {
+            Err((_, ExecuteError::Exited { status })) => Err(broke(Cause::Exited(status))),
+            Err((_, err)) => {
                 tracing::warn!(cell = instance.cell.0, %err, "a runner took no program");
                 Err(broke(Cause::HungUp))
             }
