@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use super::world::{NOW, Place, call, destination, empty, eventually, id, name, plan};
+use super::world::{NOW, PACE, Place, call, destination, empty, eventually, id, name, plan};
 use crate::Plan;
 use crate::lineage::MOST;
+use crate::policy::LONGEST_PAUSE_MS;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_is_delivered_and_its_destination_told() {
@@ -118,26 +119,27 @@ async fn events_of_a_function_that_was_deleted_are_dropped_at_once_and_after_a_r
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_across_a_restart_is_due_when_it_was_whatever_the_clock_says_meanwhile() {
-    for (back_ms, least_ms) in [(0, 60_000 - 1000), (86_400_000, 0)] {
+    // A second after it failed; a day before that.
+    for (back_ms, waits_ms) in [(59_000, 59_000), (86_400_000, LONGEST_PAUSE_MS)] {
         let place = Place::new();
-        let events = place.start(NOW);
+        let events = place.start_slowly(NOW);
         let event = call(1, 0, 1);
         events.accept(event.clone()).await.unwrap();
-        eventually("it failed once", async || place.world.of(&event.id).failures == 1).await;
-        eventually("that is written", async || {
+        let mut due_ms = 0;
+        eventually("it failed, and that is written", async || {
             let due = events.inner.queue.due(id(1), u64::MAX, 1, Vec::new()).await.unwrap();
-            due.events.first().is_some_and(|event| event.attempts == 1)
+            let failed = due.events.first().filter(|event| event.attempts == 1);
+            due_ms = failed.map_or(0, |event| event.due_ms);
+            failed.is_some()
         })
         .await;
-        let now = events.inner.clock.now_ms();
         drop(events);
         let began = Instant::now();
-        let events = place.start(now - back_ms);
+        let events = place.start(due_ms - back_ms);
         empty(&events).await;
         assert_eq!(place.world.of(&event.id).successes, 1);
-        let waited_ms = began.elapsed().as_millis() * 1000;
-        // What it had waited already was at most the moment between the two writes.
-        assert!(waited_ms >= least_ms / 2, "{waited_ms}");
+        let waited_ms = began.elapsed().as_millis() as u64 * u64::from(PACE);
+        assert!(waited_ms >= waits_ms - 1000, "{waited_ms}");
     }
 }
 

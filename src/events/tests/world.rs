@@ -167,17 +167,22 @@ impl Place {
 
     /// A process that begins now.
     pub(super) fn start(&self, now_ms: u64) -> Events {
-        self.started(EventQueue::open(&self.path()).unwrap(), now_ms)
+        self.started(EventQueue::open(&self.path()).unwrap(), now_ms, PACE)
+    }
+
+    /// The same at everybody's pace, for what is to happen before anything is due again.
+    pub(super) fn start_slowly(&self, now_ms: u64) -> Events {
+        self.started(EventQueue::open(&self.path()).unwrap(), now_ms, 1)
     }
 
     /// The same with something that goes wrong.
     pub(super) fn start_probed(&self, now_ms: u64, probe: Probe) -> Events {
-        self.started(EventQueue::open_probed(&self.path(), probe).unwrap(), now_ms)
+        self.started(EventQueue::open_probed(&self.path(), probe).unwrap(), now_ms, PACE)
     }
 
-    fn started(&self, queue: EventQueue, now_ms: u64) -> Events {
+    fn started(&self, queue: EventQueue, now_ms: u64, pace: u32) -> Events {
         let functions: Arc<dyn Functions> = Arc::clone(&self.world) as Arc<dyn Functions>;
-        let clock = Clock::starting_at(now_ms).at_pace(PACE);
+        let clock = Clock::starting_at(now_ms).at_pace(pace);
         Events::start(queue, functions, clock, Limits::of(1000))
     }
 }
