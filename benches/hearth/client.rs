@@ -272,7 +272,7 @@ async fn repeat(shot: Shot, until: Instant) -> Result<Vec<Duration>> {
     let mut now = Instant::now();
     while now < until {
         let head = exchange(&mut stream, &shot, &mut answer).await?;
-        if head.status != 200 {
+        if !(200..300).contains(&head.status) {
             bail!("under load {}: {}", head.status, answer.text(head.body));
         }
         let begun = now;

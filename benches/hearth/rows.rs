@@ -1,5 +1,6 @@
 //! What is measured, and against what: the table of rows, and how two sides are measured in turns.
 
+mod asynchronous;
 mod beside;
 mod burst;
 mod cells;
@@ -67,6 +68,12 @@ pub const ALL: &[Row] = &[
           what: "a warm call with 100,000 registered functions and 10,000 URLs; the start with them; resident memory for each; a page of the list" },
     Row { id: "large", floor: "function", target: "p50 ≤ 2 ×", short: true, measure: warm::large,
           what: "6 MB through `Invoke` and back, one connection" },
+    Row { id: "async-accept", floor: "commit + http + signature", target: "p50 ≤ 1.5 ×", short: true, measure: asynchronous::accept,
+          what: "an asynchronous event accepted, which is after it is on the disk; one connection; against one commit of SQLite, one request of the http floor and one verified signature" },
+    Row { id: "async-accept-64", floor: "writer", target: "≥ 0.5 ×", short: true, measure: asynchronous::accept_from_many,
+          what: "the same, 64 connections, against the writer of events alone with as many callers" },
+    Row { id: "async-start", floor: "commit + 2 × function", target: "p50 ≤ 1 ×", short: true, measure: asynchronous::start,
+          what: "from sending an asynchronous event to the first line of its handler" },
     Row { id: "stream", floor: "function", target: "p50 ≤ 2 ×", short: true, measure: stream::stream,
           what: "from a handler's first write of a streamed response to its arrival" },
     Row { id: "idle", floor: "–", target: "≤ 0.2 % of a core", short: false, measure: rest::idle,
