@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::types::{
     CreateAliasRequest, InvocationRequest, ListFunctionsRequest, UntagResourceRequest,
@@ -112,4 +114,63 @@ fn a_body_that_is_no_json_is_told_from_one_of_the_wrong_shape() {
     );
     assert!(matches!(read("[]"), Err(Unreadable::Mistyped(_))));
     assert!(matches!(read(""), Err(Unreadable::Invalid(_))));
+}
+
+/// Any JSON at all, names of members among its keys.
+fn json() -> impl Strategy<Value = serde_json::Value> {
+    let names = prop_oneof![
+        Just("Name".to_owned()),
+        Just("FunctionName".to_owned()),
+        Just("RoutingConfig".to_owned()),
+        Just("AdditionalVersionWeights".to_owned()),
+        Just("Environment".to_owned()),
+        Just("Variables".to_owned()),
+        Just("FilterCriteria".to_owned()),
+        Just("Filters".to_owned()),
+        Just("Layers".to_owned()),
+        Just("Timeout".to_owned()),
+        "\\PC{0,8}",
+    ];
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(serde_json::Value::from),
+        any::<i64>().prop_map(serde_json::Value::from),
+        any::<u64>().prop_map(serde_json::Value::from),
+        any::<f64>().prop_map(serde_json::Value::from),
+        "\\PC{0,40}".prop_map(serde_json::Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(serde_json::Value::from),
+            prop::collection::vec((names.clone(), inner), 0..6)
+                .prop_map(|pairs| serde_json::Value::Object(pairs.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    /// Nothing that somebody sends takes the server down, and what breaks a model is told in words.
+    #[test]
+    fn every_operation_reads_or_refuses_whatever_comes(
+        body in json(),
+        path in "\\PC{0,40}",
+        value in "\\PC{0,40}",
+    ) {
+        let body = body.to_string();
+        let labels = Labels::one("FunctionName", Cow::Borrowed(path.as_str()));
+        let query = [pair("Qualifier", &value), pair("MaxItems", &value), pair("tagKeys", &value)];
+        let headers = [("x-amz-log-type", value.as_str())];
+        for operation in Operation::all() {
+            let request = request(&labels, &query, &headers, &body);
+            match request.check(operation) {
+                Ok(()) => {}
+                Err(Unreadable::Invalid(found)) => {
+                    prop_assert!(!found.is_empty());
+                    prop_assert!(found.iter().all(|said| said.contains("failed to satisfy constraint: ")));
+                }
+                Err(Unreadable::Mistyped(sentence)) => prop_assert!(!sentence.is_empty()),
+                Err(Unreadable::NotJson(err)) => prop_assert!(false, "it is JSON: {err}"),
+            }
+        }
+    }
 }
