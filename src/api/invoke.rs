@@ -42,6 +42,11 @@ const LOOKS: usize = 4;
 
 /// Calls a function.
 pub(crate) async fn invoke(call: &Call<'_>) -> Answer {
+    called(call, respond).await
+}
+
+/// Calls a function; `respond` makes an answer of what it answered and the trace it belongs to.
+pub(crate) async fn called(call: &Call<'_>, respond: fn(Outcome, &str) -> Answer) -> Answer {
     let mut violations = call.violations();
     let asks = Asks::read(call.headers, &mut violations);
     let local = call.local(violations)?;
@@ -154,16 +159,7 @@ fn respond(outcome: Outcome, trace_id: &str) -> Answer {
     let mut response = Response::new(Body::from(outcome.payload));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(
-        EXECUTED_VERSION,
-        match outcome.executed_version {
-            Version::Latest => HeaderValue::from_static("$LATEST"),
-            Version::Number(number) => HeaderValue::from(number),
-        },
-    );
-    if let Ok(value) = HeaderValue::from_str(trace_id) {
-        headers.insert(trace::HEADER, value);
-    }
+    say_which(headers, outcome.executed_version, trace_id);
     if let Some(error) = outcome.function_error {
         headers.insert(FUNCTION_ERROR, HeaderValue::from_static(error.as_str()));
     }
@@ -173,6 +169,20 @@ fn respond(outcome: Outcome, trace_id: &str) -> Answer {
         headers.insert(LOG_RESULT, value);
     }
     Ok(response)
+}
+
+/// Says which version has answered, and within which trace.
+pub(crate) fn say_which(headers: &mut HeaderMap, version: Version, trace_id: &str) {
+    headers.insert(
+        EXECUTED_VERSION,
+        match version {
+            Version::Latest => HeaderValue::from_static("$LATEST"),
+            Version::Number(number) => HeaderValue::from(number),
+        },
+    );
+    if let Ok(value) = HeaderValue::from_str(trace_id) {
+        headers.insert(trace::HEADER, value);
+    }
 }
 
 fn refused(refusal: &Refusal) -> AwsError {

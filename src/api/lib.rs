@@ -50,6 +50,7 @@ mod permissions;
 mod provisioned;
 mod settings;
 mod snapshots;
+mod streaming;
 mod tags;
 mod unserved;
 mod urls;

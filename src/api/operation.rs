@@ -47,7 +47,7 @@ impl Operation {
     /// AWS's name, as IAM has it: permissions and refusals print it.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Lambda(Lambda::Invoke) => "InvokeFunction",
+            Self::Lambda(Lambda::Invoke | Lambda::InvokeWithResponseStream) => "InvokeFunction",
             Self::Lambda(operation) => operation.row().name,
             Self::Logs => "Logs",
             Self::Metrics => "Metrics",
@@ -68,10 +68,15 @@ impl Operation {
         }
     }
 
+    /// Whether its body is an event that a function answers at once.
+    pub(crate) fn is_invocation(self) -> bool {
+        matches!(self, Self::Lambda(Lambda::Invoke | Lambda::InvokeWithResponseStream))
+    }
+
     /// Bytes of body it reads at most.
     pub(crate) fn body_limit(self) -> usize {
         match self {
-            Self::Lambda(Lambda::Invoke) => crate::payload::MAX,
+            _ if self.is_invocation() => crate::payload::MAX,
             Self::Lambda(
                 Lambda::CreateFunction | Lambda::UpdateFunctionCode | Lambda::PublishLayerVersion,
             ) => WITH_PACKAGE,

@@ -27,7 +27,7 @@ use crate::validate::{Text, Violations};
 use crate::{
     account, aliases, code, code_signing, concurrency, configuration, download, errors,
     event_invoke, functions, health, invoke, layers, logs, payload, permissions, provisioned,
-    settings, tags, unserved, urls, versions,
+    settings, streaming, tags, unserved, urls, versions,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
@@ -124,9 +124,7 @@ async fn operate(
 /// What to answer for a body that was not read.
 fn body_refused(err: &BodyError, operation: Operation, headers: &HeaderMap) -> AwsError {
     match err {
-        BodyError::TooLarge { .. } if operation == Operation::Lambda(Lambda::Invoke) => {
-            payload::too_large(headers)
-        }
+        BodyError::TooLarge { .. } if operation.is_invocation() => payload::too_large(headers),
         BodyError::TooLarge { limit } => errors::too_large(format!(
             "Request must be smaller than {} bytes for the {} operation",
             limit + 1,
@@ -203,6 +201,7 @@ impl Call<'_> {
             O::GetRuntimeManagementConfig => settings::get_runtime(self),
             O::Invoke => invoke::invoke(self).await,
             O::InvokeAsync => invoke::invoke_async(self).await,
+            O::InvokeWithResponseStream => streaming::invoke(self).await,
             O::ListAliases => aliases::list(self),
             O::ListCodeSigningConfigs => code_signing::list(self),
             O::ListFunctionEventInvokeConfigs => event_invoke::list(self),

@@ -301,7 +301,7 @@ def types(model):
     inputs, outputs = model.inputs(typed=True), model.outputs(typed=True)
     for name in sorted(inputs | outputs):
         shape = model.shapes[name]
-        if shape["type"] != "structure" or shape.get("eventstream") or shape.get("event"):
+        if shape["type"] != "structure" or is_raw(shape):
             continue
         serialize, deserialize = name in outputs, name in inputs
         derives = ["Debug", "Default"]
@@ -333,6 +333,11 @@ def types(model):
             yield f"impl Input for {shape} {{"
             yield f"    const OPERATION: crate::Operation = crate::Operation::{name};"
             yield "}"
+
+
+def is_raw(shape):
+    """Whether it is bytes on the wire: a stream of events, or an event that is nothing but its payload."""
+    return shape.get("eventstream") or any(m.get("eventpayload") for m in shape["members"].values())
 
 
 def fields(model, shape):

@@ -20,6 +20,8 @@ mod aliases;
 mod management;
 // A function that works: events, answers, context, environment.
 mod invoke;
+// Answers that come as a stream of events.
+mod streaming;
 // Functions that fail, each in its own way.
 mod failures;
 // How many run at once, and how long they are kept.

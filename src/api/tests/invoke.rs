@@ -220,3 +220,69 @@ async fn headers_with_values_that_are_none_are_refused_together() {
          [None, Tail]",
     );
 }
+
+/// Types and payloads of the events in a stream.
+fn events(mut stream: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let number = |bytes: &[u8]| u32::from_be_bytes(bytes[..4].try_into().unwrap()) as usize;
+    let mut found = Vec::new();
+    while !stream.is_empty() {
+        let (event, rest) = stream.split_at(number(stream));
+        let headers = number(&event[4..]);
+        let text = String::from_utf8_lossy(&event[12..12 + headers]).into_owned();
+        let kind = ["PayloadChunk", "InvokeComplete"].into_iter().find(|kind| text.contains(kind));
+        let payload = event[12 + headers..event.len() - 4].to_vec();
+        found.push((kind.unwrap().to_owned(), payload));
+        stream = rest;
+    }
+    found
+}
+
+#[tokio::test]
+async fn an_answer_can_be_a_stream_of_events() {
+    let server = with_function().await;
+    let path = "/2021-11-15/functions/f/response-streaming-invocations";
+    let event = format!("\"{}\"", "x".repeat(100_000)).into_bytes();
+    let reply = call(&server, path, &[("x-amz-log-type", "Tail")], &event).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert_eq!(reply.header("content-type"), Some("application/vnd.amazon.eventstream"));
+    assert_eq!(reply.header("x-amz-executed-version"), Some("$LATEST"));
+    let events = events(&reply.body);
+    let chunks: Vec<u8> = events
+        .iter()
+        .filter(|(kind, _)| kind == "PayloadChunk")
+        .flat_map(|e| e.1.clone())
+        .collect();
+    assert!(chunks == event && events.len() == 3, "two chunks and the end");
+    let end: serde_json::Value = serde_json::from_slice(&events[2].1).unwrap();
+    assert_eq!(end, json!({ "LogResult": STANDARD.encode("START\nEND\n") }));
+
+    let refused = call(&server, path, &[("x-amz-invocation-type", "Event")], b"{}").await;
+    refused.refused(
+        400,
+        "ValidationException",
+        "1 validation error detected: Value 'Event' at 'invocationType' failed to satisfy \
+         constraint: Member must satisfy enum value set: [RequestResponse, DryRun]",
+    );
+    let dry = call(&server, path, &[("x-amz-invocation-type", "DryRun")], b"{}").await;
+    assert_eq!(dry.status, 204, "{dry:?}");
+}
+
+#[tokio::test]
+async fn a_stream_of_a_function_that_fails_ends_with_its_error() {
+    let server = with_function().await;
+    server.pool.behave(|call| {
+        Ok(Outcome {
+            payload: Bytes::from_static(br#"{"errorMessage":"no"}"#),
+            function_error: Some(FunctionError::Unhandled),
+            ..echo(call)
+        })
+    });
+    let path = "/2021-11-15/functions/f/response-streaming-invocations";
+    let reply = call(&server, path, &[], b"{}").await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let events = events(&reply.body);
+    let end: serde_json::Value = serde_json::from_slice(&events[0].1).unwrap();
+    assert_eq!(events.len(), 1);
+    let expected = json!({ "ErrorCode": "Unhandled", "ErrorDetails": "{\"errorMessage\":\"no\"}" });
+    assert_eq!(end, expected);
+}

@@ -199,6 +199,7 @@ async fn every_answer_has_the_status_and_only_the_members_of_the_model() {
         ("DeleteLayerVersion", "", Value::Null),
         ("GetAccountSettings", "", Value::Null),
         ("Invoke", "", json!({})),
+        ("InvokeWithResponseStream", "", json!({})),
         ("DeleteFunction", "", Value::Null),
     ];
     let mut seen = BTreeSet::new();
@@ -214,7 +215,7 @@ async fn every_answer_has_the_status_and_only_the_members_of_the_model() {
         let in_body = |shape: &&Shape| shape.members().iter().any(|m| m.place == Place::Body);
         match row.output.filter(in_body) {
             Some(shape) => assert_eq!(mismatch(name, &reply.json(), shape), None),
-            None if name == "Invoke" => {}
+            None if name.starts_with("Invoke") => {}
             None => assert!(reply.body.is_empty(), "{name}"),
         }
         seen.insert(operation);

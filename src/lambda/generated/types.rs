@@ -1189,6 +1189,18 @@ pub struct InvokeAsyncResponse {
     pub status: Option<i64>,
 }
 
+/// `InvokeWithResponseStreamCompleteEvent`
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct InvokeWithResponseStreamCompleteEvent {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_details: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_result: Option<String>,
+}
+
 /// `InvokeWithResponseStreamRequest`
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
