@@ -41,6 +41,7 @@ use telemetry::LogStore;
 use telemetry::metrics::Door;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use crate::config::Config;
 use crate::exit::Exit;
@@ -135,6 +136,7 @@ async fn serve(config: Config, split: Split, readiness: Readiness) -> Result<Exi
     reading.images().await;
     let addresses = (api.local_addr()?, http.local_addr()?);
     let events = Arc::new(start_events(&config, &store, &pool)?);
+    let (schedules, ticking) = start_schedules(&config, &store, &events).await?;
     let api_state = api::Api::new(api::Parts {
         store: Arc::clone(&store),
         pool: Arc::new(pool.clone()),
@@ -151,6 +153,8 @@ async fn serve(config: Config, split: Split, readiness: Readiness) -> Result<Exi
         },
         concurrency: config.account_concurrency,
         open_metrics: config.dev,
+        schedules,
+        sources: Vec::new(),
     });
     api::recover(&api_state).await;
     let api_service = api::router(api_state);
@@ -211,7 +215,8 @@ async fn serve(config: Config, split: Split, readiness: Readiness) -> Result<Exi
         output::say("error: the spawner is gone and every sandbox with it; start hearth again");
     }
     readiness.stopping(config.drain + AFTERMATH);
-    // What was accepted and is not begun is there at the next start.
+    // What was accepted and is not begun is there at the next start; so is what is due and not accepted.
+    ticking.abort();
     events.stop();
     stop.send_replace(true);
     match exit {
@@ -258,6 +263,20 @@ fn start_events(config: &Config, store: &Arc<Store>, pool: &Pool) -> Result<Even
     let functions = api::Deliveries::new(Arc::clone(store), runs, config.home.clone());
     let limits = events::Limits::of(config.account_concurrency);
     Ok(Events::start(queue, Arc::new(functions), Clock::system(), limits))
+}
+
+/// Begins to look at the clock.
+async fn start_schedules(
+    config: &Config,
+    store: &Arc<Store>,
+    events: &Arc<Events>,
+) -> Result<(schedules::Handle, AbortHandle)> {
+    let firings = api::Firings::new(Arc::clone(store), Arc::clone(events));
+    let home = config.home.clone();
+    let parts = schedules::engine::Parts::new(Arc::clone(store), Arc::new(firings), home);
+    let started = schedules::engine::start(parts).await;
+    let (handle, run) = started.context("nobody knows how far schedules had got")?;
+    Ok((handle, tokio::spawn(run).abort_handle()))
 }
 
 fn open_logs(config: &Config) -> Result<LogStore> {

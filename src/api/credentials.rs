@@ -53,7 +53,7 @@ pub(crate) struct Caller {
 pub(crate) struct Gate<'a>(Option<Claim<'a>>);
 
 /// Services that requests may be signed for.
-const SERVICES: [&str; 2] = ["lambda", "logs"];
+const SERVICES: [&str; 4] = ["lambda", "logs", "events", "scheduler"];
 
 // === impl Gate ===
 

@@ -75,7 +75,11 @@ fn mark(name: &str) -> String {
     URL_SAFE_NO_PAD.encode(name)
 }
 
-fn unmark(marker: &str) -> Result<String, AwsError> {
+/// The entry that a marker names.
+///
+/// # Errors
+/// If it is no marker.
+pub(crate) fn unmark(marker: &str) -> Result<String, AwsError> {
     let bytes = URL_SAFE_NO_PAD.decode(marker).ok();
     bytes
         .and_then(|bytes| String::from_utf8(bytes).ok())

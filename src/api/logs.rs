@@ -8,25 +8,20 @@
 mod describe;
 mod events;
 
-use axum::body::Body;
-use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use http::{Response, StatusCode};
+use http::StatusCode;
 use httpd::AwsError;
-use serde::{Deserialize, Serialize};
 use telemetry::logs::ReadError;
 
 use crate::errors;
+use crate::json_rpc::{json, parse, target};
 use crate::respond::Answer;
 use crate::router::Call;
 
-const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 const PREFIX: &str = "Logs_20140328.";
 
 /// Answers whichever operation is asked for.
 pub(crate) async fn answer(call: &Call<'_>) -> Answer {
-    let target = call.headers.get(TARGET).and_then(|value| value.to_str().ok());
-    match target.and_then(|target| target.strip_prefix(PREFIX)) {
+    match target(call.headers).and_then(|target| target.strip_prefix(PREFIX)) {
         Some("DescribeLogGroups") => describe::groups(call).await,
         Some("DescribeLogStreams") => describe::streams(call).await,
         Some("FilterLogEvents") => events::filter(call).await,
@@ -38,26 +33,6 @@ pub(crate) async fn answer(call: &Call<'_>) -> Answer {
              GetLogEvents operations of CloudWatch Logs.",
         )),
     }
-}
-
-/// Reads a request.
-fn parse<'a, T: Deserialize<'a>>(body: &'a Bytes) -> Result<T, AwsError> {
-    let text: &[u8] = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(text).map_err(|err| {
-        AwsError::new(StatusCode::BAD_REQUEST, "SerializationException", err.to_string())
-    })
-}
-
-/// Writes a response.
-fn json(shape: &impl Serialize) -> Answer {
-    let body = serde_json::to_vec(shape).map_err(|err| {
-        tracing::error!(%err, "a response could not be written as JSON");
-        errors::internal()
-    })?;
-    let mut response = Response::new(Body::from(body));
-    let kind = HeaderValue::from_static("application/x-amz-json-1.1");
-    response.headers_mut().insert(CONTENT_TYPE, kind);
-    Ok(response)
 }
 
 /// Reads logs where waiting for the disk holds nobody up.

@@ -6,12 +6,13 @@
 
 use std::borrow::Cow;
 
-use http::Method;
+use http::{HeaderMap, Method};
 use httpd::Segments;
 use lambda::Operation as Lambda;
 use lambda::operation::Labels;
 
 use crate::patterns::{self, Pattern};
+use crate::{rules, scheduler};
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,10 @@ pub(crate) enum Operation {
     Lambda(Lambda),
     /// `POST /` with `X-Amz-Target`: CloudWatch Logs.
     Logs,
+    /// The same: EventBridge's rules.
+    Rules,
+    /// An operation of EventBridge Scheduler.
+    Scheduler(scheduler::Operation),
     /// Prometheus' metrics.
     Metrics,
     /// None of them.
@@ -50,8 +55,20 @@ impl Operation {
             Self::Lambda(Lambda::Invoke | Lambda::InvokeWithResponseStream) => "InvokeFunction",
             Self::Lambda(operation) => operation.row().name,
             Self::Logs => "Logs",
+            Self::Rules => "Rules",
+            Self::Scheduler(operation) => operation.name(),
             Self::Metrics => "Metrics",
             Self::Unknown => "Unknown",
+        }
+    }
+
+    /// The service that a request for it is signed for.
+    pub(crate) fn service(self) -> &'static str {
+        match self {
+            Self::Logs => "logs",
+            Self::Rules => "events",
+            Self::Scheduler(_) => "scheduler",
+            Self::Lambda(_) | Self::Metrics | Self::Unknown => "lambda",
         }
     }
 
@@ -121,10 +138,22 @@ impl<'a> Route<'a> {
             }
             _ => {}
         }
+        if let Some((operation, name)) = scheduler::Operation::find(method, segments) {
+            let labels = Labels::one("Name", name);
+            return Self { operation: Operation::Scheduler(operation), labels };
+        }
         match Lambda::find(method.as_str(), segments, query) {
             Some((operation, labels)) => Self { operation: Operation::Lambda(operation), labels },
             None => Self::of(Operation::Unknown),
         }
+    }
+
+    /// The same with what a request says in its head: of the services that share `POST /`, which.
+    pub(crate) fn told(mut self, headers: &HeaderMap) -> Self {
+        if self.operation == Operation::Logs && rules::is_meant(headers) {
+            self.operation = Operation::Rules;
+        }
+        self
     }
 
     fn of(operation: Operation) -> Self {

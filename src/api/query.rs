@@ -32,6 +32,12 @@ impl<'a> Query<'a> {
         &self.0
     }
 
+    /// All values of a name.
+    pub(crate) fn all(&self, name: &str) -> Vec<String> {
+        let values = self.0.iter().filter(|(other, _)| other == name);
+        values.map(|(_, value)| value.clone().into_owned()).collect()
+    }
+
     /// The first value of a name.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_ref())

@@ -18,9 +18,12 @@ use serde::de::DeserializeOwned;
 use store::{Function, FunctionVersion};
 
 use crate::credentials::{Caller, Gate};
+use crate::event_sources;
 use crate::operation::{Operation, Route};
 use crate::query::Query;
 use crate::respond::Answer;
+use crate::rules;
+use crate::scheduler;
 use crate::server::Api;
 use crate::target::{self, Local, Target};
 use crate::validate::{Text, Violations};
@@ -82,15 +85,19 @@ async fn answer(api: &Arc<Api>, parts: &Parts, body: Body, request_id: RequestId
         return download::serve(api, parts).await;
     }
     let route = Route::parse(&parts.method, parts.uri.path(), parts.uri.query());
+    let route = route.told(&parts.headers);
     let answer = operate(api, parts, &route, body, request_id).await;
-    if route.operation == Operation::Logs {
+    match route.operation {
         // Clients of JSON protocols look for the code in the body, and for one spelling.
-        return answer.map_err(|err| {
+        Operation::Logs | Operation::Rules => answer.map_err(|err| {
             let code = err.code.clone().into_owned();
             AwsError { key: MessageKey::Lower, ..err }.member("__type", code)
-        });
+        }),
+        Operation::Scheduler(_) => {
+            answer.map_err(|err| AwsError { key: MessageKey::Capital, ..err })
+        }
+        _ => answer,
     }
-    answer
 }
 
 async fn operate(
@@ -148,7 +155,7 @@ fn body_refused(err: &BodyError, operation: Operation, headers: &HeaderMap) -> A
 impl Call<'_> {
     /// Does what is asked for. The caller is asked for so that nobody can forget to.
     async fn dispatch(&self, caller: &Caller) -> Answer {
-        let signed_for = if self.operation == Operation::Logs { "logs" } else { "lambda" };
+        let signed_for = self.operation.service();
         if caller.service.as_deref().is_some_and(|service| service != signed_for) {
             return Err(AwsError::new(
                 StatusCode::FORBIDDEN,
@@ -159,6 +166,8 @@ impl Call<'_> {
         match self.operation {
             Operation::Lambda(operation) => self.serve(operation).await,
             Operation::Logs => logs::answer(self).await,
+            Operation::Rules => rules::answer(self).await,
+            Operation::Scheduler(operation) => scheduler::answer(self, operation).await,
             Operation::Metrics => health::metrics(self.api, &self.query),
             Operation::Unknown => Err(AwsError::unknown_operation()),
         }
@@ -172,10 +181,12 @@ impl Call<'_> {
             O::AddPermission => permissions::add(self).await,
             O::CreateAlias => aliases::create(self).await,
             O::CreateCodeSigningConfig => code_signing::create(self).await,
+            O::CreateEventSourceMapping => event_sources::create(self).await,
             O::CreateFunction => functions::create(self).await,
             O::CreateFunctionUrlConfig => urls::create(self).await,
             O::DeleteAlias => aliases::delete(self).await,
             O::DeleteCodeSigningConfig => code_signing::delete(self).await,
+            O::DeleteEventSourceMapping => event_sources::delete(self).await,
             O::DeleteFunction => functions::delete(self).await,
             O::DeleteFunctionCodeSigningConfig => code_signing::delete_of_function(self).await,
             O::DeleteFunctionConcurrency => concurrency::delete(self).await,
@@ -186,6 +197,7 @@ impl Call<'_> {
             O::GetAccountSettings => account::get(self),
             O::GetAlias => aliases::get(self),
             O::GetCodeSigningConfig => code_signing::get(self),
+            O::GetEventSourceMapping => event_sources::get(self),
             O::GetFunction => functions::get(self),
             O::GetFunctionCodeSigningConfig => code_signing::get_of_function(self),
             O::GetFunctionConcurrency => concurrency::get(self),
@@ -205,6 +217,7 @@ impl Call<'_> {
             O::ListAliases => aliases::list(self),
             O::ListCodeSigningConfigs => code_signing::list(self),
             O::ListFunctionEventInvokeConfigs => event_invoke::list(self),
+            O::ListEventSourceMappings => event_sources::list(self),
             O::ListFunctionUrlConfigs => urls::list(self),
             O::ListFunctions => functions::list(self),
             O::ListFunctionsByCodeSigningConfig => code_signing::list_functions(self),
@@ -227,6 +240,7 @@ impl Call<'_> {
             O::UntagResource => tags::untag(self).await,
             O::UpdateAlias => aliases::update(self).await,
             O::UpdateCodeSigningConfig => code_signing::update(self).await,
+            O::UpdateEventSourceMapping => event_sources::update(self).await,
             O::UpdateFunctionCode => code::update(self).await,
             O::UpdateFunctionConfiguration => configuration::update(self).await,
             O::UpdateFunctionEventInvokeConfig => event_invoke::update(self).await,

@@ -15,6 +15,7 @@ use telemetry::LogStore;
 use tokio::sync::Semaphore;
 
 use crate::credentials::{Access, Secrets};
+use crate::event_sources::EventSource;
 use crate::invoker::Invoker;
 use crate::presign::Presigner;
 
@@ -42,6 +43,10 @@ pub struct Parts {
     pub concurrency: u32,
     /// Whether `/metrics` is shown to whoever asks, as scrapers that cannot sign need it.
     pub open_metrics: bool,
+    /// Who has to know what runs by the clock.
+    pub schedules: schedules::Handle,
+    /// What functions can read from.
+    pub sources: Vec<Arc<dyn EventSource>>,
 }
 
 /// How function URLs are spelled: `<scheme>://<id>.lambda-url.<region>.<domain>[:<port>]/`.
@@ -63,6 +68,8 @@ pub struct Api {
     pub(crate) code: Arc<CodeStore>,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) logs: Arc<LogStore>,
+    pub(crate) schedules: schedules::Handle,
+    pub(crate) sources: Vec<Arc<dyn EventSource>>,
     pub(crate) home: Home,
     pub(crate) access: Access,
     pub(crate) urls: UrlBase,
@@ -98,6 +105,8 @@ impl Api {
             code: parts.code,
             catalogue: parts.catalogue,
             logs: parts.logs,
+            schedules: parts.schedules,
+            sources: parts.sources,
             home: parts.home,
             access: parts.access,
             urls: parts.urls,

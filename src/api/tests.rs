@@ -17,6 +17,9 @@
 //! * `logs`: CloudWatch Logs.
 //! * `layers`: layers and their policies.
 //! * `attached`: functions that use layers.
+//! * `event_sources`: mappings from event sources.
+//! * `scheduler`: EventBridge Scheduler.
+//! * `rules`: EventBridge's rules.
 //! * `model`: every answer against AWS's own model.
 
 mod access;
@@ -27,6 +30,7 @@ mod attachments;
 mod changes;
 mod compiling;
 mod concurrency;
+mod event_sources;
 mod functions;
 mod invoke;
 mod layers;
@@ -34,6 +38,8 @@ mod logs;
 mod model;
 mod provisioned;
 mod refusals;
+mod rules;
+mod scheduler;
 mod server;
 mod settings;
 mod snapshots;

@@ -93,6 +93,18 @@ impl Violations {
         }
     }
 
+    /// Something that is too long to be repeated has at least and at most so many entries.
+    pub(crate) fn length(&mut self, at: &str, entries: i64, least: i64, most: i64) {
+        let constraint = match entries {
+            entries if entries > most => format!("less than or equal to {most}"),
+            entries if entries < least => format!("greater than or equal to {least}"),
+            _ => return,
+        };
+        self.found.push(format!(
+            "Value at '{at}' failed to satisfy constraint: Member must have length {constraint}"
+        ));
+    }
+
     /// A text is one of several.
     pub(crate) fn one_of(&mut self, at: &str, value: Option<&str>, set: &[&str]) {
         if let Some(value) = value
@@ -164,6 +176,11 @@ impl Violations {
                 must.constraints()
             ));
         }
+    }
+
+    /// Adds what was found elsewhere.
+    pub(crate) fn append(&mut self, other: Self) {
+        self.found.extend(other.found);
     }
 
     /// All that was found, as one error.

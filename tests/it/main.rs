@@ -58,6 +58,10 @@ mod custom_runtime;
 mod urls;
 // Lines of functions and about functions.
 mod logs;
+// What functions could read from, if there were any of it.
+mod event_sources;
+// What runs by the clock, through AWS's own clients, and across restarts.
+mod schedules;
 // What functions print to, opened by name.
 mod streams;
 // Bad input of every kind, each with the exact answer.

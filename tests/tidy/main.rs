@@ -28,9 +28,10 @@ use serde_json::Value;
 /// in `docs/decisions/` and added here.
 const ARROWS: &[(&str, &[&str])] = &[
     ("hearth", &["api", "archive", "dispatch", "events", "gateway", "httpd", "images"]),
-    ("hearth", &["model", "pool", "runtime_api", "sandbox", "sigv4", "store", "telemetry"]),
+    ("hearth", &["model", "pool", "runtime_api", "sandbox", "schedules", "sigv4", "store"]),
+    ("hearth", &["telemetry"]),
     ("api", &["archive", "events", "httpd", "images", "lambda", "model", "pool", "sigv4"]),
-    ("api", &["store", "telemetry"]),
+    ("api", &["schedules", "store", "telemetry"]),
     ("runtime_api", &["httpd", "model", "pool", "telemetry"]),
     ("gateway", &["httpd", "model", "pool", "sigv4", "store", "telemetry"]),
     ("httpd", &["model", "telemetry"]),

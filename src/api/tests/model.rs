@@ -4,6 +4,7 @@
 //! another type. What is not served is refused in AWS's form.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use http::{Method, StatusCode};
 use httpd::AwsError;
@@ -11,7 +12,9 @@ use lambda::operation::Row;
 use lambda::shape::{Kind, Place, Shape};
 use serde_json::{Value, json};
 
+use super::event_sources::{QUEUE, Queues};
 use super::server::{Server, new_function, package_text};
+use crate::Access;
 use crate::operation::{Operation, Route};
 
 /// Where a value is not what the model says, if anywhere.
@@ -91,7 +94,8 @@ fn every_path_of_the_model_leads_to_its_operation() {
 
 #[tokio::test]
 async fn every_answer_has_the_status_and_only_the_members_of_the_model() {
-    let server = Server::open();
+    let queues = Arc::new(Queues::default());
+    let server = Server::reading(Access::Open { hosts: Vec::new() }, vec![queues]);
     let tags = "/2017-03-31/tags/arn:aws:lambda:us-east-1:000000000000:function:f";
     let untag = "/2017-03-31/tags/arn:aws:lambda:us-east-1:000000000000:function:f?tagKeys=c";
     let function = {
@@ -124,6 +128,8 @@ async fn every_answer_has_the_status_and_only_the_members_of_the_model() {
         "/2018-10-31/layers?find=LayerVersion&Arn=arn:aws:lambda:us-east-1:000000000000:layer:1:1";
     let layer_permission =
         json!({ "StatementId": "s", "Action": "lambda:GetLayerVersion", "Principal": "*" });
+    let mapping = "/2015-03-31/event-source-mappings/00000000-0000-4000-8000-000000000000";
+    let from_queue = json!({ "FunctionName": "f", "EventSourceArn": QUEUE });
     let calls: Vec<(&str, &str, Value)> = vec![
         ("CreateFunction", "", function),
         ("GetFunction", "", Value::Null),
@@ -155,6 +161,11 @@ async fn every_answer_has_the_status_and_only_the_members_of_the_model() {
         ("ListFunctionEventInvokeConfigs", "", Value::Null),
         ("DeleteFunctionEventInvokeConfig", "", Value::Null),
         ("InvokeAsync", "", json!({})),
+        ("CreateEventSourceMapping", "", from_queue),
+        ("GetEventSourceMapping", mapping, Value::Null),
+        ("UpdateEventSourceMapping", mapping, json!({ "Enabled": false })),
+        ("ListEventSourceMappings", "", Value::Null),
+        ("DeleteEventSourceMapping", mapping, Value::Null),
         ("CreateFunctionUrlConfig", "", json!({ "AuthType": "NONE", "Cors": cors })),
         ("GetFunctionUrlConfig", "", Value::Null),
         ("UpdateFunctionUrlConfig", "", json!({ "InvokeMode": "BUFFERED" })),

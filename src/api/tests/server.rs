@@ -19,15 +19,18 @@ use images::manifest::Compiler;
 use images::{Catalogue, Kind, Manifest, Start};
 use model::{Digest, FunctionId, Generation, Home, Runnable};
 use pool::{CompileError, Durations, Invocation, NotTaken, Outcome, Provision, Refusal};
+use schedules::Changed;
 use serde_json::{Value, json};
 use store::Store;
 use store::events::EventQueue;
 use telemetry::LogStore;
 use telemetry::metrics::FunctionStarts;
+use tokio::sync::mpsc;
 use tower::ServiceExt as _;
 
 use crate::{
-    Access, Api, Compiling, Deliveries, Invoker, Invoking, Parts, TakingSnapshot, UrlBase,
+    Access, Api, Compiling, Deliveries, EventSource, Invoker, Invoking, Parts, TakingSnapshot,
+    UrlBase,
 };
 
 /// A role like any other.
@@ -68,6 +71,7 @@ pub(super) struct Server {
     pub(super) api: Arc<Api>,
     pub(super) pool: Arc<FakePool>,
     pub(super) logs: Arc<LogStore>,
+    changes: Mutex<mpsc::UnboundedReceiver<Changed>>,
     router: Router,
     _directory: tempfile::TempDir,
 }
@@ -187,11 +191,17 @@ impl Server {
 
     /// One that lets in whom `access` says.
     pub(super) fn with(access: Access) -> Self {
+        Self::reading(access, Vec::new())
+    }
+
+    /// The same, whose functions can read from these.
+    pub(super) fn reading(access: Access, sources: Vec<Arc<dyn EventSource>>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let pool = Arc::new(FakePool::new());
         let logs = LogStore::open(&directory.path().join("logs"), telemetry_limits()).unwrap();
         let logs = Arc::new(logs);
         let code = CodeStore::open(&directory.path().join("code"), archive::Limits::AWS).unwrap();
+        let schedules = schedules::Handle::detached();
         let engine: Arc<dyn Invoker> = Arc::clone(&pool) as Arc<dyn Invoker>;
         let store = Arc::new(Store::open(&directory.path().join("control.db")).unwrap());
         let home = Home::default();
@@ -216,9 +226,12 @@ impl Server {
             },
             concurrency: 1000,
             open_metrics: false,
+            schedules: schedules.0,
+            sources,
         });
         let router = crate::router(Arc::clone(&api));
-        Self { api, pool, logs, router, _directory: directory }
+        let changes = Mutex::new(schedules.1);
+        Self { api, pool, logs, changes, router, _directory: directory }
     }
 
     /// Sends a request as it is.
@@ -237,6 +250,12 @@ impl Server {
         };
         let request = Request::builder().method(method).uri(path).header("host", "localhost:9000");
         self.send(request.body(body).unwrap()).await
+    }
+
+    /// What the engine of schedules was told since this was asked last.
+    pub(super) fn changes(&self) -> Vec<Changed> {
+        let mut changes = self.changes.lock().unwrap();
+        std::iter::from_fn(|| changes.try_recv().ok()).collect()
     }
 
     pub(super) async fn get(&self, path: &str) -> Reply {
