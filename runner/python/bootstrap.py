@@ -1156,7 +1156,9 @@ def rehearse(rounds):
     environment = [b"=".join(pair) for pair in os.environb.items()]
     assignment = [b"LAMBDA_TASK_ROOT=" + os.fsencode(OWN + "/rehearsal"), b"_HANDLER=rehearsed.handler"]
     assignment += (b"REHEARSAL_%d=some value" % number for number in range(20))
-    assignment += (it for it in environment if not it.startswith(b"LAMBDA_TASK_ROOT="))
+    # One that is initialised for a snapshot has its function's by now.
+    own = (b"LAMBDA_TASK_ROOT=", b"_HANDLER=")
+    assignment += (it for it in environment if not it.startswith(own))
     text = b"".join(len(it).to_bytes(4, "little") + it for it in assignment)
     # An event has a deadline, an id and an ARN, and may have a trace id and two documents more.
     words = (b"00000000-0000-0000-0000-000000000000", b"arn:aws:lambda", b"Root=1", b"{}", b"{}")
@@ -1275,9 +1277,10 @@ def snapshot(link):
     path, part = os.path.join(OWN, "snapshot.py"), {"__name__": "snapshot"}
     with open(path, encoding="utf-8") as file:
         exec(compile(file.read(), path, "exec"), part)
-    snapshots = part["Snapshots"](sys.modules[__name__])
     reseed()
+    # Before anything is put aside: what a rehearsal takes from there, it does not put back.
     rehearse(REHEARSALS)
+    snapshots = part["Snapshots"](sys.modules[__name__])
     handler, error = initialise()
     restored = False
     if error is None:
