@@ -197,6 +197,11 @@ impl Place {
         let world = World::new();
         let mut spawner = world.start_quietly(4);
         cycle(&mut spawner);
+        // The outer process may be late with what it closes after its start; then it seals itself.
+        eventually("the outer process waits", || {
+            std::fs::read_to_string(format!("/proc/{}/status", spawner.pid()))
+                .is_ok_and(|status| status.contains("Seccomp:\t2"))
+        });
         let usual = descriptors(&spawner);
         let slot = slot_of(spawner.uid_base);
         spawner.close_socket();
