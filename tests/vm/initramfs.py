@@ -83,8 +83,8 @@ def add_built(files, root, built, scratch):
         files.put(f"/vm/compiled/{source.stem}", made)
     # What forks are made with is compiled for the tests' own images too.
     source, made = root / "runner/python/fork.c", scratch / "fork"
-    flags = (root / "runner/python/fork.flags").read_text().split()
-    subprocess.run(["cc", *flags, "-o", str(made), str(source)], check=True)
+    flags = [(root / f"runner/python/{of}.flags").read_text().split() for of in ("freestanding", "library")]
+    subprocess.run(["cc", *sum(flags, []), "-o", str(made), str(source)], check=True)
     files.put(f"/vm/compiled/{source.stem}", made)
     for program in programs:
         stripped = scratch / str(len(files.entries))

@@ -11,8 +11,16 @@
 //! `/proc/PID/cgroup`. A kernel of 6.18 that has been told so once stays so until it is booted.
 
 use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use nix::errno::Errno;
 
 use crate::sys::mount::{self, Attributes};
+
+/// How often the end of another's is waited for, and how long each time: half a second in all, of which
+/// 10 ms were seen to be enough.
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Keeps it so.
 #[derive(Debug)]
@@ -26,11 +34,22 @@ impl Swift {
     /// From now on, for as long as this is held.
     ///
     /// # Errors
-    /// What the mount calls return: `EINVAL` before Linux 6.0, `EPERM` in a user namespace.
+    /// What the mount calls return: `EINVAL` before Linux 6.0, `EPERM` in a user namespace, `EBUSY` if another
+    /// is not gone in time.
     pub fn new() -> nix::Result<Self> {
         // The same name for all spawners of a machine: they share one.
         let options = [(c"none", c""), (c"name", c"hearth"), (c"favordynmods", c"")];
-        let hierarchy = mount::new_filesystem(c"cgroup", &options, Attributes::default())?;
-        Ok(Self { _hierarchy: hierarchy })
+        let mut tries = 0;
+        loop {
+            match mount::new_filesystem(c"cgroup", &options, Attributes::default()) {
+                Ok(hierarchy) => return Ok(Self { _hierarchy: hierarchy }),
+                // That of a spawner that has just ended is not quite gone.
+                Err(Errno::EBUSY) if tries < TRIES => {
+                    tries += 1;
+                    std::thread::sleep(PAUSE);
+                }
+                Err(errno) => return Err(errno),
+            }
+        }
     }
 }
