@@ -101,8 +101,9 @@ const NONE: u64 = 0;
 const EXPIRED: u64 = u64::MAX;
 
 /// How long the reason of a broken conversation may take to arrive: PID 1 reports an exit within
-/// microseconds of the link's end, on a machine that is not overloaded.
-const REASON: Duration = Duration::from_millis(500);
+/// microseconds of the link's end, and with twice the work that a machine can do after more than half a
+/// second.
+const REASON: Duration = Duration::from_secs(2);
 
 /// What an instance is made of.
 pub(crate) struct Parts {
