@@ -146,7 +146,9 @@ class Daemon:
 
     def group(self):
         """Where the control plane is."""
-        return ROOT / read(f"/proc/{self.facts['pid']}/cgroup").removeprefix("0::/")
+        lines = read(f"/proc/{self.facts['pid']}/cgroup").splitlines()
+        # Beside it is the hierarchy that makes joining groups quick.
+        return ROOT / next(line for line in lines if line.startswith("0::/")).removeprefix("0::/")
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
