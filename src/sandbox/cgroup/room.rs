@@ -22,6 +22,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
@@ -30,6 +31,9 @@ use super::{Controller, Home};
 
 /// Where processes are that were in the way.
 const ASIDE: &str = "hearth-main";
+/// How often the end of a process in there is waited for, and how long each time: a second in all.
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A group to put a directory beneath.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,8 +116,18 @@ pub(super) fn give_back(group: &Path, made: &[Controller]) -> io::Result<()> {
     if !stepped_aside {
         return Ok(());
     }
-    move_to(group, &processes(&aside)?)?;
-    fs::remove_dir(&aside)
+    let mut tries = 0;
+    loop {
+        move_to(group, &processes(&aside)?)?;
+        match fs::remove_dir(&aside) {
+            // One that is just ending is not listed any more, and still in it.
+            Err(err) if err.kind() == io::ErrorKind::ResourceBusy && tries < TRIES => {
+                tries += 1;
+                std::thread::sleep(PAUSE);
+            }
+            done => return done,
+        }
+    }
 }
 
 /// It is not left to the kernel to refuse what is not empty: with `cpu` and `pids` alone it does not,
